@@ -1,0 +1,153 @@
+"""Tables of what is sold."""
+
+from __future__ import annotations
+
+from enum import StrEnum
+from uuid import UUID
+
+from sqlalchemy import CheckConstraint, ForeignKey, Index, Integer, LargeBinary, SmallInteger, UniqueConstraint
+from sqlalchemy.orm import Mapped, mapped_column, relationship
+
+from app.kernel.models import Row, TenantBase, one_of
+
+
+class DeliveryKind(StrEnum):
+    """How a SKU reaches its buyer. Only card-keys sell today; pages say so for the others."""
+
+    CARD_KEY = "card_key"
+    DIRECT_TOP_UP = "direct_top_up"
+    VOUCHER = "voucher"
+    SERIAL = "serial"
+    LINK = "link"
+    BUNDLE = "bundle"
+    SUBSCRIPTION = "subscription"
+
+    @property
+    def sells(self) -> bool:
+        return self is DeliveryKind.CARD_KEY
+
+
+class ProductState(StrEnum):
+    DRAFT = "draft"
+    ON_SALE = "on_sale"
+    OFF_SALE = "off_sale"
+
+
+class ContactRule(StrEnum):
+    """What a guest is asked for at checkout."""
+
+    PHONE = "phone"
+    EMAIL = "email"
+    EITHER = "either"
+
+
+class Storefront(Row, TenantBase):
+    """One public shop of the tenant. `brand_color` is `#rrggbb` and passed the contrast check."""
+
+    __tablename__ = "storefront"
+    __table_args__ = (one_of("contact_rule", ContactRule),)
+    name: Mapped[str]
+    tagline: Mapped[str] = mapped_column(server_default="")
+    brand_color: Mapped[str] = mapped_column(server_default="#9a3b1b")
+    logo_id: Mapped[UUID | None] = mapped_column(ForeignKey("picture.id"))
+    contact_rule: Mapped[str] = mapped_column(server_default=ContactRule.EITHER)
+    mails_keys: Mapped[bool] = mapped_column(server_default="false")
+    """Whether the delivery mail carries the key itself: the merchant's own choice, off by default."""
+    support_contact: Mapped[str] = mapped_column(server_default="")
+    notice_html: Mapped[str] = mapped_column(server_default="")
+    setup_dismissed: Mapped[bool] = mapped_column(server_default="false")
+
+
+class Picture(Row, TenantBase):
+    """An uploaded picture, already decoded and encoded again by us: bounded size, no metadata."""
+
+    __tablename__ = "picture"
+    media_type: Mapped[str]
+    body: Mapped[bytes] = mapped_column(LargeBinary)
+    width: Mapped[int] = mapped_column(Integer)
+    height: Mapped[int] = mapped_column(Integer)
+
+
+class Category(Row, TenantBase):
+    __tablename__ = "category"
+    name: Mapped[str] = mapped_column(unique=True)
+    position: Mapped[int] = mapped_column(Integer, server_default="0")
+
+
+class Product(Row, TenantBase):
+    """What the buyer thinks he buys. `description_html` and `usage_html` are sanitised when they are written."""
+
+    __tablename__ = "product"
+    __table_args__ = (
+        one_of("state", ProductState),
+        one_of("delivery_kind", DeliveryKind),
+        CheckConstraint("buyer_limit > 0", name="buyer_limit_positive"),
+        Index("ix_product_state", "state", "position"),
+    )
+    name: Mapped[str]
+    summary: Mapped[str] = mapped_column(server_default="")
+    delivery_kind: Mapped[str]
+    state: Mapped[str] = mapped_column(server_default=ProductState.DRAFT)
+    category_id: Mapped[UUID | None] = mapped_column(ForeignKey("category.id"))
+    description_html: Mapped[str] = mapped_column(server_default="")
+    usage_html: Mapped[str] = mapped_column(server_default="")
+    cover_icon: Mapped[str] = mapped_column(server_default="ticket")
+    cover_hue: Mapped[int] = mapped_column(SmallInteger, server_default="4")
+    picture_id: Mapped[UUID | None] = mapped_column(ForeignKey("picture.id"))
+    buyer_limit: Mapped[int | None] = mapped_column(Integer)
+    """Most units of this product one buyer may ever hold, over all his orders."""
+    position: Mapped[int] = mapped_column(Integer, server_default="0")
+    category: Mapped[Category | None] = relationship(lazy="raise")
+    skus: Mapped[list[Sku]] = relationship(lazy="raise", order_by="Sku.position", back_populates="product")
+
+
+class Sku(Row, TenantBase):
+    """The sellable unit. `face_value_minor` is what the entitlement is worth, not what it costs."""
+
+    __tablename__ = "sku"
+    __table_args__ = (
+        UniqueConstraint("product_id", "name"),
+        CheckConstraint("face_value_minor >= 0", name="face_value_not_negative"),
+        CheckConstraint("warn_below >= 0", name="warn_below_not_negative"),
+    )
+    product_id: Mapped[UUID] = mapped_column(ForeignKey("product.id"), index=True)
+    name: Mapped[str]
+    face_value_minor: Mapped[int | None]
+    region: Mapped[str] = mapped_column(server_default="")
+    warn_below: Mapped[int] = mapped_column(Integer, server_default="0")
+    """A warning goes out when fewer are left to sell; zero warns when the last is gone."""
+    is_hot: Mapped[bool] = mapped_column(server_default="false")
+    """Sold through the micro-batcher: for a flash sale, when many buyers want this one SKU at once."""
+    position: Mapped[int] = mapped_column(Integer, server_default="0")
+    product: Mapped[Product] = relationship(lazy="raise", back_populates="skus")
+    listing: Mapped[Listing] = relationship(lazy="raise", back_populates="sku", uselist=False)
+
+
+class Listing(Row, TenantBase):
+    """A SKU on sale in one storefront at a price, in minor units. `was_minor` is the struck-through price."""
+
+    __tablename__ = "listing"
+    __table_args__ = (
+        UniqueConstraint("storefront_id", "sku_id"),
+        CheckConstraint("price_minor > 0", name="price_positive"),
+        CheckConstraint("was_minor > price_minor", name="was_above_price"),
+        Index("ix_listing_sku", "sku_id"),
+    )
+    storefront_id: Mapped[UUID] = mapped_column(ForeignKey("storefront.id"))
+    sku_id: Mapped[UUID] = mapped_column(ForeignKey("sku.id"))
+    price_minor: Mapped[int]
+    was_minor: Mapped[int | None]
+    currency: Mapped[str] = mapped_column(server_default="CNY")
+    is_published: Mapped[bool] = mapped_column(server_default="true")
+    """On the shelf; the product must be on sale too. The order function reads it again in its own transaction."""
+    sku: Mapped[Sku] = relationship(lazy="raise", back_populates="listing")
+
+
+class PriceChange(Row, TenantBase):
+    """One change of a listing's price: from, to, who."""
+
+    __tablename__ = "price_change"
+    listing_id: Mapped[UUID] = mapped_column(ForeignKey("listing.id"), index=True)
+    from_minor: Mapped[int | None]
+    to_minor: Mapped[int]
+    actor_name: Mapped[str]

@@ -1,0 +1,1 @@
+"""Delivering what was paid for, and showing it to its buyer."""

@@ -1,0 +1,1 @@
+"""The merchant's figures: each one opens the list behind it."""

@@ -1,0 +1,167 @@
+"""Tables of stock and card-keys."""
+
+from __future__ import annotations
+
+from datetime import date, datetime
+from decimal import Decimal
+from enum import StrEnum
+from uuid import UUID
+
+from sqlalchemy import CheckConstraint, Date, ForeignKey, Index, Integer, LargeBinary, Numeric, text
+from sqlalchemy.orm import Mapped, mapped_column
+
+from app.kernel.models import Row, TenantBase, one_of
+
+NEVER = date(9999, 12, 31)
+"""The expiry of a card-key that does not expire, so that the soonest expiry is always the smallest date."""
+
+
+class Stock(TenantBase):
+    """The counters of one SKU, changed only by `set x = x + n`. Reserved units belong to orders that wait for payment or delivery.
+
+    imported = available + reserved + delivered + voided + quarantined + expired, at every committed point.
+    """
+
+    __tablename__ = "stock"
+    __table_args__ = (
+        CheckConstraint(
+            "available >= 0 and reserved >= 0 and delivered >= 0 and voided >= 0 and quarantined >= 0 and expired >= 0",
+            name="never_negative",
+        ),
+        CheckConstraint("imported = available + reserved + delivered + voided + quarantined + expired", name="adds_up"),
+        {"postgresql_with": {"fillfactor": 50}},
+    )
+    sku_id: Mapped[UUID] = mapped_column(ForeignKey("sku.id"), primary_key=True)
+    imported: Mapped[int] = mapped_column(server_default="0")
+    available: Mapped[int] = mapped_column(server_default="0")
+    reserved: Mapped[int] = mapped_column(server_default="0")
+    delivered: Mapped[int] = mapped_column(server_default="0")
+    voided: Mapped[int] = mapped_column(server_default="0")
+    quarantined: Mapped[int] = mapped_column(server_default="0")
+    expired: Mapped[int] = mapped_column(server_default="0")
+    warned_at: Mapped[datetime | None]
+    """When the low-stock warning went out; cleared when stock is back above the threshold."""
+
+
+class BatchState(StrEnum):
+    """`checking` reads the file, `ready` waits for the merchant to confirm the preview, `importing` moves the lines into the pool."""
+
+    CHECKING = "checking"
+    READY = "ready"
+    IMPORTING = "importing"
+    IMPORTED = "imported"
+    QUARANTINED = "quarantined"
+    ABANDONED = "abandoned"
+    REJECTED = "rejected"
+
+
+BATCH_EDGES: dict[BatchState, frozenset[BatchState]] = {
+    BatchState.CHECKING: frozenset({BatchState.READY, BatchState.REJECTED, BatchState.ABANDONED}),
+    BatchState.READY: frozenset({BatchState.IMPORTING, BatchState.ABANDONED, BatchState.CHECKING}),
+    BatchState.IMPORTING: frozenset({BatchState.IMPORTED}),
+    BatchState.IMPORTED: frozenset({BatchState.QUARANTINED}),
+    BatchState.QUARANTINED: frozenset({BatchState.IMPORTED}),
+    BatchState.ABANDONED: frozenset(),
+    BatchState.REJECTED: frozenset(),
+}
+
+
+class ImportBatch(Row, TenantBase):
+    """One upload of card-keys. `unit_cost` is in major units, finer than a minor unit."""
+
+    __tablename__ = "import_batch"
+    __table_args__ = (one_of("state", BatchState), Index("ix_import_batch_sku", "sku_id", "created_at"))
+    batch_no: Mapped[str] = mapped_column(unique=True)
+    sku_id: Mapped[UUID] = mapped_column(ForeignKey("sku.id"))
+    state: Mapped[str] = mapped_column(server_default=BatchState.CHECKING)
+    file_name: Mapped[str] = mapped_column(server_default="")
+    encoding: Mapped[str] = mapped_column(server_default="")
+    unit_cost: Mapped[Decimal] = mapped_column(Numeric(18, 6))
+    currency: Mapped[str] = mapped_column(server_default="CNY")
+    expires_on: Mapped[date] = mapped_column(Date, server_default=NEVER.isoformat())
+    lines_read: Mapped[int] = mapped_column(server_default="0")
+    lines_done: Mapped[int] = mapped_column(server_default="0")
+    """Progress of the step that runs: lines checked, then lines moved into the pool."""
+    new_count: Mapped[int] = mapped_column(server_default="0")
+    duplicate_in_file: Mapped[int] = mapped_column(server_default="0")
+    duplicate_in_pool: Mapped[int] = mapped_column(server_default="0")
+    bad_count: Mapped[int] = mapped_column(server_default="0")
+    imported_count: Mapped[int] = mapped_column(server_default="0")
+    problem: Mapped[str] = mapped_column(server_default="")
+    """Why the file was rejected, as a msgid."""
+    created_by: Mapped[str]
+    checked_at: Mapped[datetime | None]
+    imported_at: Mapped[datetime | None]
+
+
+class ImportChunk(TenantBase):
+    """A piece of an uploaded file, sealed, kept only until it was checked."""
+
+    __tablename__ = "import_chunk"
+    batch_id: Mapped[UUID] = mapped_column(ForeignKey("import_batch.id", ondelete="cascade"), primary_key=True)
+    seq: Mapped[int] = mapped_column(Integer, primary_key=True)
+    row_id: Mapped[UUID]
+    body: Mapped[bytes] = mapped_column(LargeBinary)
+
+
+class LineVerdict(StrEnum):
+    NEW = "new"
+    DUPLICATE_IN_FILE = "duplicate_in_file"
+    DUPLICATE_IN_POOL = "duplicate_in_pool"
+    BAD = "bad"
+
+
+class ImportLine(TenantBase):
+    """One checked line that waits for confirmation. A new line is already sealed for the card-key it will become."""
+
+    __tablename__ = "import_line"
+    __table_args__ = (
+        one_of("verdict", LineVerdict),
+        Index("ix_import_line_fingerprint", "batch_id", "fingerprint"),
+        Index("ix_import_line_verdict", "batch_id", "verdict", "line_no"),
+    )
+    batch_id: Mapped[UUID] = mapped_column(ForeignKey("import_batch.id", ondelete="cascade"), primary_key=True)
+    line_no: Mapped[int] = mapped_column(Integer, primary_key=True)
+    verdict: Mapped[str]
+    problem: Mapped[str] = mapped_column(server_default="")
+    masked: Mapped[str]
+    card_key_id: Mapped[UUID | None]
+    secret: Mapped[bytes | None] = mapped_column(LargeBinary)
+    fingerprint: Mapped[bytes | None] = mapped_column(LargeBinary)
+
+
+class KeyState(StrEnum):
+    FREE = "free"
+    DELIVERED = "delivered"
+    VOIDED = "voided"
+    QUARANTINED = "quarantined"
+    EXPIRED = "expired"
+
+
+class CardKey(TenantBase):
+    """One secret to hand out. `pos` is random: a claim starts anywhere, so buyers do not queue for the same first key.
+
+    `fingerprint` is the blind index of the normalised key, unique per SKU. `masked` shows at most the last four characters.
+    """
+
+    __tablename__ = "card_key"
+    __table_args__ = (
+        one_of("state", KeyState),
+        Index("uq_card_key_fingerprint", "sku_id", "fingerprint", unique=True),
+        Index("ix_card_key_free", "sku_id", "expires_on", "pos", postgresql_where=text("state = 'free'")),
+        Index("ix_card_key_batch", "batch_id"),
+        Index("ix_card_key_tail", "tail_fingerprint"),
+    )
+    id: Mapped[UUID] = mapped_column(primary_key=True)
+    sku_id: Mapped[UUID]
+    batch_id: Mapped[UUID]
+    state: Mapped[str] = mapped_column(server_default=KeyState.FREE)
+    pos: Mapped[int] = mapped_column(Integer)
+    expires_on: Mapped[date] = mapped_column(Date)
+    masked: Mapped[str]
+    secret: Mapped[bytes] = mapped_column(LargeBinary)
+    fingerprint: Mapped[bytes] = mapped_column(LargeBinary)
+    tail_fingerprint: Mapped[bytes] = mapped_column(LargeBinary)
+    """Blind index of the last four characters, so that support can search by them."""
+    unit_cost: Mapped[Decimal] = mapped_column(Numeric(18, 6))
+    changed_at: Mapped[datetime | None]

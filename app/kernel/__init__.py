@@ -1,0 +1,1 @@
+"""What every slice shares and no slice owns. Imports no slice."""

@@ -1,0 +1,26 @@
+"""Who acts: a person of the merchant, a buyer, an operator of the platform, or the system itself."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from enum import StrEnum
+from uuid import UUID
+
+
+class ActorKind(StrEnum):
+    STAFF = "staff"
+    OPERATOR = "operator"
+    BUYER = "buyer"
+    SYSTEM = "system"
+
+
+@dataclass(frozen=True, slots=True)
+class Actor:
+    """The one who does something, as histories and the audit chain name him."""
+
+    kind: ActorKind
+    id: UUID | None
+    name: str
+
+
+SYSTEM = Actor(ActorKind.SYSTEM, None, "system")

@@ -1,0 +1,147 @@
+"""Work that must happen: a row in the tenant's schema is the truth, a bell row says where to look, the queue only rings.
+
+`add_task` writes row and bell in the caller's transaction. After the commit one coalesced ring wakes a drain; losing every ring and every bell
+loses nothing, because a sweep looks at the rows themselves.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Awaitable, Callable
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from enum import StrEnum
+from uuid import UUID
+
+from sqlalchemy.ext.asyncio import AsyncSession
+
+from app.kernel import clock
+from app.kernel.ids import new_id
+from tenants.directory import Tenant
+from tenants.session import Tx, raw
+
+
+class Lane(StrEnum):
+    """Queues that do not wait for each other: a million-line import never stands before a paid order."""
+
+    ORDERS = "orders"
+    MESSAGES = "messages"
+    BULK = "bulk"
+
+
+@dataclass(frozen=True, slots=True)
+class TaskRow:
+    """A claimed task as its handler sees it."""
+
+    id: UUID
+    kind: str
+    subject_id: UUID | None
+    attempts: int
+
+
+Handler = Callable[[Tenant, list[TaskRow]], Awaitable[None]]
+
+
+@dataclass(frozen=True, slots=True)
+class TaskKind:
+    """What is known of one kind of task: where it runs, for how long, how many together, how often it is tried."""
+
+    name: str
+    lane: Lane
+    timeout_s: int
+    at_once: int
+    tries: int
+    handler: Handler
+
+    def next_try(self, attempts: int, at: datetime) -> datetime:
+        """When a failed task is tried again: 2, 4, 8 … seconds, at most five minutes later."""
+        return at + timedelta(seconds=min(300, 2**attempts))
+
+
+_kinds: dict[str, TaskKind] = {}
+
+
+def handles(name: str, *, lane: Lane, timeout_s: int = 30, at_once: int = 1, tries: int = 12) -> Callable[[Handler], Handler]:
+    """Register the handler of a kind of task. With `at_once` over one it gets several tasks of one tenant together."""
+
+    def register(handler: Handler) -> Handler:
+        assert name not in _kinds, name
+        _kinds[name] = TaskKind(name, lane, timeout_s, at_once, tries, handler)
+        return handler
+
+    return register
+
+
+def kind_of(name: str) -> TaskKind | None:
+    return _kinds.get(name)
+
+
+def kinds() -> list[TaskKind]:
+    return list(_kinds.values())
+
+
+Ring = Callable[[Lane], None]
+
+
+def _no_ring(lane: Lane) -> None:
+    """Without a ringer the sweep finds the work; commands and tests run so."""
+
+
+_ring: Ring = _no_ring
+
+
+def use_ringer(ring: Ring) -> None:
+    """Tell this process how to wake a drain; the composition root calls it once."""
+    global _ring  # noqa: PLW0603  # one ringer per process
+    _ring = ring
+
+
+class _RingAfterCommit:
+    """A callback equal to another of the same lane, so that one commit rings a lane once."""
+
+    __slots__ = ("_lane",)
+
+    def __init__(self, lane: Lane) -> None:
+        self._lane = lane
+
+    def __call__(self) -> None:
+        _ring(self._lane)
+
+    def __eq__(self, other: object) -> bool:
+        return isinstance(other, _RingAfterCommit) and other._lane is self._lane
+
+    def __hash__(self) -> int:
+        return hash(self._lane)
+
+
+async def add_task(on: AsyncSession | Tx, kind: str, *, lane: Lane, subject_id: UUID | None, run_at: datetime | None = None) -> None:
+    """Write down that something must happen, in this transaction, and ring once it is committed.
+
+    Idempotent per kind and subject: while one is waiting, asking again leaves one task, at the earlier of the two times.
+    """
+    tx = await raw(on)
+    due = run_at or clock.now()
+    dedupe = f"{kind}:{subject_id}" if subject_id else kind
+    await tx.execute(_ADD, new_id(), kind, lane, subject_id, dedupe, due)
+    await ring_bell(tx, lane, due)
+    if run_at is None:
+        tx.after_commit(_RingAfterCommit(lane))
+
+
+async def ring_bell(tx: Tx, lane: Lane, due: datetime) -> None:
+    """Say that this home has work due in a lane, to the second."""
+    await tx.execute(
+        "insert into work.bell (home_id, lane, ring_at) values ($1, $2, $3) on conflict do nothing", tx.tenant.id, lane, due.replace(microsecond=0)
+    )
+
+
+def ring_after_commit(tx: Tx, lane: Lane) -> None:
+    """Wake a drain of a lane once this transaction is committed; for statements that write task and bell themselves."""
+    tx.after_commit(_RingAfterCommit(lane))
+
+
+_ADD = """
+insert into task (id, kind, lane, subject_id, dedupe, run_at)
+values ($1, $2, $3, $4, $5, $6)
+on conflict (dedupe) do update
+set run_at = least(task.run_at, excluded.run_at), wanted_again = task.state = 'running'
+"""

@@ -1,0 +1,172 @@
+"""Tables of orders, and what is owed for each of them."""
+
+from __future__ import annotations
+
+from datetime import datetime
+from decimal import Decimal
+from enum import StrEnum
+from uuid import UUID
+
+from sqlalchemy import CheckConstraint, ForeignKey, Index, Integer, LargeBinary, Numeric, SmallInteger, text
+from sqlalchemy.orm import Mapped, mapped_column
+
+from app.kernel.models import Row, TenantBase, one_of
+
+
+class OrderState(StrEnum):
+    AWAITING_PAYMENT = "awaiting_payment"
+    PAID = "paid"
+    DELIVERED = "delivered"
+    PARTLY_DELIVERED = "partly_delivered"
+    REFUNDING = "refunding"
+    REFUNDED = "refunded"
+    CANCELLED = "cancelled"
+    EXPIRED = "expired"
+
+
+ORDER_EDGES: dict[OrderState, frozenset[OrderState]] = {
+    OrderState.AWAITING_PAYMENT: frozenset({OrderState.PAID, OrderState.CANCELLED, OrderState.EXPIRED}),
+    OrderState.PAID: frozenset({OrderState.DELIVERED, OrderState.PARTLY_DELIVERED, OrderState.REFUNDING}),
+    OrderState.EXPIRED: frozenset({OrderState.PAID, OrderState.REFUNDING}),
+    OrderState.CANCELLED: frozenset({OrderState.PAID, OrderState.REFUNDING}),
+    OrderState.DELIVERED: frozenset({OrderState.REFUNDING}),
+    OrderState.PARTLY_DELIVERED: frozenset({OrderState.REFUNDING}),
+    OrderState.REFUNDING: frozenset({OrderState.REFUNDED, OrderState.PARTLY_DELIVERED}),
+    OrderState.REFUNDED: frozenset(),
+}
+"""Paid after it expired or was cancelled, an order claims its stock again (`paid`) or gives the money back (`refunding`)."""
+
+
+class UnitState(StrEnum):
+    """`reserved` until paid, `owed` until delivered. `released` when the order ended unpaid."""
+
+    RESERVED = "reserved"
+    OWED = "owed"
+    DELIVERED = "delivered"
+    REFUNDING = "refunding"
+    REFUNDED = "refunded"
+    RELEASED = "released"
+
+
+UNIT_EDGES: dict[UnitState, frozenset[UnitState]] = {
+    UnitState.RESERVED: frozenset({UnitState.OWED, UnitState.RELEASED}),
+    UnitState.RELEASED: frozenset({UnitState.OWED, UnitState.REFUNDING}),
+    UnitState.OWED: frozenset({UnitState.DELIVERED, UnitState.REFUNDING}),
+    UnitState.DELIVERED: frozenset({UnitState.REFUNDING}),
+    UnitState.REFUNDING: frozenset({UnitState.REFUNDED}),
+    UnitState.REFUNDED: frozenset(),
+}
+
+
+class SalesChannel(StrEnum):
+    STOREFRONT = "storefront"
+
+
+class Order(Row, TenantBase):
+    """One purchase by one buyer. While it awaits payment its lines are the reservation; `expires_at` frees them.
+
+    The contact is sealed; `contact_fingerprint` finds his orders, `tail_fingerprint` the last four of a phone.
+    """
+
+    __tablename__ = "shop_order"
+    __table_args__ = (
+        one_of("state", OrderState),
+        CheckConstraint("total_minor > 0", name="total_positive"),
+        Index("ix_shop_order_state", "state", "placed_at"),
+        Index("ix_shop_order_placed", "placed_at"),
+        Index("ix_shop_order_contact", "contact_fingerprint", "placed_at"),
+        Index("ix_shop_order_tail", "tail_fingerprint"),
+        Index("ix_shop_order_expiring", "expires_at", postgresql_where=text("state = 'awaiting_payment'")),
+        Index("ix_shop_order_unfinished", "paid_at", postgresql_where=text("state in ('paid', 'refunding')")),
+    )
+    order_no: Mapped[str] = mapped_column(unique=True)
+    state: Mapped[str]
+    storefront_id: Mapped[UUID] = mapped_column(ForeignKey("storefront.id"))
+    sales_channel: Mapped[str] = mapped_column(server_default=SalesChannel.STOREFRONT)
+    idempotency_key: Mapped[str] = mapped_column(unique=True)
+    request_hash: Mapped[bytes] = mapped_column(LargeBinary)
+    contact_kind: Mapped[str]
+    contact: Mapped[bytes] = mapped_column(LargeBinary)
+    contact_masked: Mapped[str]
+    contact_fingerprint: Mapped[bytes] = mapped_column(LargeBinary)
+    tail_fingerprint: Mapped[bytes] = mapped_column(LargeBinary)
+    locale: Mapped[str]
+    total_minor: Mapped[int]
+    currency: Mapped[str]
+    placed_at: Mapped[datetime]
+    expires_at: Mapped[datetime]
+    paid_at: Mapped[datetime | None]
+    ended_at: Mapped[datetime | None]
+    """When it was delivered, refunded, cancelled or expired."""
+
+
+class OrderLine(TenantBase):
+    """One SKU and quantity of an order, with the names and prices of that moment."""
+
+    __tablename__ = "order_line"
+    __table_args__ = (
+        CheckConstraint("quantity > 0", name="quantity_positive"),
+        CheckConstraint("total_minor = unit_price_minor * quantity", name="total_is_price_times_quantity"),
+        Index("ix_order_line_order", "order_id"),
+        Index("ix_order_line_sku", "sku_id"),
+    )
+    id: Mapped[UUID] = mapped_column(primary_key=True)
+    order_id: Mapped[UUID] = mapped_column(ForeignKey("shop_order.id"))
+    line_no: Mapped[int] = mapped_column(SmallInteger)
+    product_id: Mapped[UUID]
+    sku_id: Mapped[UUID]
+    listing_id: Mapped[UUID]
+    product_name: Mapped[str]
+    sku_name: Mapped[str]
+    delivery_kind: Mapped[str]
+    quantity: Mapped[int] = mapped_column(Integer)
+    unit_price_minor: Mapped[int]
+    total_minor: Mapped[int]
+
+
+class DeliveryUnit(TenantBase):
+    """One owed entitlement: delivered or refunded, never both. Made with the order, so what is owed is data.
+
+    `amount_minor` is this unit's share of what was paid. The partial unique index lets a card-key serve one unit at most.
+    """
+
+    __tablename__ = "delivery_unit"
+    __table_args__ = (
+        one_of("state", UnitState),
+        Index("uq_delivery_unit_card_key", "card_key_id", unique=True, postgresql_where=text("card_key_id is not null")),
+        Index("ix_delivery_unit_order", "order_id"),
+        CheckConstraint("(state = 'delivered') <= (card_key_id is not null)", name="delivered_has_key"),
+    )
+    order_line_id: Mapped[UUID] = mapped_column(ForeignKey("order_line.id"), primary_key=True)
+    unit_no: Mapped[int] = mapped_column(Integer, primary_key=True)
+    order_id: Mapped[UUID]
+    sku_id: Mapped[UUID]
+    state: Mapped[str] = mapped_column(server_default=UnitState.RESERVED)
+    amount_minor: Mapped[int]
+    card_key_id: Mapped[UUID | None]
+    unit_cost: Mapped[Decimal | None] = mapped_column(Numeric(18, 6))
+    delivered_at: Mapped[datetime | None]
+    revealed_at: Mapped[datetime | None]
+    """When the buyer first read it."""
+    refund_id: Mapped[UUID | None]
+
+
+class BuyerUsage(TenantBase):
+    """How many units of one limited product one buyer holds or has reserved. Raised only under the limit, in one statement."""
+
+    __tablename__ = "buyer_usage"
+    __table_args__ = (CheckConstraint("units >= 0", name="never_negative"),)
+    product_id: Mapped[UUID] = mapped_column(primary_key=True)
+    contact_fingerprint: Mapped[bytes] = mapped_column(LargeBinary, primary_key=True)
+    units: Mapped[int] = mapped_column(Integer)
+
+
+class OrderView(Row, TenantBase):
+    """A saved view of the order list: a name for a query string."""
+
+    __tablename__ = "order_view"
+    name: Mapped[str]
+    query: Mapped[str]
+    owner_id: Mapped[UUID]
+    is_shared: Mapped[bool] = mapped_column(server_default="false")
+    position: Mapped[int] = mapped_column(Integer, server_default="0")

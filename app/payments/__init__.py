@@ -1,0 +1,1 @@
+"""Collecting money and giving it back, through payment gateways behind one port."""

@@ -1,0 +1,80 @@
+"""Every setting, from the environment, read once. A wrong environment is refused with all its faults at once."""
+
+from __future__ import annotations
+
+import base64
+import binascii
+from functools import lru_cache
+from typing import Literal
+
+from pydantic import Field, field_validator, model_validator
+from pydantic_settings import BaseSettings, SettingsConfigDict
+
+
+class Settings(BaseSettings):
+    """What an installation may choose. Each field is `QUANYI_<NAME>` in the environment."""
+
+    model_config = SettingsConfigDict(env_prefix="QUANYI_", frozen=True, extra="ignore")
+
+    environment: Literal["demo", "test", "production"] = Field("production", description="What this installation is for.")
+    base_host: str = Field("quanyi.localhost:8000", description="Host the merchants' and operators' pages hang under, as app.<base_host>.")
+    shops_host: str = Field("shop.localhost:8000", description="Host the shops hang under, as <slug>.<shops_host>. Never under base_host.")
+    public_scheme: Literal["http", "https"] = Field("https", description="Scheme of the links we print.")
+    database_url: str = Field(description="PostgreSQL, as the application role, which owns nothing.")
+    owner_database_url: str | None = Field(None, description="PostgreSQL, as the owner role: migrations and new tenants.")
+    statement_cache: bool = Field(True, description="Off behind a pooler in transaction mode.")
+    database_connections: int = Field(8, ge=1, le=50, description="Connections per process and kind of access.")
+    key_encryption_key: str = Field(description="name:base64 of 32 bytes; several by comma, the first seals, all open.")
+    session_secret: str = Field(min_length=32, description="Binds forms to sessions and signs order links.")
+    smtp_url: str = Field("smtp://127.0.0.1:25", description="Where mail is handed over: smtp://[user:password@]host:port")
+    mail_from: str = Field("Quanyi <no-reply@localhost>", description="Sender of our mail.")
+    sms_url: str | None = Field(None, description="Where text messages are handed over; without it no code goes to phones.")
+    sms_secret: str = Field("", description="Signs the text messages handed over.")
+    sandbox_gateway_url: str | None = Field(None, description="The sandbox payment gateway; without it no new shop is connected to it.")
+    allow_loopback_calls: bool = Field(False, description="Lets outbound calls reach 127.0.0.1. Refused in production.")
+    queue_url: str | None = Field(None, description="Where the queue rings: PostgreSQL by default, or redis://…")
+    outbox_url: str | None = Field(None, description="The demo's outbox page, linked from pages that wait for a mail.")
+    spare_tenants: int = Field(3, ge=1, le=100, description="Ready-made tenants kept for the next sign-ups.")
+    reservation_minutes: int = Field(15, ge=1, le=1440, description="How long an unpaid order holds its stock.")
+    checkouts_per_minute: int = Field(60, ge=1, description="Orders one network address may place in a minute.")
+    trusted_proxies: int = Field(0, ge=0, le=3, description="Proxies in front of us whose X-Forwarded-For hop we believe.")
+    log_level: Literal["DEBUG", "INFO", "WARNING", "ERROR"] = Field("INFO", description="Least severe line that is written.")
+
+    @field_validator("key_encryption_key")
+    @classmethod
+    def _keys_are_whole(cls, value: str) -> str:
+        for part in value.split(","):
+            name, _, encoded = part.partition(":")
+            try:
+                size = len(base64.b64decode(encoded, validate=True))
+            except binascii.Error:
+                size = 0
+            if not name or size != 32:
+                raise ValueError("write name:base64 of 32 bytes")
+        return value
+
+    @model_validator(mode="after")
+    def _production_is_strict(self) -> Settings:
+        if self.shops_host.partition(":")[0].endswith("." + self.base_host.partition(":")[0]):
+            raise ValueError("shops_host must not lie under base_host: shops carry merchants' own content")
+        if self.environment == "production" and self.allow_loopback_calls:
+            raise ValueError("allow_loopback_calls is for demo and tests")
+        if self.environment == "production" and self.public_scheme != "https":
+            raise ValueError("public_scheme must be https in production")
+        return self
+
+    @property
+    def app_host(self) -> str:
+        """Host of the merchants' and operators' pages."""
+        return f"app.{self.base_host}"
+
+    @property
+    def app_url(self) -> str:
+        """Origin of the merchants' and operators' pages."""
+        return f"{self.public_scheme}://{self.app_host}"
+
+
+@lru_cache(maxsize=1)
+def settings() -> Settings:
+    """The one frozen settings object of this process."""
+    return Settings()  # type: ignore[call-arg]  # fields come from the environment

@@ -1,0 +1,202 @@
+"""The only place that opens, binds, commits or rolls back a transaction.
+
+Two ways in: `tenant_session` (SQLAlchemy, back office) and `tenant_tx` (raw asyncpg, hot paths and money). Both bind the tenant's role and
+search path for that transaction alone, and `public` is not on a tenant's path, so a miss is an error and never another's row.
+"""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator, Callable, Iterable, Sequence
+from contextlib import asynccontextmanager
+from typing import Any, cast
+
+import asyncpg
+from sqlalchemy import event, text
+from sqlalchemy.engine import Connection
+from sqlalchemy.ext.asyncio import AsyncEngine, AsyncSession, create_async_engine
+from sqlalchemy.orm import Session, SessionTransaction
+
+from tenants.directory import Tenant
+
+AfterCommit = Callable[[], None]
+
+
+class TenantNotBound(RuntimeError):
+    """A session was used without a tenant. Always a bug."""
+
+
+class CommitRefused(RuntimeError):
+    """The database answered COMMIT with a rollback: an error inside the transaction was swallowed. Always a bug."""
+
+
+async def _leave_as_is(_connection: asyncpg.Connection[Any]) -> None:
+    """Nothing to reset: every setting we make ends with its transaction, and session locks are not used."""
+
+
+class TenantSession(Session):
+    """Binds its tenant at the start of every transaction it begins."""
+
+
+_BIND = text("select set_config('role', :role, true), set_config('search_path', :path, true), set_config('transaction_read_only', :ro, true)")
+
+
+@event.listens_for(TenantSession, "after_begin")
+def _bind(session: Session, transaction: SessionTransaction, connection: Connection) -> None:
+    tenant = session.info.get("tenant")
+    if tenant is None:
+        raise TenantNotBound
+    if transaction.nested:
+        return
+    connection.execute(_BIND, {"role": tenant.role, "path": tenant.schema, "ro": "on" if session.info["read_only"] else "off"})
+
+
+class Tx:
+    """One transaction on raw asyncpg, bound to a tenant. Callbacks added by `after_commit` run only if it commits."""
+
+    __slots__ = ("_callbacks", "connection", "tenant")
+
+    def __init__(self, connection: asyncpg.Connection[Any], tenant: Tenant, callbacks: list[AfterCommit]) -> None:
+        self.connection = connection
+        self.tenant = tenant
+        self._callbacks = callbacks
+
+    async def fetch(self, query: str, *args: Any) -> list[asyncpg.Record]:
+        return await self.connection.fetch(query, *args)
+
+    async def fetchrow(self, query: str, *args: Any) -> asyncpg.Record | None:
+        return await self.connection.fetchrow(query, *args)
+
+    async def fetchval(self, query: str, *args: Any) -> Any:
+        return await self.connection.fetchval(query, *args)
+
+    async def execute(self, query: str, *args: Any) -> int:
+        """Run one statement; the number of rows it touched."""
+        tag = await self.connection.execute(query, *args)
+        last = tag.rpartition(" ")[2]
+        return int(last) if last.isdigit() else 0
+
+    async def executemany(self, query: str, args: Iterable[Sequence[Any]]) -> None:
+        await self.connection.executemany(query, args)
+
+    async def copy_records(self, table: str, *, columns: Sequence[str], records: Iterable[Sequence[Any]]) -> None:
+        await self.connection.copy_records_to_table(table, columns=columns, records=records, schema_name=self.tenant.schema)
+
+    def after_commit(self, callback: AfterCommit) -> None:
+        if callback not in self._callbacks:
+            self._callbacks.append(callback)
+
+
+class Databases:
+    """The pools of this process, one pair per database of the directory, opened on first use."""
+
+    def __init__(self, urls: dict[str, str], *, size: int, statement_cache: bool) -> None:
+        self._urls = urls
+        self._size = size
+        self._cache = statement_cache
+        self._engines: dict[str, AsyncEngine] = {}
+        self._pools: dict[str, asyncpg.Pool[Any]] = {}
+
+    def engine(self, alias: str) -> AsyncEngine:
+        if alias not in self._engines:
+            url = self._urls[alias].replace("postgresql://", "postgresql+asyncpg://", 1)
+            caches = {} if self._cache else {"statement_cache_size": 0, "prepared_statement_cache_size": 0}
+            self._engines[alias] = create_async_engine(
+                url,
+                pool_size=self._size,
+                max_overflow=0,
+                pool_timeout=5,
+                pool_recycle=600,
+                hide_parameters=True,
+                connect_args={"timeout": 5, "command_timeout": 30, "server_settings": {"jit": "off"}, **caches},
+            )
+        return self._engines[alias]
+
+    async def pool(self, alias: str) -> asyncpg.Pool[Any]:
+        if alias not in self._pools:
+            pool = asyncpg.create_pool(
+                self._urls[alias],
+                min_size=1,
+                max_size=self._size,
+                max_inactive_connection_lifetime=600,
+                max_queries=200_000,
+                timeout=5,
+                command_timeout=30,
+                statement_cache_size=200 if self._cache else 0,
+                server_settings={"jit": "off"},
+                reset=_leave_as_is,
+            )
+            self._pools[alias] = pool
+        pool = self._pools[alias]
+        await pool  # opens it once; later waits return at once
+        return pool
+
+    def url(self, alias: str) -> str:
+        return self._urls[alias]
+
+    async def close(self) -> None:
+        for engine in self._engines.values():
+            await engine.dispose()
+        for pool in self._pools.values():
+            await pool.close()
+        self._engines.clear()
+        self._pools.clear()
+
+
+_databases: Databases | None = None
+
+
+def use_databases(databases: Databases) -> None:
+    """Give this process its pools; the composition root calls it once."""
+    global _databases  # noqa: PLW0603  # one set of pools per process
+    _databases = databases
+
+
+def databases() -> Databases:
+    if _databases is None:
+        raise RuntimeError("no databases: the composition root has not run")
+    return _databases
+
+
+@asynccontextmanager
+async def tenant_session(tenant: Tenant, *, read_only: bool = False) -> AsyncIterator[AsyncSession]:
+    """A SQLAlchemy session in the tenant's schema; commits when the block ends well, else rolls back.
+
+    Raises: whatever the commit raises, so an answer is sent only after its commit.
+    """
+    callbacks: list[AfterCommit] = []
+    info = {"tenant": tenant, "read_only": read_only, "after_commit": callbacks}
+    engine = databases().engine(tenant.database)
+    async with AsyncSession(engine, sync_session_class=TenantSession, info=info, expire_on_commit=False, autoflush=True) as session:
+        yield session
+        await session.commit()
+    for callback in callbacks:
+        callback()
+
+
+@asynccontextmanager
+async def tenant_tx(tenant: Tenant) -> AsyncIterator[Tx]:
+    """A raw asyncpg transaction in the tenant's schema; the bind rides in the same round trip as BEGIN."""
+    callbacks: list[AfterCommit] = []
+    pool = await databases().pool(tenant.database)
+    async with pool.acquire(timeout=5) as connection:
+        await connection.execute(f"begin; set local role {tenant.role}; set local search_path to {tenant.schema}")
+        try:
+            yield Tx(cast("asyncpg.Connection[Any]", connection), tenant, callbacks)
+        except BaseException:
+            if not connection.is_closed():
+                await connection.execute("rollback")
+            raise
+        if await connection.execute("commit") != "COMMIT":
+            raise CommitRefused
+    for callback in callbacks:
+        callback()
+
+
+async def raw(on: AsyncSession | Tx) -> Tx:
+    """The raw transaction of a session, so that verbs on money run inside it; a Tx is returned as it is."""
+    if isinstance(on, Tx):
+        return on
+    connection = await on.connection()
+    driver = (await connection.get_raw_connection()).driver_connection
+    assert driver is not None
+    return Tx(cast("asyncpg.Connection[Any]", driver), on.info["tenant"], on.info["after_commit"])
