@@ -64,10 +64,10 @@ class TenantDomain(DirectoryBase):
 
 
 class Bell(DirectoryBase):
-    """Says that a home has work due in a lane. Losing one delays work until the sweep, and loses nothing."""
+    """Says that a home, by its schema, has work due in a lane. Losing one delays work until the sweep, and loses nothing."""
 
     __tablename__ = "bell"
     __table_args__ = (Index("ix_bell_due", "lane", "ring_at"), {"schema": "work"})
-    home_id: Mapped[UUID] = mapped_column(primary_key=True)
+    home: Mapped[str] = mapped_column(primary_key=True)
     lane: Mapped[str] = mapped_column(primary_key=True)
     ring_at: Mapped[datetime] = mapped_column(primary_key=True)

@@ -19,16 +19,18 @@ NEVER = date(9999, 12, 31)
 class Stock(TenantBase):
     """The counters of one SKU, changed only by `set x = x + n`. Reserved units belong to orders that wait for payment or delivery.
 
-    imported = available + reserved + delivered + voided + quarantined + expired, at every committed point.
+    imported + short = available + reserved + delivered + voided + quarantined + expired, at every committed point. `short` counts reserved
+    units whose keys were since voided, quarantined or expired: the next keys to arrive serve them first, else their buyers are refunded.
     """
 
     __tablename__ = "stock"
     __table_args__ = (
         CheckConstraint(
-            "available >= 0 and reserved >= 0 and delivered >= 0 and voided >= 0 and quarantined >= 0 and expired >= 0",
+            "available >= 0 and reserved >= 0 and delivered >= 0 and voided >= 0 and quarantined >= 0 and expired >= 0 and short >= 0",
             name="never_negative",
         ),
-        CheckConstraint("imported = available + reserved + delivered + voided + quarantined + expired", name="adds_up"),
+        CheckConstraint("imported + short = available + reserved + delivered + voided + quarantined + expired", name="adds_up"),
+        CheckConstraint("available = 0 or short = 0", name="short_before_shelf"),
         {"postgresql_with": {"fillfactor": 50}},
     )
     sku_id: Mapped[UUID] = mapped_column(ForeignKey("sku.id"), primary_key=True)
@@ -39,6 +41,7 @@ class Stock(TenantBase):
     voided: Mapped[int] = mapped_column(server_default="0")
     quarantined: Mapped[int] = mapped_column(server_default="0")
     expired: Mapped[int] = mapped_column(server_default="0")
+    short: Mapped[int] = mapped_column(server_default="0")
     warned_at: Mapped[datetime | None]
     """When the low-stock warning went out; cleared when stock is back above the threshold."""
 
@@ -128,6 +131,7 @@ class ImportLine(TenantBase):
     card_key_id: Mapped[UUID | None]
     secret: Mapped[bytes | None] = mapped_column(LargeBinary)
     fingerprint: Mapped[bytes | None] = mapped_column(LargeBinary)
+    tail_fingerprint: Mapped[bytes | None] = mapped_column(LargeBinary)
 
 
 class KeyState(StrEnum):

@@ -12,7 +12,7 @@ from uuid import UUID
 
 from advanced_alchemy.base import CommonTableAttributes
 from advanced_alchemy.types import DateTimeUTC
-from sqlalchemy import BigInteger, CheckConstraint, Index, LargeBinary, MetaData, SmallInteger, Text, Uuid, false, func
+from sqlalchemy import BigInteger, CheckConstraint, Index, LargeBinary, MetaData, SmallInteger, Text, Uuid, false, func, text
 from sqlalchemy.dialects.postgresql import JSONB
 from sqlalchemy.orm import DeclarativeBase, Mapped, declarative_mixin, mapped_column
 
@@ -80,10 +80,10 @@ class Task(HomeBase):
     __tablename__ = "task"
     __table_args__ = (
         one_of("state", TaskState),
-        Index("ix_task_due", "lane", "run_at", postgresql_where="state = 'waiting'"),
-        Index("ix_task_leased", "lease_until", postgresql_where="state = 'running'"),
+        Index("ix_task_due", "lane", "run_at", postgresql_where=text("state = 'waiting'")),
+        Index("ix_task_leased", "lease_until", postgresql_where=text("state = 'running'")),
         Index("uq_task_dedupe", "dedupe", unique=True),
-        Index("ix_task_failed", "created_at", postgresql_where="state = 'failed'"),
+        Index("ix_task_failed", "created_at", postgresql_where=text("state = 'failed'")),
     )
     id: Mapped[UUID] = mapped_column(primary_key=True, default=new_id)
     kind: Mapped[str]

@@ -79,10 +79,11 @@ def kinds() -> list[TaskKind]:
     return list(_kinds.values())
 
 
-Ring = Callable[[Lane], None]
+Ring = Callable[[str, Lane], None]
+"""Wakes a drain for a home, by its schema, and a lane."""
 
 
-def _no_ring(lane: Lane) -> None:
+def _no_ring(schema: str, lane: Lane) -> None:
     """Without a ringer the sweep finds the work; commands and tests run so."""
 
 
@@ -95,28 +96,22 @@ def use_ringer(ring: Ring) -> None:
     _ring = ring
 
 
+@dataclass(frozen=True, slots=True)
 class _RingAfterCommit:
-    """A callback equal to another of the same lane, so that one commit rings a lane once."""
+    """A callback equal to another of the same home and lane, so that one commit rings once."""
 
-    __slots__ = ("_lane",)
-
-    def __init__(self, lane: Lane) -> None:
-        self._lane = lane
+    schema: str
+    lane: Lane
 
     def __call__(self) -> None:
-        _ring(self._lane)
-
-    def __eq__(self, other: object) -> bool:
-        return isinstance(other, _RingAfterCommit) and other._lane is self._lane
-
-    def __hash__(self) -> int:
-        return hash(self._lane)
+        _ring(self.schema, self.lane)
 
 
 async def add_task(on: AsyncSession | Tx, kind: str, *, lane: Lane, subject_id: UUID | None, run_at: datetime | None = None) -> None:
     """Write down that something must happen, in this transaction, and ring once it is committed.
 
-    Idempotent per kind and subject: while one is waiting, asking again leaves one task, at the earlier of the two times.
+    Idempotent per kind and subject: while one is waiting, asking again leaves one task, at the earlier of the two times; one that
+    runs is run once more; one that failed starts over.
     """
     tx = await raw(on)
     due = run_at or clock.now()
@@ -124,24 +119,22 @@ async def add_task(on: AsyncSession | Tx, kind: str, *, lane: Lane, subject_id: 
     await tx.execute(_ADD, new_id(), kind, lane, subject_id, dedupe, due)
     await ring_bell(tx, lane, due)
     if run_at is None:
-        tx.after_commit(_RingAfterCommit(lane))
+        tx.after_commit(_RingAfterCommit(tx.tenant.schema, lane))
 
 
 async def ring_bell(tx: Tx, lane: Lane, due: datetime) -> None:
     """Say that this home has work due in a lane, to the second."""
     await tx.execute(
-        "insert into work.bell (home_id, lane, ring_at) values ($1, $2, $3) on conflict do nothing", tx.tenant.id, lane, due.replace(microsecond=0)
+        "insert into work.bell (home, lane, ring_at) values (current_schema(), $1, $2) on conflict do nothing", lane, due.replace(microsecond=0)
     )
-
-
-def ring_after_commit(tx: Tx, lane: Lane) -> None:
-    """Wake a drain of a lane once this transaction is committed; for statements that write task and bell themselves."""
-    tx.after_commit(_RingAfterCommit(lane))
 
 
 _ADD = """
 insert into task (id, kind, lane, subject_id, dedupe, run_at)
 values ($1, $2, $3, $4, $5, $6)
 on conflict (dedupe) do update
-set run_at = least(task.run_at, excluded.run_at), wanted_again = task.state = 'running'
+set run_at = case when task.state = 'running' and not task.wanted_again then excluded.run_at else least(task.run_at, excluded.run_at) end,
+    wanted_again = task.state = 'running',
+    state = case task.state when 'failed' then 'waiting' else task.state end,
+    attempts = case task.state when 'failed' then 0 else task.attempts end
 """

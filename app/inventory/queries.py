@@ -1,0 +1,109 @@
+"""Reads of stock, pools and batches."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from uuid import UUID
+
+import asyncpg
+from sqlalchemy import func, select
+from sqlalchemy.ext.asyncio import AsyncSession
+
+from app.catalog.models import Product, Sku
+from app.inventory.models import ImportBatch, ImportLine, LineVerdict, Stock
+from app.kernel.errors import NotFound
+from tenants.session import Tx
+
+
+async def stock_of(session: AsyncSession, sku_id: UUID) -> Stock:
+    """The counters of a SKU; all zero before its first import."""
+    stock = await session.get(Stock, sku_id)
+    return stock or Stock(sku_id=sku_id, imported=0, available=0, reserved=0, delivered=0, voided=0, quarantined=0, expired=0)
+
+
+async def sellable(tx: Tx, sku_ids: Sequence[UUID]) -> dict[UUID, int]:
+    """How many units of each SKU can be bought this moment: what a page may show."""
+    rows = await tx.fetch("select sku_id, available from stock where sku_id = any($1)", list(sku_ids))
+    known = {row["sku_id"]: row["available"] for row in rows}
+    return {sku_id: known.get(sku_id, 0) for sku_id in sku_ids}
+
+
+async def pools(session: AsyncSession) -> list[tuple[Sku, Product, Stock | None]]:
+    """Every card-key SKU with its product and counters, the emptiest first."""
+    query = (
+        select(Sku, Product, Stock)
+        .join(Product, Product.id == Sku.product_id)
+        .outerjoin(Stock, Stock.sku_id == Sku.id)
+        .where(Product.delivery_kind == "card_key")
+        .order_by(func.coalesce(Stock.available, 0), Product.name, Sku.position)
+        .limit(500)
+    )
+    return [(sku, product, stock) for sku, product, stock in (await session.execute(query)).tuples()]
+
+
+async def pool_or_404(session: AsyncSession, sku_id: UUID) -> tuple[Sku, Product, Stock]:
+    """One SKU's pool. Raises: NotFound."""
+    row = (await session.execute(select(Sku, Product).join(Product, Product.id == Sku.product_id).where(Sku.id == sku_id))).first()
+    if row is None:
+        raise NotFound
+    return row[0], row[1], await stock_of(session, sku_id)
+
+
+async def batches_of(session: AsyncSession, sku_id: UUID, *, limit: int = 100) -> list[ImportBatch]:
+    """A pool's batches, newest first."""
+    query = select(ImportBatch).where(ImportBatch.sku_id == sku_id).order_by(ImportBatch.created_at.desc()).limit(limit)
+    return list((await session.scalars(query)).all())
+
+
+async def batch_or_404(session: AsyncSession, batch_no: str) -> ImportBatch:
+    """One batch by its number. Raises: NotFound."""
+    batch = await session.scalar(select(ImportBatch).where(ImportBatch.batch_no == batch_no))
+    if batch is None:
+        raise NotFound
+    return batch
+
+
+async def lines_of(session: AsyncSession, batch_id: UUID, verdict: LineVerdict, *, limit: int = 200) -> list[ImportLine]:
+    """Checked lines of one verdict, in file order. They hold masks, never keys."""
+    query = select(ImportLine).where(ImportLine.batch_id == batch_id, ImportLine.verdict == verdict).order_by(ImportLine.line_no).limit(limit)
+    return list((await session.scalars(query)).all())
+
+
+async def buyers_of_batch(tx: Tx, batch_id: UUID, *, limit: int = 1000) -> list[asyncpg.Record]:
+    """Who got keys of a batch: order number, masked contact, when, masked key. Newest first."""
+    return await tx.fetch(_BUYERS, batch_id, limit)
+
+
+async def counts_by_state(tx: Tx, batch_id: UUID) -> dict[str, int]:
+    """How many keys of a batch are in each state."""
+    rows = await tx.fetch("select state, count(*) as n from card_key where batch_id = $1 group by state", batch_id)
+    return {row["state"]: row["n"] for row in rows}
+
+
+async def keys_of_batch(tx: Tx, batch_id: UUID, *, limit: int = 100) -> list[asyncpg.Record]:
+    """Some keys of a batch, masked."""
+    return await tx.fetch("select id, masked, state, expires_on, changed_at from card_key where batch_id = $1 order by changed_at desc nulls last, id limit $2", batch_id, limit)
+
+
+async def running_low(session: AsyncSession) -> list[tuple[Sku, Product, Stock]]:
+    """SKUs on sale with fewer left than their threshold, the emptiest first."""
+    query = (
+        select(Sku, Product, Stock)
+        .join(Product, Product.id == Sku.product_id)
+        .join(Stock, Stock.sku_id == Sku.id)
+        .where(Product.state == "on_sale", (Stock.available < Sku.warn_below) | (Stock.available == 0))
+        .order_by(Stock.available)
+        .limit(50)
+    )
+    return [(sku, product, stock) for sku, product, stock in (await session.execute(query)).tuples()]
+
+
+_BUYERS = """
+select o.order_no, o.contact_masked, u.delivered_at, k.masked, k.id as card_key_id, u.revealed_at
+from card_key k
+join delivery_unit u on u.card_key_id = k.id
+join shop_order o on o.id = u.order_id
+where k.batch_id = $1
+order by u.delivered_at desc
+limit $2
+"""

@@ -1,0 +1,227 @@
+"""Verbs on card-keys and stock: claiming, voiding, quarantining, expiring, warning."""
+
+from __future__ import annotations
+
+import secrets
+from collections import Counter
+from dataclasses import dataclass
+from decimal import Decimal
+from uuid import UUID
+
+from sqlalchemy.ext.asyncio import AsyncSession
+
+from app.inventory import queries
+from app.inventory.models import BATCH_EDGES, BatchState, ImportBatch
+from app.kernel import audit, clock, history
+from app.kernel.actor import Actor
+from app.kernel.errors import N_, DomainError, NotFound
+from app.kernel.history import Happened
+from app.kernel.tasks import Lane, add_task
+from app.kernel.vault import Secret, keyring
+from tenants.session import Tx, raw
+
+PIVOTS = 2**31 - 1
+
+
+class BatchStateRefuses(DomainError):
+    message = N_("Batch %(batch_no)s is no longer in the state this page showed. Reload it.")
+
+
+class ReasonMissing(DomainError):
+    status = 422
+    message = N_("Write down why; the reason stays in the audit trail.")
+
+
+class NothingToVoid(DomainError):
+    message = N_("This key was already delivered or voided.")
+
+
+@dataclass(frozen=True, slots=True)
+class Claimed:
+    """A card-key taken for a buyer."""
+
+    id: UUID
+    masked: str
+    unit_cost: Decimal
+
+
+async def claim_keys(tx: Tx, *, sku_id: UUID, units: int) -> list[Claimed]:
+    """Take up to `units` free keys of a SKU, soonest expiry first and none that expired; fewer when there are no more.
+
+    Locks: the chosen keys; skips keys other claims hold. The caller moves the stock counters, which it reserved before.
+    """
+    assert units > 0
+    rows = await tx.fetch(
+        "select id, masked, unit_cost from claim_card_keys($1, $2, $3, $4)", sku_id, units, clock.business_day(), secrets.randbelow(PIVOTS)
+    )
+    return [Claimed(row["id"], row["masked"], row["unit_cost"]) for row in rows]
+
+
+async def move_delivered(tx: Tx, units: dict[UUID, int]) -> None:
+    """Move units from reserved to delivered. Locks: the stock rows, in SKU order; call it last."""
+    await _move(tx, _DELIVERED, units)
+
+
+async def release(tx: Tx, units: dict[UUID, int]) -> None:
+    """Give reserved units up: back on the shelf, but first against units that are short. Locks: the stock rows, in SKU order; call it last."""
+    await _move(tx, _RELEASED, units)
+
+
+async def put_on_shelf(tx: Tx, *, sku_id: UUID, units: int, from_column: str) -> None:
+    """Count keys that became free: imported, or out of quarantine. Locks: the stock row."""
+    await tx.execute(_ON_SHELF[from_column], sku_id, units)
+
+
+async def take_off_shelf(tx: Tx, *, sku_id: UUID, units: int, to_column: str) -> None:
+    """Count free keys that left: voided, quarantined or expired. Units already reserved beyond what is left become short. Locks: the stock row."""
+    await tx.execute(_OFF_SHELF[to_column], sku_id, units)
+
+
+async def reserve_again(tx: Tx, units: dict[UUID, int]) -> bool:
+    """Take units for an order that was paid after its reservation ended: all of them or none. Locks: the stock rows, in SKU order."""
+    ids = sorted(units)
+    rows = await tx.fetch("select sku_id, available from stock where sku_id = any($1) order by sku_id for update", ids)
+    left = {row["sku_id"]: row["available"] for row in rows}
+    if any(left.get(i, 0) < units[i] for i in ids):
+        return False
+    await _move(tx, _RESERVED, units)
+    return True
+
+
+async def _move(tx: Tx, statement: str, units: dict[UUID, int]) -> None:
+    ids = sorted(units)
+    await tx.fetch("select sku_id from stock where sku_id = any($1) order by sku_id for update", ids)
+    await tx.execute(statement, ids, [units[i] for i in ids])
+
+
+async def open_key(tx: Tx, card_key_id: UUID) -> Secret:
+    """The key itself. The caller writes the audit entry in the same transaction. Raises: NotFound."""
+    row = await tx.fetchrow("select secret from card_key where id = $1", card_key_id)
+    if row is None:
+        raise NotFound
+    return (await keyring(tx)).open("card_key", "secret", card_key_id, row["secret"])
+
+
+async def void_key(session: AsyncSession, *, card_key_id: UUID, reason: str, actor: Actor) -> None:
+    """Take a free key out for good. Raises: ReasonMissing, NothingToVoid."""
+    tx = await raw(session)
+    if not reason.strip():
+        raise ReasonMissing
+    row = await tx.fetchrow("update card_key set state = 'voided', changed_at = now() where id = $1 and state = 'free' returning sku_id, batch_id", card_key_id)
+    if row is None:
+        raise NothingToVoid
+    await take_off_shelf(tx, sku_id=row["sku_id"], units=1, to_column="voided")
+    await audit.record(tx, actor, "card_key.voided", subject=("card_key", card_key_id), reason=reason)
+    await history.record(tx, Happened("import_batch", row["batch_id"], "card_key.voided", note=reason), actor=actor)
+
+
+async def burn_delivered(tx: Tx, card_key_ids: list[UUID]) -> None:
+    """Void keys that were delivered and are taken back before anyone saw them: they are never sold again. Locks: the stock rows, in SKU order."""
+    rows = await tx.fetch("update card_key set state = 'voided', changed_at = now() where id = any($1) and state = 'delivered' returning sku_id", card_key_ids)
+    burnt = Counter[UUID](row["sku_id"] for row in rows)
+    if burnt:
+        await _move(tx, _BURNT, dict(burnt))
+
+
+async def quarantine(session: AsyncSession, *, batch_no: str, reason: str, actor: Actor) -> ImportBatch:
+    """Stop a batch from being sold: its free keys leave the shelf until `unquarantine`. Delivered keys stay delivered; the page lists their buyers.
+
+    Idempotent. Locks: the batch. Raises: ReasonMissing, BatchStateRefuses.
+    """
+    if not reason.strip():
+        raise ReasonMissing
+    return await _turn_batch(session, batch_no, BatchState.QUARANTINED, ("free", "quarantined"), reason, actor)
+
+
+async def unquarantine(session: AsyncSession, *, batch_no: str, reason: str, actor: Actor) -> ImportBatch:
+    """Put a quarantined batch back on sale. Idempotent. Locks: the batch. Raises: ReasonMissing, BatchStateRefuses."""
+    if not reason.strip():
+        raise ReasonMissing
+    return await _turn_batch(session, batch_no, BatchState.IMPORTED, ("quarantined", "free"), reason, actor)
+
+
+async def _turn_batch(session: AsyncSession, batch_no: str, to: BatchState, keys: tuple[str, str], reason: str, actor: Actor) -> ImportBatch:
+    batch = await queries.batch_or_404(session, batch_no)
+    tx = await raw(session)
+    await session.refresh(batch, with_for_update=True)
+    if batch.state == to:
+        return batch
+    before = BatchState(batch.state)
+    if to not in BATCH_EDGES[before]:
+        raise BatchStateRefuses(batch_no=batch_no)
+    batch.state = to
+    await session.flush()
+    moved = await tx.execute("update card_key set state = $3, changed_at = now() where batch_id = $1 and state = $2", batch.id, *keys)
+    if to is BatchState.QUARANTINED:
+        await take_off_shelf(tx, sku_id=batch.sku_id, units=moved, to_column="quarantined")
+    else:
+        await put_on_shelf(tx, sku_id=batch.sku_id, units=moved, from_column="quarantined")
+    await audit.record(tx, actor, f"import_batch.{to}", subject=("import_batch", batch.id), reason=reason, facts={"keys": moved})
+    await history.record(tx, Happened("import_batch", batch.id, f"import_batch.{to}", before, to, reason, {"keys": moved}), actor=actor)
+    return batch
+
+
+async def expire_keys(tx: Tx, *, limit: int = 50_000) -> int:
+    """Take keys past their last day off the shelf; the number taken. The claim would not hand them out anyway."""
+    rows = await tx.fetch(_EXPIRE, clock.business_day(), limit)
+    for row in sorted(rows, key=lambda row: row["sku_id"]):
+        await take_off_shelf(tx, sku_id=row["sku_id"], units=row["keys"], to_column="expired")
+    return sum(row["keys"] for row in rows)
+
+
+async def warn_if_low(tx: Tx, sku_ids: list[UUID]) -> None:
+    """Have a warning sent for SKUs that fell under their threshold, once until they are back above it."""
+    for row in await tx.fetch(_NEWLY_LOW, sorted(sku_ids)):
+        if row["warned_at"] is not None:
+            await add_task(tx, "inventory.warn", lane=Lane.MESSAGES, subject_id=row["sku_id"])
+
+
+_DELIVERED = """
+update stock s set reserved = s.reserved - m.units, delivered = s.delivered + m.units
+from unnest($1::uuid[], $2::bigint[]) as m (sku_id, units) where s.sku_id = m.sku_id
+"""
+_RELEASED = """
+update stock s
+set reserved = s.reserved - m.units, short = s.short - least(s.short, m.units), available = s.available + m.units - least(s.short, m.units)
+from unnest($1::uuid[], $2::bigint[]) as m (sku_id, units) where s.sku_id = m.sku_id
+"""
+_BURNT = """
+update stock s set delivered = s.delivered - m.units, voided = s.voided + m.units
+from unnest($1::uuid[], $2::bigint[]) as m (sku_id, units) where s.sku_id = m.sku_id
+"""
+_RESERVED = """
+update stock s set reserved = s.reserved + m.units, available = s.available - m.units
+from unnest($1::uuid[], $2::bigint[]) as m (sku_id, units) where s.sku_id = m.sku_id
+"""
+_ON_SHELF = {
+    "imported": """
+insert into stock as s (sku_id, imported, available) values ($1, $2, $2)
+on conflict (sku_id) do update
+set imported = s.imported + $2, short = s.short - least(s.short, $2), available = s.available + $2 - least(s.short, $2)
+""",
+    "quarantined": """
+update stock
+set quarantined = quarantined - $2, short = short - least(short, $2), available = available + $2 - least(short, $2) where sku_id = $1
+""",
+}
+_OFF_SHELF = {
+    column: f"""
+update stock
+set {column} = {column} + $2, short = short + $2 - least(available, $2), available = available - least(available, $2) where sku_id = $1
+"""  # noqa: S608  # the three column names below
+    for column in ("voided", "quarantined", "expired")
+}
+_EXPIRE = """
+with gone as (
+  update card_key set state = 'expired', changed_at = now()
+  where id in (select id from card_key where state = 'free' and expires_on < $1 limit $2 for update skip locked)
+  returning sku_id
+)
+select sku_id, count(*) as keys from gone group by sku_id
+"""
+_NEWLY_LOW = """
+update stock s set warned_at = case when s.available < greatest(k.warn_below, 1) then now() end
+from sku k
+where k.id = s.sku_id and s.sku_id = any($1) and (s.available < greatest(k.warn_below, 1)) <> (s.warned_at is not null)
+returning s.sku_id, s.warned_at
+"""

@@ -1,0 +1,126 @@
+"""The only writer of the ledger. A transfer's id comes from its business key, so posting it again changes nothing."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+from enum import Enum
+from uuid import UUID
+
+from app.kernel.ids import id_of
+from tenants.session import Tx
+
+
+class Purpose(Enum):
+    """The accounts of a tenant: name, the side that grows it, whether it may cross zero.
+
+    Money at a gateway is a debit account; what we owe (paid and not delivered, or not explained) and what we earned are credit accounts.
+    """
+
+    GATEWAY = ("gateway", "debit", True)
+    DEPOSITS = ("buyer_deposits", "credit", False)
+    SALES = ("sales", "credit", True)
+    SUSPENSE = ("suspense", "credit", False)
+
+
+class TransferKind(Enum):
+    """Why money moved. Debit and credit are given by the kind, so no caller can swap them."""
+
+    CAPTURE = ("capture", Purpose.GATEWAY, Purpose.DEPOSITS)
+    SURPLUS = ("surplus", Purpose.GATEWAY, Purpose.SUSPENSE)
+    SALE = ("sale", Purpose.DEPOSITS, Purpose.SALES)
+    REFUND_UNDELIVERED = ("refund_undelivered", Purpose.DEPOSITS, Purpose.GATEWAY)
+    REFUND_DELIVERED = ("refund_delivered", Purpose.SALES, Purpose.GATEWAY)
+    REFUND_SURPLUS = ("refund_surplus", Purpose.SUSPENSE, Purpose.GATEWAY)
+
+
+@dataclass(frozen=True, slots=True)
+class Posting:
+    """One transfer to make: so many minor units, for this subject (a capture, an order line's unit, a refund)."""
+
+    kind: TransferKind
+    subject_id: UUID
+    amount_minor: int
+    currency: str
+    leg: str = ""
+    """Tells apart several transfers of one kind and subject, such as the units of a line."""
+
+    @property
+    def id(self) -> UUID:
+        return id_of("transfer", self.kind.value[0], self.subject_id, self.leg)
+
+
+class Conflict(RuntimeError):
+    """A transfer with this business key exists with other content. Always a bug or a tampered row."""
+
+
+async def transfer(tx: Tx, postings: Iterable[Posting]) -> int:
+    """Make transfers and keep the balances, in this transaction; the number that were new.
+
+    Idempotent: a transfer already made is left as it is. Locks: the accounts touched, in ascending id order.
+    Raises: Conflict when a business key comes back with another amount; the database refuses amounts of zero or less.
+    """
+    wanted = {posting.id: posting for posting in postings}
+    if not wanted:
+        return 0
+    accounts = await _accounts(tx, wanted.values())
+    rows = [
+        (p.id, accounts[p.kind.value[1], p.currency], accounts[p.kind.value[2], p.currency], p.amount_minor, p.currency, p.kind.value[0], p.subject_id)
+        for p in wanted.values()
+    ]
+    columns = [list(column) for column in zip(*rows, strict=True)]
+    made = {row["id"] for row in await tx.fetch(_INSERT, *columns)}
+    if len(made) < len(wanted):
+        await _same_as_before(tx, [p for p in wanted.values() if p.id not in made])
+    if made:
+        await _move_balances(tx, [row for row in rows if row[0] in made])
+    return len(made)
+
+
+async def _move_balances(tx: Tx, rows: list[tuple[UUID, UUID, UUID, int, str, str, UUID]]) -> None:
+    moves: dict[UUID, list[int]] = {}
+    for _, debit, credit, amount, *_rest in rows:
+        moves.setdefault(debit, [0, 0])[0] += amount
+        moves.setdefault(credit, [0, 0])[1] += amount
+    ids = sorted(moves)
+    await tx.fetch("select id from ledger_account where id = any($1) order by id for update", ids)
+    await tx.execute(_MOVE, ids, [moves[i][0] for i in ids], [moves[i][1] for i in ids])
+
+
+async def _accounts(tx: Tx, postings: Iterable[Posting]) -> dict[tuple[Purpose, str], UUID]:
+    """The accounts the postings touch, made on first use."""
+    needed = sorted({(side, p.currency) for p in postings for side in p.kind.value[1:]}, key=lambda key: (key[0].name, key[1]))
+    ids = {key: id_of("ledger_account", tx.tenant.id, key[0].value[0], key[1]) for key in needed}
+    known = {row["id"] for row in await tx.fetch("select id from ledger_account where id = any($1)", list(ids.values()))}
+    for (purpose, currency), account_id in ids.items():
+        if account_id not in known:
+            name, side, may_cross = purpose.value
+            await tx.execute(_OPEN, account_id, name, currency, side, may_cross)
+    return ids
+
+
+async def _same_as_before(tx: Tx, postings: list[Posting]) -> None:
+    known = {row["id"]: row for row in await tx.fetch("select id, amount_minor, currency from transfer where id = any($1)", [p.id for p in postings])}
+    for posting in postings:
+        row = known[posting.id]
+        if (row["amount_minor"], row["currency"]) != (posting.amount_minor, posting.currency):
+            raise Conflict(f"transfer {posting.id} exists over another amount")
+
+
+_OPEN = """
+insert into ledger_account (id, name, currency, normal_side, may_cross_zero)
+values ($1, $2, $3, $4, $5)
+on conflict do nothing
+"""
+_INSERT = """
+insert into transfer (id, debit_account_id, credit_account_id, amount_minor, currency, kind, subject_id)
+select * from unnest($1::uuid[], $2::uuid[], $3::uuid[], $4::bigint[], $5::text[], $6::text[], $7::uuid[])
+on conflict (id) do nothing
+returning id
+"""
+_MOVE = """
+update ledger_account a
+set debits_minor = a.debits_minor + m.debit, credits_minor = a.credits_minor + m.credit
+from unnest($1::uuid[], $2::bigint[], $3::bigint[]) as m (id, debit, credit)
+where a.id = m.id
+"""

@@ -1,0 +1,275 @@
+"""Placing an order: one call of one function takes every claim or none.
+
+A hot SKU's buyers go through a micro-batch per process: up to 64 of them in one call, first come first served. A failed batch falls back to single
+calls; a client that lost its answer asks again with its idempotency key and finds its order.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from dataclasses import dataclass
+from datetime import timedelta
+from uuid import UUID
+
+import asyncpg
+
+from app.kernel.contact import Contact
+from app.kernel.errors import N_, DomainError
+from app.kernel.ids import new_id, new_number
+from app.kernel.vault import Keyring, keyring
+from app.ordering.rules import Quote, QuotedLine
+from app.settings import settings
+from tenants.directory import Tenant
+from tenants.session import Tx, tenant_tx
+
+_BATCH = 64
+_BATCHES_AT_ONCE = 2
+_NUMBER_DRAWS = 3
+
+
+class SoldOut(DomainError):
+    message = N_("%(name)s is sold out. Nothing was ordered and nothing is to be paid.")
+
+
+class OverBuyerLimit(DomainError):
+    message = N_("%(name)s is limited to %(limit)s per buyer, counting earlier orders.")
+
+
+class OfferChanged(DomainError):
+    message = N_("The price or offer changed a moment ago. Look at it again before you pay; nothing was ordered.")
+
+
+class KeyReused(DomainError):
+    status = 422
+    message = N_("This form was sent before with other content. Open the product again.")
+
+
+class ShopClosed(DomainError):
+    status = 503
+    message = N_("This shop is closed for now. Nothing was ordered.")
+
+
+@dataclass(frozen=True, slots=True)
+class Request:
+    """What a buyer asks for. `idempotency_key` is his form's own, so that asking again finds the same order."""
+
+    storefront_id: UUID
+    quote: Quote
+    contact: Contact
+    locale: str
+    idempotency_key: str
+
+
+@dataclass(frozen=True, slots=True)
+class Placed:
+    """An order that stands. `repeated` when this request had placed it before."""
+
+    id: UUID
+    order_no: str
+    repeated: bool
+
+
+@dataclass(frozen=True, slots=True)
+class _Sealed:
+    """A request with its ids drawn and its contact sealed: what the statements need."""
+
+    order_id: UUID
+    order_no: str
+    request: Request
+    contact: bytes
+    contact_fingerprint: bytes
+    tail_fingerprint: bytes
+    request_hash: bytes
+
+
+async def place(tenant: Tenant, request: Request) -> Placed:
+    """Place an order, in a transaction of its own.
+
+    Idempotent: the same key and content give the same order. Locks: the stock rows of its SKUs, last and in SKU order.
+    Raises: SoldOut, OverBuyerLimit, OfferChanged, KeyReused, ShopClosed; then nothing was taken.
+    """
+    if not tenant.is_open:
+        raise ShopClosed
+    if line := request.quote.hot_line:
+        return await _batcher(tenant, line).place(request)
+    return await place_single(tenant, request)
+
+
+async def place_single(tenant: Tenant, request: Request) -> Placed:
+    """One order in one call. A number that is taken is drawn again; a key that is taken meanwhile is asked about again."""
+    for draw in range(_NUMBER_DRAWS):
+        try:
+            async with tenant_tx(tenant) as tx:
+                return await _call(tx, _sealed(request, await keyring(tx)))
+        except asyncpg.UniqueViolationError:
+            if draw == _NUMBER_DRAWS - 1:
+                raise
+        except asyncpg.PostgresError as error:
+            if refusal := _refusal(request, error):
+                raise refusal from None
+            raise
+    raise AssertionError("unreachable")
+
+
+async def _call(tx: Tx, sealed: _Sealed) -> Placed:
+    quote, request = sealed.request.quote, sealed.request
+    offers = [line.offered for line in quote.lines]
+    limits = quote.limits()
+    row = await tx.fetchrow(
+        _PLACE,
+        sealed.order_id, sealed.order_no, request.storefront_id, request.idempotency_key, sealed.request_hash,
+        request.contact.kind, sealed.contact, request.contact.masked, sealed.contact_fingerprint, sealed.tail_fingerprint, request.locale,
+        quote.total_minor, quote.currency, _hold(), new_id(),
+        [new_id() for _ in offers], [o.listing_id for o in offers], [o.sku_id for o in offers], [o.product_id for o in offers],
+        [o.product_name for o in offers], [o.sku_name for o in offers], [o.delivery_kind for o in offers],
+        [line.quantity for line in quote.lines], [o.price_minor for o in offers],
+        list(limits), [units for units, _ in limits.values()], [most for _, most in limits.values()],
+    )  # fmt: skip
+    assert row is not None
+    return _answer(row)
+
+
+def _answer(row: asyncpg.Record) -> Placed:
+    match row["outcome"]:
+        case "placed":
+            return Placed(row["order_id"], row["order_no"], repeated=False)
+        case "repeated":
+            return Placed(row["order_id"], row["order_no"], repeated=True)
+        case "key_reused":
+            raise KeyReused
+        case _:
+            raise OfferChanged
+
+
+def _refusal(request: Request, error: asyncpg.PostgresError) -> DomainError | None:
+    lines = request.quote.lines
+    if error.sqlstate == "QY001":
+        name = next(f"{line.offered.product_name} {line.offered.sku_name}" for line in lines if str(line.offered.sku_id) == error.detail)
+        return SoldOut(name=name)
+    if error.sqlstate == "QY002":
+        offered = next(line.offered for line in lines if str(line.offered.product_id) == error.detail)
+        return OverBuyerLimit(name=offered.product_name, limit=offered.buyer_limit)
+    return None
+
+
+def _sealed(request: Request, ring: Keyring) -> _Sealed:
+    order_id, contact = new_id(), request.contact
+    return _Sealed(
+        order_id=order_id,
+        order_no=new_number("N"),
+        request=request,
+        contact=ring.seal("shop_order", "contact", order_id, contact.value),
+        contact_fingerprint=ring.fingerprint("contact", contact.value),
+        tail_fingerprint=ring.fingerprint("contact_tail", contact.tail),
+        request_hash=request.quote.fingerprint(contact.value),
+    )
+
+
+def _hold() -> timedelta:
+    return timedelta(minutes=settings().reservation_minutes)
+
+
+class _Batcher:
+    """The waiting buyers of one hot SKU in this process."""
+
+    def __init__(self, tenant: Tenant, line: QuotedLine) -> None:
+        self._tenant = tenant
+        self._line = line
+        self._waiting: list[tuple[Request, asyncio.Future[Placed]]] = []
+        self._running = 0
+
+    async def place(self, request: Request) -> Placed:
+        """Wait in line with the others. A caller that goes away leaves his order standing; his key finds it."""
+        future: asyncio.Future[Placed] = asyncio.get_running_loop().create_future()
+        self._waiting.append((request, future))
+        self._start()
+        return await asyncio.shield(future)
+
+    def _start(self) -> None:
+        if self._waiting and self._running < _BATCHES_AT_ONCE:
+            self._running += 1
+            task = asyncio.get_running_loop().create_task(self._flush())
+            _flushes.add(task)
+            task.add_done_callback(_flushes.discard)
+
+    async def _flush(self) -> None:
+        try:
+            while self._waiting:
+                batch = self._take()
+                try:
+                    await self._place_together(batch)
+                except (asyncpg.PostgresError, OSError, TimeoutError):
+                    await asyncio.gather(*(self._place_alone(request, future) for request, future in batch))
+        finally:
+            self._running -= 1
+            self._start()
+
+    def _take(self) -> list[tuple[Request, asyncio.Future[Placed]]]:
+        """The next buyers in line, each key once: a repeated key waits for the next batch and finds its order there."""
+        batch, later, keys = [], [], set()
+        for request, future in self._waiting:
+            fits = len(batch) < _BATCH and request.idempotency_key not in keys and request.quote.lines[0].offered == self._line.offered
+            keys.add(request.idempotency_key)
+            (batch if fits else later).append((request, future))
+        if not batch:
+            self._line, batch, later = self._waiting[0][0].quote.lines[0], self._waiting[:1], self._waiting[1:]
+        self._waiting = later
+        return batch
+
+    async def _place_together(self, batch: list[tuple[Request, asyncio.Future[Placed]]]) -> None:
+        offered = batch[0][0].quote.lines[0].offered
+        async with tenant_tx(self._tenant) as tx:
+            ring = await keyring(tx)
+            sealed = [_sealed(request, ring) for request, _ in batch]
+            rows = await tx.fetch(
+                _PLACE_HOT,
+                batch[0][0].storefront_id, offered.listing_id, offered.sku_id, offered.product_id, offered.product_name, offered.sku_name,
+                offered.delivery_kind, offered.price_minor, offered.currency, offered.buyer_limit, _hold(), new_id(),
+                [s.order_id for s in sealed], [s.order_no for s in sealed], [s.request.idempotency_key for s in sealed], [s.request_hash for s in sealed],
+                [s.request.contact.kind for s in sealed], [s.contact for s in sealed], [s.request.contact.masked for s in sealed],
+                [s.contact_fingerprint for s in sealed], [s.tail_fingerprint for s in sealed], [s.request.locale for s in sealed],
+                [new_id() for _ in sealed], [s.request.quote.lines[0].quantity for s in sealed],
+            )  # fmt: skip
+        for (request, future), row in zip(batch, rows, strict=True):
+            _settle(future, request, row)
+
+    async def _place_alone(self, request: Request, future: asyncio.Future[Placed]) -> None:
+        try:
+            placed = await place_single(self._tenant, request)
+        except (DomainError, asyncpg.PostgresError, OSError, TimeoutError) as error:
+            if not future.done():
+                future.set_exception(error)
+        else:
+            if not future.done():
+                future.set_result(placed)
+
+
+def _settle(future: asyncio.Future[Placed], request: Request, row: asyncpg.Record) -> None:
+    if future.done():
+        return
+    offered = request.quote.lines[0].offered
+    try:
+        if row["outcome"] == "sold_out":
+            raise SoldOut(name=f"{offered.product_name} {offered.sku_name}")
+        if row["outcome"] == "over_limit":
+            raise OverBuyerLimit(name=offered.product_name, limit=offered.buyer_limit)
+        future.set_result(_answer(row))
+    except DomainError as refusal:
+        future.set_exception(refusal)
+
+
+_flushes: set[asyncio.Task[None]] = set()
+_batchers: dict[tuple[UUID, UUID], _Batcher] = {}
+
+
+def _batcher(tenant: Tenant, line: QuotedLine) -> _Batcher:
+    key = (tenant.id, line.offered.sku_id)
+    if key not in _batchers:
+        if len(_batchers) > 1000:
+            _batchers.clear()
+        _batchers[key] = _Batcher(tenant, line)
+    return _batchers[key]
+
+
+_PLACE = f"select * from place_order({', '.join(f'${n}' for n in range(1, 28))})"
+_PLACE_HOT = f"select * from place_hot_orders({', '.join(f'${n}' for n in range(1, 25))})"

@@ -1,0 +1,111 @@
+"""Pricing a cart and working out what it claims. Pure."""
+
+from __future__ import annotations
+
+import hashlib
+from collections import Counter
+from collections.abc import Sequence
+from dataclasses import dataclass
+from uuid import UUID
+
+from app.kernel.errors import N_, DomainError
+
+MOST_LINES = 20
+MOST_UNITS = 100
+"""Units of one line; a wholesale order is another kind of order."""
+
+
+class EmptyCart(DomainError):
+    status = 422
+    message = N_("There is nothing in the cart.")
+
+
+class TooManyLines(DomainError):
+    status = 422
+    message = N_("A cart holds %(most)s different items at most. Order the rest separately.")
+
+
+class BadQuantity(DomainError):
+    status = 422
+    message = N_("Choose a quantity from 1 to %(most)s.")
+
+
+@dataclass(frozen=True, slots=True)
+class Offered:
+    """A listing as the shop shows it this moment."""
+
+    listing_id: UUID
+    sku_id: UUID
+    product_id: UUID
+    product_name: str
+    sku_name: str
+    delivery_kind: str
+    price_minor: int
+    currency: str
+    buyer_limit: int | None
+    is_hot: bool
+
+
+@dataclass(frozen=True, slots=True)
+class QuotedLine:
+    """One SKU and quantity at a price."""
+
+    offered: Offered
+    quantity: int
+
+    @property
+    def total_minor(self) -> int:
+        return self.offered.price_minor * self.quantity
+
+
+@dataclass(frozen=True, slots=True)
+class Quote:
+    """A priced cart. One currency; each listing stands on one line."""
+
+    lines: tuple[QuotedLine, ...]
+
+    @property
+    def total_minor(self) -> int:
+        return sum(line.total_minor for line in self.lines)
+
+    @property
+    def currency(self) -> str:
+        return self.lines[0].offered.currency
+
+    @property
+    def hot_line(self) -> QuotedLine | None:
+        """The line that may go through the micro-batcher: the only one, of a hot SKU."""
+        only = self.lines[0] if len(self.lines) == 1 else None
+        return only if only and only.offered.is_hot else None
+
+    def limits(self) -> dict[UUID, tuple[int, int]]:
+        """Limited products: units wanted over all lines, and the most one buyer may hold."""
+        units = Counter[UUID]()
+        for line in self.lines:
+            units[line.offered.product_id] += line.quantity
+        return {line.offered.product_id: (units[line.offered.product_id], line.offered.buyer_limit) for line in self.lines if line.offered.buyer_limit}
+
+    def fingerprint(self, contact: str) -> bytes:
+        """What this request asks for, so that a repeated key with another content is told apart."""
+        parts = [contact, *(f"{line.offered.listing_id}:{line.quantity}" for line in self.lines)]
+        return hashlib.sha256("\x1f".join(parts).encode()).digest()
+
+
+def quote(wanted: Sequence[tuple[Offered, int]]) -> Quote:
+    """Price a cart: the same listing twice becomes one line. Raises: EmptyCart, TooManyLines, BadQuantity."""
+    if not wanted:
+        raise EmptyCart
+    units: dict[UUID, int] = {}
+    offers: dict[UUID, Offered] = {}
+    for offered, quantity in wanted:
+        if not 1 <= quantity <= MOST_UNITS:
+            raise BadQuantity(most=MOST_UNITS)
+        units[offered.listing_id] = units.get(offered.listing_id, 0) + quantity
+        offers[offered.listing_id] = offered
+    if len(units) > MOST_LINES:
+        raise TooManyLines(most=MOST_LINES)
+    if max(units.values()) > MOST_UNITS:
+        raise BadQuantity(most=MOST_UNITS)
+    lines = sorted((QuotedLine(offers[i], n) for i, n in units.items()), key=lambda line: line.offered.sku_id)
+    assert len({line.offered.currency for line in lines}) == 1
+    return Quote(tuple(lines))

@@ -1,0 +1,76 @@
+-- Place one order with all its claims, or none of them. Plain statements only; ids come from the application; the hottest row goes last.
+-- Answers one row: placed | repeated | key_reused | changed (subject: the listing).
+-- Raises QY001 sold out (detail: the SKU) and QY002 over a buyer's limit (detail: the product); the transaction is then rolled back.
+create or replace function place_order(
+  p_id uuid, p_order_no text, p_storefront uuid, p_key text, p_request_hash bytea,
+  p_contact_kind text, p_contact bytea, p_contact_masked text, p_contact_fp bytea, p_tail_fp bytea, p_locale text,
+  p_total bigint, p_currency text, p_hold interval, p_sweep_task uuid,
+  p_lines uuid[], p_listings uuid[], p_skus uuid[], p_products uuid[], p_product_names text[], p_sku_names text[], p_kinds text[],
+  p_quantities int[], p_prices bigint[],
+  p_limited uuid[], p_limited_units int[], p_limits int[]
+) returns table (outcome text, order_id uuid, order_no text, subject uuid)
+language plpgsql as $$
+declare
+  v_known record;
+  v_changed uuid;
+  v_expires timestamptz := now() + p_hold;
+begin
+  select o.id, o.order_no as number, o.request_hash into v_known from shop_order o where o.idempotency_key = p_key;
+  if found then
+    return query select case when v_known.request_hash = p_request_hash then 'repeated' else 'key_reused' end, v_known.id, v_known.number, null::uuid;
+    return;
+  end if;
+
+  select w.listing_id into v_changed
+  from unnest(p_listings, p_prices) as w (listing_id, price)
+  left join listing l on l.id = w.listing_id and l.is_published and l.price_minor = w.price and l.currency = p_currency and l.storefront_id = p_storefront
+  left join sku s on s.id = l.sku_id
+  left join product p on p.id = s.product_id and p.state = 'on_sale'
+  where p.id is null
+  limit 1;
+  if found then
+    return query select 'changed', null::uuid, null::text, v_changed;
+    return;
+  end if;
+
+  insert into shop_order
+    (id, order_no, state, storefront_id, idempotency_key, request_hash, contact_kind, contact, contact_masked, contact_fingerprint,
+     tail_fingerprint, locale, total_minor, currency, placed_at, expires_at)
+  values
+    (p_id, p_order_no, 'awaiting_payment', p_storefront, p_key, p_request_hash, p_contact_kind, p_contact, p_contact_masked, p_contact_fp,
+     p_tail_fp, p_locale, p_total, p_currency, now(), v_expires);
+
+  insert into order_line
+    (id, order_id, line_no, product_id, sku_id, listing_id, product_name, sku_name, delivery_kind, quantity, unit_price_minor, total_minor)
+  select w.line_id, p_id, w.n, w.product, w.sku, w.listing, w.product_name, w.sku_name, w.kind, w.quantity, w.price, w.price * w.quantity
+  from unnest(p_lines, p_products, p_skus, p_listings, p_product_names, p_sku_names, p_kinds, p_quantities, p_prices) with ordinality
+    as w (line_id, product, sku, listing, product_name, sku_name, kind, quantity, price, n);
+
+  insert into delivery_unit (order_line_id, unit_no, order_id, sku_id, state, amount_minor)
+  select w.line_id, u.unit_no, p_id, w.sku, 'reserved', w.price
+  from unnest(p_lines, p_skus, p_quantities, p_prices) as w (line_id, sku, quantity, price)
+  cross join generate_series(1, w.quantity) as u (unit_no);
+
+  for i in 1 .. coalesce(array_length(p_limited, 1), 0) loop
+    insert into buyer_usage as b (product_id, contact_fingerprint, units)
+    select p_limited[i], p_contact_fp, p_limited_units[i] where p_limited_units[i] <= p_limits[i]
+    on conflict (product_id, contact_fingerprint) do update
+    set units = b.units + excluded.units where b.units + excluded.units <= p_limits[i];
+    if not found then
+      raise exception 'over the buyer''s limit' using errcode = 'QY002', detail = p_limited[i]::text;
+    end if;
+  end loop;
+
+  perform sweep_unpaid_at(v_expires, p_sweep_task);
+
+  for i in 1 .. array_length(p_skus, 1) loop
+    update stock set available = available - p_quantities[i], reserved = reserved + p_quantities[i]
+    where sku_id = p_skus[i] and available >= p_quantities[i];
+    if not found then
+      raise exception 'sold out' using errcode = 'QY001', detail = p_skus[i]::text;
+    end if;
+  end loop;
+
+  return query select 'placed', p_id, p_order_no, null::uuid;
+end
+$$;

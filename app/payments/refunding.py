@@ -1,0 +1,218 @@
+"""Giving money back: what an order could not deliver, what was paid twice, what the merchant decides. Once each, by the way it came.
+
+An unknown outcome is asked about; only "no such refund" lets the same number be sent again.
+"""
+
+from __future__ import annotations
+
+from uuid import UUID
+
+import asyncpg
+
+from app.integrations import service as integrations
+from app.inventory import service as inventory
+from app.kernel import audit, history
+from app.kernel.actor import Actor
+from app.kernel.errors import N_, DomainError
+from app.kernel.history import Happened
+from app.kernel.ids import new_id, new_number
+from app.kernel.tasks import Lane, add_task
+from app.kernel.vault import keyring
+from app.ledger import service as ledger
+from app.ledger.service import Posting, TransferKind
+from app.ordering import service as ordering
+from app.ordering.models import OrderState, UnitState
+from app.payments.gateways.port import Declined, NoSuchRefund, Pending, Refunded, RefundFound, RefundPlaced, RefundRequest, Unknown
+from app.payments.models import REFUND_EDGES, RefundReason, RefundState
+from app.payments.service import Connection, connection_of
+from tenants.directory import Tenant
+from tenants.session import Tx, tenant_tx
+
+
+class NothingToRefund(DomainError):
+    message = N_("Nothing of this order can be refunded now: each unit is either refunded already, or its buyer has seen the key.")
+
+
+class RefundOpen(RuntimeError):
+    """The gateway has not decided yet. The task is tried again later."""
+
+
+async def refund_order(tx: Tx, order_id: UUID) -> None:
+    """Have everything of an order that is marked to be given back refunded, in one refund.
+
+    Idempotent: units that belong to a refund are left alone. Locks: the order.
+    """
+    order = await ordering.lock_order(tx, order_id)
+    units = await tx.fetch("select order_line_id, unit_no, amount_minor from delivery_unit where order_id = $1 and state = 'refunding' and refund_id is null", order_id)
+    capture = await tx.fetchrow("select id, payment_id, currency from capture where order_id = $1 and purpose = 'order'", order_id)
+    if not units or capture is None:
+        return
+    first = min((str(u["order_line_id"]), u["unit_no"]) for u in units)
+    reason = RefundReason.MERCHANT if await tx.fetchval(_ASKED_BY_MERCHANT, order_id) else RefundReason.OUT_OF_STOCK
+    refund_id, amount = new_id(), sum(u["amount_minor"] for u in units)
+    await tx.execute(
+        _NEW, refund_id, new_number("R"), f"units:{order_id}:{first[0]}:{first[1]}", order_id, capture["payment_id"], capture["id"], reason, amount, capture["currency"]
+    )
+    await tx.execute("update delivery_unit set refund_id = $2 where order_id = $1 and state = 'refunding' and refund_id is null", order_id, refund_id)
+    facts = {"amount_minor": amount, "currency": capture["currency"], "units": len(units)}
+    await history.record(tx, Happened("order", order["id"], "refund.requested", note=reason, facts=facts))
+    await add_task(tx, "payments.send_refund", lane=Lane.ORDERS, subject_id=refund_id)
+
+
+async def refund_by_merchant(tx: Tx, order_id: UUID, *, reason: str, actor: Actor) -> None:
+    """Give back every unit of a paid order whose key its buyer has not seen; keys delivered and not seen are voided.
+
+    Locks: the order, then its keys and stock. Raises: ReasonMissing, NothingToRefund.
+    """
+    if not reason.strip():
+        raise inventory.ReasonMissing
+    order = await ordering.lock_order(tx, order_id)
+    if OrderState(order["state"]) not in (OrderState.PAID, OrderState.DELIVERED, OrderState.PARTLY_DELIVERED):
+        raise NothingToRefund
+    units = await tx.fetch(_REFUNDABLE, order_id)
+    if not units:
+        raise NothingToRefund
+    await tx.execute(_MARK, order_id)
+    keys = [u["card_key_id"] for u in units if u["card_key_id"]]
+    await inventory.burn_delivered(tx, keys)
+    owed: dict[UUID, int] = {}
+    for unit in units:
+        if unit["state"] == UnitState.OWED:
+            owed[unit["sku_id"]] = owed.get(unit["sku_id"], 0) + 1
+    if owed:
+        await inventory.release(tx, owed)
+    await ordering.move_to(tx, order, OrderState.REFUNDING, actor=actor, note=reason)
+    await history.record(tx, Happened("order", order_id, ASKED_BY_MERCHANT, note=reason, facts={"units": len(units)}), actor=actor)
+    await audit.record(tx, actor, "order.refunded", subject=("order", order_id), reason=reason, facts={"order_no": order["order_no"], "units": len(units)})
+    await add_task(tx, "payments.refund_order", lane=Lane.ORDERS, subject_id=order_id)
+
+
+async def send_refund(tenant: Tenant, refund_id: UUID) -> None:
+    """Carry a refund to the gateway, or ask about it if it was sent before. Raises: RefundOpen while there is no answer."""
+    async with tenant_tx(tenant) as tx:
+        row = await tx.fetchrow(_REFUND, refund_id)
+        if row is None or row["state"] in (RefundState.SUCCEEDED, RefundState.DECLINED):
+            return
+        was_sent = row["state"] != RefundState.REQUESTED
+        if not was_sent:
+            await _move(tx, row, RefundState.SENDING)
+        connection = await connection_of(tx, row["connection_id"])
+    outcome = await _ask_or_send(connection, row, was_sent=was_sent)
+    async with tenant_tx(tenant) as tx:
+        row = await tx.fetchrow(_REFUND, refund_id)
+        assert row is not None
+        is_open = await _record(tx, row, outcome)
+    if is_open:
+        raise RefundOpen(row["refund_no"])
+
+
+async def take_refund_notice(tx: Tx, connection_id: UUID, refund_no: str, amount_minor: int) -> bool:
+    """A genuine notice that a refund succeeded; False when it is not one of this connection's refunds over this amount. Idempotent."""
+    refund_id = await tx.fetchval(_REFUND_BY_NO, refund_no, connection_id, amount_minor)
+    if refund_id is None:
+        return False
+    row = await tx.fetchrow(_REFUND, refund_id)
+    assert row is not None
+    if row["state"] in (RefundState.SENDING, RefundState.UNKNOWN):
+        await _succeed(tx, row, None)
+    return True
+
+
+async def _ask_or_send(connection: Connection, row: asyncpg.Record, *, was_sent: bool) -> RefundFound | RefundPlaced:
+    if was_sent:
+        found = await connection.gateway.query_refund(row["refund_no"])
+        if not isinstance(found, NoSuchRefund):
+            return found
+    request = RefundRequest(row["payment_no"], row["refund_no"], row["amount_minor"], row["currency"], row["reason"])
+    return await connection.gateway.create_refund(request)
+
+
+async def _record(tx: Tx, row: asyncpg.Record, outcome: RefundFound | RefundPlaced) -> bool:
+    """Write an outcome down; True while the refund is open."""
+    if row["state"] in (RefundState.SUCCEEDED, RefundState.DECLINED):
+        return False
+    match outcome:
+        case Refunded(gateway_refund_ref, _):
+            await _succeed(tx, row, gateway_refund_ref)
+            return False
+        case Declined(reason):
+            await _move(tx, row, RefundState.DECLINED, note=reason)
+            return False
+        case Pending() | Unknown() | NoSuchRefund():
+            if row["state"] == RefundState.SENDING:
+                await _move(tx, row, RefundState.UNKNOWN)
+            return True
+
+
+async def _succeed(tx: Tx, row: asyncpg.Record, gateway_refund_ref: str | None) -> None:
+    await ordering.lock_order(tx, row["order_id"])
+    await _move(tx, row, RefundState.SUCCEEDED)
+    await tx.execute("update refund set gateway_refund_ref = coalesce($2, gateway_refund_ref) where id = $1", row["id"], gateway_refund_ref)
+    if row["reason"] == RefundReason.PAID_TWICE:
+        await ledger.transfer(tx, [Posting(TransferKind.REFUND_SURPLUS, row["id"], row["amount_minor"], row["currency"])])
+        return
+    units = await tx.fetch(_REFUND_UNITS, row["id"])
+    delivered = sum(u["amount_minor"] for u in units if u["delivered_at"])
+    legs = [(TransferKind.REFUND_DELIVERED, delivered), (TransferKind.REFUND_UNDELIVERED, row["amount_minor"] - delivered)]
+    await ledger.transfer(tx, [Posting(kind, row["id"], amount, row["currency"]) for kind, amount in legs if amount])
+    await _end_order(tx, row)
+
+
+async def _end_order(tx: Tx, row: asyncpg.Record) -> None:
+    order = await ordering.lock_order(tx, row["order_id"])
+    if order["state"] != OrderState.REFUNDING:
+        return
+    left = await tx.fetch("select state from delivery_unit where order_id = $1 and state <> 'refunded'", order["id"])
+    if any(unit["state"] == UnitState.REFUNDING for unit in left):
+        return
+    await ordering.move_to(tx, order, OrderState.PARTLY_DELIVERED if left else OrderState.REFUNDED)
+    if not left:
+        await ordering.give_back_limits(tx, order["id"])
+    contact = (await keyring(tx)).open("shop_order", "contact", order["id"], order["contact"])
+    params = {"order_no": order["order_no"], "amount_minor": row["amount_minor"], "currency": row["currency"], "order_id": str(order["id"])}
+    await integrations.queue_message(tx, template="order_refunded", to=(order["contact_kind"], contact.reveal()), locale=order["locale"], params=params)
+
+
+async def _move(tx: Tx, row: asyncpg.Record, state: RefundState, *, note: str = "") -> None:
+    before = RefundState(row["state"])
+    if state not in REFUND_EDGES[before]:
+        raise ordering.WrongEdge(f"refund {row['refund_no']}: {before} to {state}")
+    await tx.execute(_MOVE, row["id"], state)
+    facts = {"refund_no": row["refund_no"], "amount_minor": row["amount_minor"], "currency": row["currency"]}
+    await history.record(tx, Happened("refund", row["id"], f"refund.{state}", before, state, note, facts))
+
+
+ASKED_BY_MERCHANT = "refund.asked_by_merchant"
+_ASKED_BY_MERCHANT = "select true from history where subject_id = $1 and event = 'refund.asked_by_merchant' limit 1"
+_NEW = """
+insert into refund (id, refund_no, business_key, order_id, payment_id, capture_id, reason, amount_minor, currency, requested_by)
+values ($1, $2, $3, $4, $5, $6, $7, $8, $9, 'system')
+"""
+_REFUNDABLE = """
+select order_line_id, unit_no, sku_id, state, card_key_id from delivery_unit
+where order_id = $1 and (state = 'owed' or (state = 'delivered' and revealed_at is null))
+order by order_line_id, unit_no
+for update
+"""
+_MARK = """
+update delivery_unit set state = 'refunding'
+where order_id = $1 and (state = 'owed' or (state = 'delivered' and revealed_at is null))
+"""
+_REFUND = """
+select r.id, r.refund_no, r.order_id, r.state, r.reason, r.amount_minor, r.currency, p.payment_no, p.connection_id
+from refund r join payment p on p.id = r.payment_id
+where r.id = $1
+for update of r
+"""
+_REFUND_BY_NO = """
+select r.id from refund r join payment p on p.id = r.payment_id
+where r.refund_no = $1 and p.connection_id = $2 and r.amount_minor = $3
+"""
+_REFUND_UNITS = """
+update delivery_unit set state = 'refunded' where refund_id = $1 and state = 'refunding' returning amount_minor, delivered_at
+"""
+_MOVE = """
+update refund
+set state = $2, succeeded_at = case when $2 = 'succeeded' then now() else succeeded_at end, updated_at = now()
+where id = $1
+"""

@@ -1,0 +1,11 @@
+import app.catalog.models
+import app.customers.models
+import app.integrations.models
+import app.inventory.models
+import app.ledger.models
+import app.ordering.models
+import app.payments.models  # noqa: F401
+from app.kernel.models import HomeBase, TenantBase
+from migrations import environment
+
+environment.run([HomeBase.metadata, TenantBase.metadata], schema="t_design0")

@@ -1,0 +1,72 @@
+"""Changing the directory: states and domains of tenants. Every change is told to all processes when it commits."""
+
+from __future__ import annotations
+
+from uuid import UUID
+
+import asyncpg
+
+from tenants import routing
+from tenants.directory import COLUMNS, Tenant, TenantState, tenant_of
+from tenants.session import Tx
+
+
+class DomainTaken(RuntimeError):
+    """Another tenant has verified this domain."""
+
+
+async def set_state(tx: Tx, tenant: Tenant, state: TenantState, *, reason: str) -> Tenant:
+    """Suspend, reopen or close a tenant. Idempotent."""
+    row = await tx.fetchrow(f"update tenant set state = $2, state_reason = $3 where id = $1 returning {COLUMNS}", tenant.id, state, reason)  # noqa: S608
+    assert row is not None
+    await _tell(tx)
+    return tenant_of(row)
+
+
+async def rename(tx: Tx, tenant: Tenant, *, name: str) -> None:
+    """Give a tenant another display name."""
+    await tx.execute("update tenant set name = $2 where id = $1", tenant.id, name)
+    await _tell(tx)
+
+
+async def claim_domain(tx: Tx, tenant: Tenant, *, host: str, token: str) -> None:
+    """Note that a tenant wants a domain; it leads nowhere until it is verified. A claim nobody verified passes to the next claimant.
+
+    Raises: DomainTaken.
+    """
+    claimed = await tx.execute(_CLAIM_DOMAIN, host, tenant.id, token)
+    if not claimed:
+        raise DomainTaken(host)
+    await _tell(tx)
+
+
+async def verify_domain(tx: Tx, tenant: Tenant, *, host: str) -> None:
+    """The domain's DNS record was seen: it leads to the tenant's shop from now on. Idempotent."""
+    await tx.execute("update tenant_domain set verified_at = coalesce(verified_at, now()) where host = $1 and tenant_id = $2", host, tenant.id)
+    await _tell(tx)
+
+
+async def drop_domain(tx: Tx, tenant: Tenant, *, host: str) -> None:
+    """Give a domain up. Idempotent."""
+    await tx.execute("delete from tenant_domain where host = $1 and tenant_id = $2", host, tenant.id)
+    await _tell(tx)
+
+
+async def domains_of(tx: Tx, tenant_id: UUID) -> list[asyncpg.Record]:
+    """A tenant's own domains: host, token, verified_at."""
+    return await tx.fetch("select host, token, verified_at from tenant_domain where tenant_id = $1 order by host", tenant_id)
+
+
+async def _tell(tx: Tx) -> None:
+    await tx.execute(routing.NOTIFY)
+    tx.after_commit(routing.forget)
+
+
+_CLAIM_DOMAIN = """
+insert into tenant_domain (host, tenant_id, token)
+values ($1, $2, $3)
+on conflict (host) do update
+set tenant_id = excluded.tenant_id,
+    token = case when tenant_domain.tenant_id = excluded.tenant_id then tenant_domain.token else excluded.token end
+where tenant_domain.verified_at is null or tenant_domain.tenant_id = excluded.tenant_id
+"""
