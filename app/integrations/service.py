@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from typing import Any
 
 from sqlalchemy.ext.asyncio import AsyncSession
@@ -11,30 +12,45 @@ from sqlalchemy.ext.asyncio import AsyncSession
 from app.integrations.models import MessageMedium
 from app.kernel.contact import EMAIL, Contact
 from app.kernel.ids import new_id
-from app.kernel.tasks import Lane, add_task
+from app.kernel.tasks import Lane, add_tasks
 from app.kernel.vault import keyring
 from tenants.session import Tx, raw
 
 
-async def queue_message(on: AsyncSession | Tx, *, template: str, to: tuple[str, str], locale: str, params: Mapping[str, Any]) -> None:
-    """Have one message sent after this transaction commits. `to` is a contact's kind and value; both it and `params` are sealed.
+@dataclass(frozen=True, slots=True)
+class Message:
+    """One message to one person. `to` is a contact's kind and value.
 
     Card-keys never go into params: a message carries a link, and the merchant who opted in has the key opened when the mail is sent.
     """
+
+    template: str
+    to: tuple[str, str]
+    locale: str
+    params: Mapping[str, Any]
+
+    def __repr__(self) -> str:
+        return f"Message({self.template})"
+
+
+async def queue_messages(on: AsyncSession | Tx, messages: Sequence[Message]) -> None:
+    """Have messages sent after this transaction commits. Recipients and params are sealed."""
     tx = await raw(on)
     ring = await keyring(tx)
-    message_id, contact = new_id(), Contact(*to)
-    await tx.execute(
-        _INSERT,
-        message_id,
-        MessageMedium.MAIL if contact.kind == EMAIL else MessageMedium.SMS,
-        template,
-        locale,
-        ring.seal("outgoing_message", "recipient", message_id, contact.value),
-        contact.masked,
-        ring.seal("outgoing_message", "params", message_id, json.dumps(dict(params))),
-    )
-    await add_task(tx, "integrations.send", lane=Lane.MESSAGES, subject_id=message_id)
+    rows = []
+    for message in messages:
+        message_id, contact = new_id(), Contact(*message.to)
+        medium = MessageMedium.MAIL if contact.kind == EMAIL else MessageMedium.SMS
+        recipient = ring.seal("outgoing_message", "recipient", message_id, contact.value)
+        params = ring.seal("outgoing_message", "params", message_id, json.dumps(dict(message.params)))
+        rows.append((message_id, medium, message.template, message.locale, recipient, contact.masked, params))
+    await tx.executemany(_INSERT, rows)
+    await add_tasks(tx, "integrations.send", lane=Lane.MESSAGES, subject_ids=[row[0] for row in rows])
+
+
+async def queue_message(on: AsyncSession | Tx, *, template: str, to: tuple[str, str], locale: str, params: Mapping[str, Any]) -> None:
+    """Have one message sent after this transaction commits."""
+    await queue_messages(on, [Message(template, to, locale, params)])
 
 
 _INSERT = """

@@ -57,6 +57,12 @@ async def claim_keys(tx: Tx, *, sku_id: UUID, units: int) -> list[Claimed]:
     return [Claimed(row["id"], row["masked"], row["unit_cost"]) for row in rows]
 
 
+async def has_free_keys(tx: Tx, sku_id: UUID) -> bool:
+    """Whether any key could be handed out today, held by another transaction or not."""
+    found = await tx.fetchval("select exists(select 1 from card_key where sku_id = $1 and state = 'free' and expires_on >= $2)", sku_id, clock.business_day())
+    return bool(found)
+
+
 async def move_delivered(tx: Tx, units: dict[UUID, int]) -> None:
     """Move units from reserved to delivered. Locks: the stock rows, in SKU order; call it last."""
     await _move(tx, _DELIVERED, units)

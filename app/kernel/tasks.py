@@ -6,7 +6,7 @@ loses nothing, because a sweep looks at the rows themselves.
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from enum import StrEnum
@@ -113,10 +113,17 @@ async def add_task(on: AsyncSession | Tx, kind: str, *, lane: Lane, subject_id: 
     Idempotent per kind and subject: while one is waiting, asking again leaves one task, at the earlier of the two times; one that
     runs is run once more; one that failed starts over.
     """
+    await add_tasks(on, kind, lane=lane, subject_ids=[subject_id], run_at=run_at)
+
+
+async def add_tasks(on: AsyncSession | Tx, kind: str, *, lane: Lane, subject_ids: Sequence[UUID | None], run_at: datetime | None = None) -> None:
+    """As `add_task`, for many subjects in one statement."""
+    if not subject_ids:
+        return
     tx = await raw(on)
     due = run_at or clock.now()
-    dedupe = f"{kind}:{subject_id}" if subject_id else kind
-    await tx.execute(_ADD, new_id(), kind, lane, subject_id, dedupe, due)
+    names = [f"{kind}:{subject_id}" if subject_id else kind for subject_id in subject_ids]
+    await tx.execute(_ADD, [new_id() for _ in subject_ids], kind, lane, list(subject_ids), names, due)
     await ring_bell(tx, lane, due)
     if run_at is None:
         tx.after_commit(_RingAfterCommit(tx.tenant.schema, lane))
@@ -131,7 +138,7 @@ async def ring_bell(tx: Tx, lane: Lane, due: datetime) -> None:
 
 _ADD = """
 insert into task (id, kind, lane, subject_id, dedupe, run_at)
-values ($1, $2, $3, $4, $5, $6)
+select t.id, $2, $3, t.subject_id, t.dedupe, $6 from unnest($1::uuid[], $4::uuid[], $5::text[]) as t (id, subject_id, dedupe)
 on conflict (dedupe) do update
 set run_at = case when task.state = 'running' and not task.wanted_again then excluded.run_at else least(task.run_at, excluded.run_at) end,
     wanted_again = task.state = 'running',

@@ -1,0 +1,82 @@
+"""Every kind of task and the verb it calls."""
+
+from __future__ import annotations
+
+from app.access import messages as access_messages
+from app.fulfillment import service as fulfillment
+from app.integrations import sending
+from app.inventory import importing, warning
+from app.kernel.tasks import Lane, TaskRow, handles
+from app.ordering import service as ordering
+from app.payments import refunding
+from app.payments import service as payments
+from app.settings import settings
+from tenants import provisioning
+from tenants.directory import Tenant
+from tenants.session import tenant_tx
+
+
+@handles("fulfillment.deliver", lane=Lane.ORDERS, timeout_s=30, at_once=100)
+async def deliver(tenant: Tenant, tasks: list[TaskRow]) -> None:
+    async with tenant_tx(tenant) as tx:
+        await fulfillment.deliver_orders(tx, [task.subject_id for task in tasks if task.subject_id])
+
+
+@handles("ordering.expire", lane=Lane.ORDERS, timeout_s=30)
+async def expire(tenant: Tenant, _tasks: list[TaskRow]) -> None:
+    while True:
+        async with tenant_tx(tenant) as tx:
+            if not await ordering.expire_unpaid(tx):
+                return
+
+
+@handles("payments.ask", lane=Lane.ORDERS, timeout_s=30)
+async def ask(tenant: Tenant, tasks: list[TaskRow]) -> None:
+    assert tasks[0].subject_id
+    await payments.ask(tenant, tasks[0].subject_id)
+
+
+@handles("payments.refund_order", lane=Lane.ORDERS, timeout_s=30)
+async def refund_order(tenant: Tenant, tasks: list[TaskRow]) -> None:
+    assert tasks[0].subject_id
+    async with tenant_tx(tenant) as tx:
+        await refunding.refund_order(tx, tasks[0].subject_id)
+
+
+@handles("payments.send_refund", lane=Lane.ORDERS, timeout_s=60, tries=60)
+async def send_refund(tenant: Tenant, tasks: list[TaskRow]) -> None:
+    assert tasks[0].subject_id
+    await refunding.send_refund(tenant, tasks[0].subject_id)
+
+
+@handles("inventory.check_import", lane=Lane.BULK, timeout_s=600, tries=3)
+async def check_import(tenant: Tenant, tasks: list[TaskRow]) -> None:
+    assert tasks[0].subject_id
+    await importing.check(tenant, tasks[0].subject_id)
+
+
+@handles("inventory.import_keys", lane=Lane.BULK, timeout_s=600)
+async def import_keys(tenant: Tenant, tasks: list[TaskRow]) -> None:
+    assert tasks[0].subject_id
+    await importing.import_keys(tenant, tasks[0].subject_id)
+
+
+@handles("inventory.warn", lane=Lane.MESSAGES, timeout_s=30)
+async def warn(tenant: Tenant, tasks: list[TaskRow]) -> None:
+    assert tasks[0].subject_id
+    recipients = await access_messages.stock_watchers(tenant)
+    async with tenant_tx(tenant) as tx:
+        await warning.warn(tx, tasks[0].subject_id, recipients)
+
+
+@handles("integrations.send", lane=Lane.MESSAGES, timeout_s=30)
+async def send(tenant: Tenant, tasks: list[TaskRow]) -> None:
+    assert tasks[0].subject_id
+    await sending.send(tenant, tasks[0].subject_id)
+
+
+@handles("tenants.refill", lane=Lane.BULK, timeout_s=120)
+async def refill(_tenant: Tenant, _tasks: list[TaskRow]) -> None:
+    owner_url = settings().owner_database_url
+    assert owner_url, "the worker needs QUANYI_OWNER_DATABASE_URL to make tenants"
+    await provisioning.refill(owner_url, wanted=settings().spare_tenants)
