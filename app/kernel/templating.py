@@ -129,7 +129,8 @@ def _globals() -> dict[str, Any]:
         "csrf_token": str,
         "csrf_field": Markup,
         **dict.fromkeys(["nav", "tabbar", "palette", "flashes", "switcher", "account"], ()),
-        **dict.fromkeys(["actor", "tenant", "shop", "view_as", "test_mode", "request_id", "notices_href"]),
+        **dict.fromkeys(["actor", "tenant", "shop", "view_as", "test_mode", "layout"]),
+        **dict.fromkeys(["request_id", "notices_href", "retry_href", "home_href", "orders_href", "palette_search_href", "message", "query"], ""),
     }
 
 
