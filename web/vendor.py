@@ -4,8 +4,8 @@
     python web/vendor.py --check  compare what is on disk with the lock, no network
     python web/vendor.py --lock   accept the fetched packages and write their sums into the lock
 
-A file whose sum differs from the lock is refused before anything is written. The icon sprite is built from the icons the lock names.
-Standard library only, so that it runs before anything is installed.
+A file whose sum differs from the lock is refused before anything is written. The icon sprite is built from the icons the
+lock names. Standard library only, so that it runs before anything is installed.
 """
 
 from __future__ import annotations
@@ -120,12 +120,12 @@ def main() -> int:
     args = ask.parse_args()
     if args.check:
         problems = check()
-        print("\n".join(problems) or "vendored files are as locked")
+        sys.stdout.write(("\n".join(problems) or "vendored files are as locked") + "\n")
         return 1 if problems else 0
     try:
         restore(accept=args.lock)
     except VendorError as error:
-        print(error)
+        sys.stdout.write(f"{error}\n")
         return 1
     return 0
 

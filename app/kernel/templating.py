@@ -1,7 +1,7 @@
 """The Jinja environment: what every template can use without a request or a database.
 
-What belongs to one request (actor, tenant, csrf) is given to `render` as context and shadows the empty defaults here, so that macros
-imported without context, which Jinja keeps compiled, still find every name. Language and zone come from `i18n.speak`.
+What belongs to one request (actor, tenant, csrf) is given to `render` as context and shadows the empty defaults here, so that
+macros imported without context, which Jinja keeps compiled, still find every name. Language and zone come from `i18n.speak`.
 """
 
 from __future__ import annotations
@@ -41,6 +41,7 @@ def environment(*, watch: bool = False) -> Environment:
         extensions=["jinja2.ext.i18n"],
     )
     made.install_gettext_callables(i18n.gettext, i18n.ngettext, newstyle=True)  # type: ignore[attr-defined]
+    made.policies["ext.i18n.trimmed"] = True
     made.globals.update(_globals())
     made.filters.update(_filters())
     return made
@@ -130,7 +131,10 @@ def _globals() -> dict[str, Any]:
         "csrf_field": Markup,
         **dict.fromkeys(["nav", "tabbar", "palette", "flashes", "switcher", "account"], ()),
         **dict.fromkeys(["actor", "tenant", "shop", "view_as", "test_mode", "layout"]),
-        **dict.fromkeys(["request_id", "notices_href", "retry_href", "home_href", "orders_href", "palette_search_href", "message", "query"], ""),
+        **dict.fromkeys(
+            ["request_id", "notices_href", "retry_href", "home_href", "orders_href", "palette_search_href", "message", "query"],
+            "",
+        ),
     }
 
 

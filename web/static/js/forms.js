@@ -2,7 +2,8 @@
 // pasted numbers lose their blanks, and a change unsaved is asked about before the page is left.
 function focusFirstError(root = document) {
   const field = root.querySelector("[aria-invalid=true]");
-  if (field && !document.activeElement?.matches("[aria-invalid=true]")) field.focus();
+  if (!field || document.activeElement?.closest("[aria-invalid=true]")) return;
+  (field.matches("fieldset") ? field.querySelector("input:checked, input:not(:disabled)") : field)?.focus();
 }
 
 // With scripts the server names all errors at once; without them the browser's own check stays on.
