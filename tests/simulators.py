@@ -24,9 +24,7 @@ class Process:
     """One simulator. `addresses` is the line it printed once it listened."""
 
     def __init__(self, module: str, *options: str) -> None:
-        self._running = subprocess.Popen(
-            [sys.executable, "-m", module, *options], cwd=ROOT, stdout=subprocess.PIPE, text=True
-        )
+        self._running = subprocess.Popen([sys.executable, "-m", module, *options], cwd=ROOT, stdout=subprocess.PIPE, text=True)
         self.addresses: Mapping[str, Any] = json.loads(self._first_line())
 
     def _first_line(self) -> str:
@@ -81,9 +79,7 @@ class GatewaySimulator:
     def book(self, out_no: str | None = None) -> Mapping[str, Sequence[Mapping[str, Any]]]:
         """Payments, captures, refunds and notices, newest first."""
         asked = {} if out_no is None else {"out_no": out_no}
-        found: Mapping[str, Sequence[Mapping[str, Any]]] = (
-            self.http.get("/control/book", params=asked).raise_for_status().json()
-        )
+        found: Mapping[str, Sequence[Mapping[str, Any]]] = self.http.get("/control/book", params=asked).raise_for_status().json()
         return found
 
     def totals(self) -> Mapping[str, Mapping[str, int]]:
