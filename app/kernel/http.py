@@ -266,7 +266,7 @@ def _plain_url(text: str) -> httpx2.URL:
         raise ForbiddenDestination("the address is not a web address")
     if url.userinfo:
         raise ForbiddenDestination("the address carries a user name")
-    if url.port is not None and url.port not in (80, 443) and url.port < 1024:
+    if url.port is not None and url.port not in (80, 443) and not 1024 <= url.port <= 65535:
         raise ForbiddenDestination(f"port {url.port} is not called")
     return url
 
