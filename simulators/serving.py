@@ -35,7 +35,7 @@ def announce(**addresses: str | int) -> None:
 
 
 def serve(app: ASGIApp, listener: socket.socket, *, loop: str) -> None:
-    """Serve until SIGINT or SIGTERM; running requests get 3 seconds."""
+    """Serve until SIGINT or SIGTERM; running requests get 1 second."""
     config = uvicorn.Config(
         app,
         loop=loop,
@@ -44,7 +44,7 @@ def serve(app: ASGIApp, listener: socket.socket, *, loop: str) -> None:
         log_level="warning",
         access_log=False,
         server_header=False,
-        timeout_graceful_shutdown=3,
+        timeout_graceful_shutdown=1,
     )
     server = uvicorn.Server(config)
     with asyncio.Runner(loop_factory=config.get_loop_factory()) as runner:

@@ -7,6 +7,7 @@ from collections.abc import Iterator
 from datetime import UTC, datetime, timedelta
 from email.message import EmailMessage
 from pathlib import Path
+from typing import Any
 
 import httpx2
 import pytest
@@ -107,7 +108,7 @@ def test_older_messages_are_one_page_further(outbox: OutboxSimulator) -> None:
 # Gateway
 
 
-def place(gateway: GatewaySimulator, out_no: str, /, *, lives_s: float = 300, **changes: object) -> httpx2.Response:
+def place(gateway: GatewaySimulator, out_no: str, /, *, lives_s: float = 300, **changes: Any) -> httpx2.Response:
     account = gateway.http.post("/accounts", json={}).json()
     asked = {
         "out_no": out_no,
@@ -176,7 +177,7 @@ def test_unknown_pay_page_says_so(gateway: GatewaySimulator) -> None:
     ],
     ids=str,
 )
-def test_malformed_payment_is_refused_in_a_sentence(gateway: GatewaySimulator, change: dict[str, object]) -> None:
+def test_malformed_payment_is_refused_in_a_sentence(gateway: GatewaySimulator, change: dict[str, Any]) -> None:
     answer = place(gateway, "W4", **change)
     assert (answer.status_code, answer.json()["error"]) == (400, "invalid")
     assert answer.json()["message"].endswith(".")

@@ -51,6 +51,7 @@ def build_app(book_file: Path, public_url: str, *, with_control: bool) -> Litest
         route_handlers=[*handlers, control] if with_control else handlers,
         lifespan=[_running(book_file, public_url)],
         openapi_config=None,
+        logging_config=None,
         request_max_body_size=api.MAX_BODY_BYTES,
     )
 

@@ -93,19 +93,27 @@ async def _answer(
     try:
         merchant_id = await asker(request, desk.book)
         asked = read(await request.body())
-        action = desk.script.take(step, merchant_id, number(asked))
-        await before_effect(action, request)
-        if action.decline:
-            raise Refusal(422, "declined", action.decline)
-        document = untrue(effect(merchant_id, asked, action), action.misstate)
-        await after_effect(action, request)
     except Refusal as refusal:
         return refused(refusal)
+    action = desk.script.take(step, merchant_id, number(asked))
+    try:
+        await before_effect(action, request)
+        answer = _effect(action, lambda: effect(merchant_id, asked, action))
+        await after_effect(action, request)
     except Dropped:
         return Response({}, status_code=503)  # goes nowhere: the connection is gone
     if action.http_500_after_effect:
         return Response({"error": "internal", "message": "Something went wrong here."}, status_code=500)
-    return Response(document)
+    return answer
+
+
+def _effect(action: Action, effect: Callable[[], Json]) -> Response[Json]:
+    if action.decline:
+        return refused(Refusal(422, "declined", action.decline))
+    try:
+        return Response(untrue(effect(), action.misstate))
+    except Refusal as refusal:
+        return refused(refusal)
 
 
 def _read(body: bytes, kind: type[Asked]) -> Asked:

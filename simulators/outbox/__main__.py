@@ -28,6 +28,7 @@ def main() -> None:
         route_handlers=[views.index, views.show, views.show_html, views.list_messages, views.take_sms, views.style],
         lifespan=[_running(options.book, sms_secret, options.host, options.smtp_port, address_of(listener))],
         openapi_config=None,
+        logging_config=None,
         request_max_body_size=64 * 1024,
     )
     serve(app, listener, loop="asyncio")
