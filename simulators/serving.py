@@ -31,7 +31,7 @@ def address_of(listener: socket.socket) -> str:
 
 def announce(**addresses: str | int) -> None:
     """The line a launcher or a test waits for."""
-    print(json.dumps(addresses), flush=True)
+    print(json.dumps(addresses), flush=True)  # noqa: T201
 
 
 def serve(app: ASGIApp, listener: socket.socket, *, loop: str) -> None:

@@ -94,7 +94,7 @@ class GatewaySimulator:
 class OutboxSimulator:
     """The mail and text-message company."""
 
-    def __init__(self, book: Path, *, sms_secret: str = "sms-secret") -> None:  # noqa: S107
+    def __init__(self, book: Path, *, sms_secret: str = "sms-secret") -> None:
         self.sms_secret = sms_secret
         self.process = Process("simulators.outbox", "--book", str(book), "--sms-secret", sms_secret)
         self.url: str = self.process.addresses["outbox"]

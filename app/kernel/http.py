@@ -121,28 +121,26 @@ class Client:
 
 # The process's own client, so that code deep in the domain need not be handed one. ------------------------------------
 
-_process_client: Client | None = None
+_process: list[Client] = []
 
 
 def start(*, allow_loopback: bool) -> Client:
     """Make the process's client, on the running event loop. Called once, by the composition root."""
-    global _process_client
-    _process_client = Client(allow_loopback=allow_loopback)
-    return _process_client
+    assert not _process, "http.start() has been called before in this process"
+    _process.append(Client(allow_loopback=allow_loopback))
+    return _process[0]
 
 
 def shared() -> Client:
     """The process's client."""
-    assert _process_client is not None, "http.start() has not been called in this process"
-    return _process_client
+    assert _process, "http.start() has not been called in this process"
+    return _process[0]
 
 
 async def stop() -> None:
     """Close the process's client. Idempotent."""
-    global _process_client
-    client, _process_client = _process_client, None
-    if client is not None:
-        await client.aclose()
+    while _process:
+        await _process.pop().aclose()
 
 
 # Where we may connect. ------------------------------------------------------------------------------------------------
@@ -192,7 +190,7 @@ class _CheckedBackend(httpcore2.AsyncNetworkBackend):
         self,
         host: str,
         port: int,
-        timeout: float | None = None,
+        timeout: float | None = None,  # noqa: ASYNC109  # the interface's own parameter
         local_address: str | None = None,
         socket_options: Iterable[httpcore2.SOCKET_OPTION] | None = None,
     ) -> httpcore2.AsyncNetworkStream:
@@ -211,7 +209,7 @@ class _CheckedBackend(httpcore2.AsyncNetworkBackend):
     async def connect_unix_socket(
         self,
         path: str,
-        timeout: float | None = None,
+        timeout: float | None = None,  # noqa: ASYNC109  # the interface's own parameter
         socket_options: Iterable[httpcore2.SOCKET_OPTION] | None = None,
     ) -> httpcore2.AsyncNetworkStream:
         raise ForbiddenDestination("local sockets are not called")

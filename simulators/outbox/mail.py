@@ -16,7 +16,7 @@ class MailHandler:
     def __init__(self, box: Box) -> None:
         self._box = box
 
-    async def handle_DATA(self, _server: SMTP, _session: Session, envelope: Envelope) -> str:  # noqa: N802 (aiosmtpd's name)
+    async def handle_DATA(self, _server: SMTP, _session: Session, envelope: Envelope) -> str:
         content = envelope.original_content or b""
         self._box.keep_mail(read_mail(content, envelope.mail_from or "", envelope.rcpt_tos))
         return "250 Kept"

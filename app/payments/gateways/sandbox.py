@@ -6,14 +6,13 @@ Source: simulators/gateway/README.md, protocol 1.
 import hashlib
 import hmac
 import json
-import time
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from typing import Any, ClassVar, Self, TypeVar
 from urllib.parse import quote
 
-from app.kernel import http, strict_json
+from app.kernel import clock, http, strict_json
 from app.kernel.http import Answer, Call, CallFailed, Client, NotSent
 from app.kernel.strict_json import NotStrictJson, integer, text
 from app.payments.gateways.port import (
@@ -185,7 +184,7 @@ class SandboxGateway:
             return Unknown(f"the gateway's answer cannot be read: {fault}")
 
     def _signed(self, method: str, path: str, body: bytes) -> dict[str, str]:
-        timestamp = str(int(time.time()))
+        timestamp = str(int(clock.now().timestamp()))
         mac = _mac(self.api_secret, f"{timestamp}.\n{method}\n{path}\n".encode() + body)
         return {
             "Content-Type": "application/json",

@@ -14,6 +14,7 @@ from cryptography.hazmat.primitives import hashes, serialization
 from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.x509.oid import NameOID
 
+from app.kernel import http
 from app.kernel.http import (
     MAX_BODY_BYTES,
     Call,
@@ -231,6 +232,15 @@ async def test_proxy_of_the_environment_is_not_used(monkeypatch: pytest.MonkeyPa
 
 
 # What it says
+
+
+async def test_process_has_one_client_until_it_stops() -> None:
+    started = http.start(allow_loopback=True)
+    assert http.shared() is started
+    await http.stop()
+    await http.stop()
+    with pytest.raises(AssertionError):
+        http.shared()
 
 
 async def test_answer_has_status_headers_and_body_and_shows_neither_when_printed() -> None:
