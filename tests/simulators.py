@@ -1,0 +1,140 @@
+"""Starts the other companies as real processes on free ports, and reads their books.
+
+A test counts effects here, at the other side, and not in our own tables.
+"""
+
+import json
+import select
+import subprocess
+import sys
+import time
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+import httpx2
+
+ROOT = Path(__file__).parent.parent
+START_S = 15.0
+STOP_S = 10.0
+
+
+class Process:
+    """One simulator. `addresses` is the line it printed once it listened."""
+
+    def __init__(self, module: str, *options: str) -> None:
+        self._running = subprocess.Popen([sys.executable, "-m", module, *options], cwd=ROOT, stdout=subprocess.PIPE, text=True)
+        self.addresses: Mapping[str, Any] = json.loads(self._first_line())
+
+    def _first_line(self) -> str:
+        assert self._running.stdout is not None
+        ready, _, _ = select.select([self._running.stdout], [], [], START_S)
+        line = self._running.stdout.readline() if ready else ""
+        if not line:
+            self.kill()
+            raise RuntimeError(f"{self._running.args!r} did not start within {START_S:.0f} s")
+        return line
+
+    def stop(self) -> None:
+        """Ask it to end, and wait. Idempotent."""
+        self._running.terminate()
+        try:
+            self._running.wait(STOP_S)
+        except subprocess.TimeoutExpired:
+            self.kill()
+
+    def kill(self) -> None:
+        self._running.kill()
+        self._running.wait(STOP_S)
+
+
+class GatewaySimulator:
+    """The sandbox payment gateway, with its control side on."""
+
+    def __init__(self, book: Path) -> None:
+        self.process = Process("simulators.gateway", "--book", str(book), "--control")
+        self.url: str = self.process.addresses["gateway"]
+        self.http = httpx2.Client(base_url=self.url, trust_env=False, timeout=15)
+
+    def script(self, *actions: Mapping[str, Any], times: int | None = None, **match: str) -> None:
+        """Misbehave at the steps that match (`on`, `out_no`, `merchant_id`): see simulators/gateway/README.md."""
+        rule = {"match": match, "actions": actions, "times": times}
+        self.http.post("/control/script", json=rule).raise_for_status()
+
+    def clear_script(self) -> None:
+        self.http.delete("/control/script").raise_for_status()
+
+    def pay(self, out_no: str) -> httpx2.Response:
+        """Pay as the buyer would on the pay page."""
+        return self.http.post("/control/pay", json={"out_no": out_no})
+
+    def replay(self, out_no: str, *, times: int = 1, notice_url: str | None = None) -> list[list[int | None]]:
+        """Send the notices of a payment again; the statuses they were answered with, notice by notice."""
+        asked = {"out_no": out_no, "times": times, "notice_url": notice_url}
+        answer = self.http.post("/control/replay", json=asked).raise_for_status()
+        statuses: list[list[int | None]] = answer.json()["statuses"]
+        return statuses
+
+    def book(self, out_no: str | None = None) -> Mapping[str, Sequence[Mapping[str, Any]]]:
+        """Payments, captures, refunds and notices, newest first."""
+        asked = {} if out_no is None else {"out_no": out_no}
+        found: Mapping[str, Sequence[Mapping[str, Any]]] = self.http.get("/control/book", params=asked).raise_for_status().json()
+        return found
+
+    def totals(self) -> Mapping[str, Mapping[str, int]]:
+        found: Mapping[str, Mapping[str, int]] = self.http.get("/control/totals").raise_for_status().json()
+        return found
+
+    def stop(self) -> None:
+        self.http.close()
+        self.process.stop()
+
+
+class OutboxSimulator:
+    """The mail and text-message company."""
+
+    def __init__(self, book: Path, *, sms_secret: str = "sms-secret") -> None:
+        self.sms_secret = sms_secret
+        self.process = Process("simulators.outbox", "--book", str(book), "--sms-secret", sms_secret)
+        self.url: str = self.process.addresses["outbox"]
+        self.smtp_port = int(self.process.addresses["smtp_port"])
+        self.http = httpx2.Client(base_url=self.url, trust_env=False, timeout=15)
+
+    def messages(self, to: str | None = None) -> list[Mapping[str, Any]]:
+        """What has arrived, newest first."""
+        found: list[Mapping[str, Any]] = (
+            self.http.get("/messages", params={} if to is None else {"to": to}).raise_for_status().json()["messages"]
+        )
+        return found
+
+    def wait_for(self, to: str, *, count: int = 1, within_s: float = 10.0) -> list[Mapping[str, Any]]:
+        """Wait until someone has at least `count` messages. Raises: TimeoutError."""
+        deadline = time.monotonic() + within_s
+        while len(found := self.messages(to)) < count:
+            if time.monotonic() > deadline:
+                raise TimeoutError(f"{len(found)} of {count} messages for {to} after {within_s} s")
+            time.sleep(0.05)
+        return found
+
+    def stop(self) -> None:
+        self.http.close()
+        self.process.stop()
+
+
+@contextmanager
+def gateway_simulator(folder: Path) -> Iterator[GatewaySimulator]:
+    simulator = GatewaySimulator(folder / "gateway.sqlite3")
+    try:
+        yield simulator
+    finally:
+        simulator.stop()
+
+
+@contextmanager
+def outbox_simulator(folder: Path) -> Iterator[OutboxSimulator]:
+    simulator = OutboxSimulator(folder / "outbox.sqlite3")
+    try:
+        yield simulator
+    finally:
+        simulator.stop()
