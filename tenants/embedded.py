@@ -224,8 +224,9 @@ class EmbeddedPostgres:
         command = [str(self.bin / "postgres"), "-D", str(self.data)]
         for name, value in {**self.settings, "port": str(self.port)}.items():
             command += ["-c", f"{name}={value}"]
+        if self.log.exists():
+            self.log.replace(self.home / "log.old")
         with self.log.open("ab") as log:
-            before = log.tell()
             self._process = subprocess.Popen(
                 command, cwd="/", env=_environment(), stdin=subprocess.DEVNULL, stdout=log, stderr=log,
                 start_new_session=True, **account.options(),
@@ -233,7 +234,7 @@ class EmbeddedPostgres:
         deadline = time.monotonic() + START_WAIT_S
         while not self._answers():
             if self._process.poll() is not None:
-                words = self.log.read_bytes()[before:].decode(errors="replace")
+                words = self.log.read_text(errors="replace")
                 if may_retry and "Address already in use" in words:
                     return False
                 raise DatabaseUnavailable(f"PostgreSQL ended while starting. Its log {self.log} says: {words.strip()[-800:]}")
