@@ -23,7 +23,7 @@ def run(arguments: list[str]) -> int:
     argparse.ArgumentParser(
         prog="./quanyi test",
         usage="./quanyi test [arguments of pytest]",
-        description="Run the checks and all tests. With arguments (./quanyi test tests/tenants -k bell) only the tests they name.",
+        description="Run the checks and all tests. With arguments (tests/tenants -k bell) only the tests they name.",
         epilog="Debian's chromium and a Chinese font are installed when they are missing and this runs as root.",
     ).parse_known_args(arguments)
     install_browser()
