@@ -59,6 +59,11 @@ class Child:
         """None while it runs, or when it never started."""
         return self._process.poll() if self._process else None
 
+    def ending(self) -> str:
+        """How it ended, in words."""
+        code = self.exit_code() or 0
+        return f"was killed by signal {-code}" if code < 0 else f"ended with code {code}"
+
     def is_running(self) -> bool:
         return self._process is not None and self._process.poll() is None
 
@@ -105,4 +110,4 @@ def run_to_its_end(child: Child, *, wait_s: float) -> None:
     finally:
         child.stop()
     if child.exit_code():
-        raise child.trouble(f"ended with code {child.exit_code()}")
+        raise child.trouble(child.ending())

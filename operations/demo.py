@@ -68,7 +68,7 @@ def _watch(system: System) -> int:
         time.sleep(WATCH_S)
     if ended in system.children:
         child = system.children[ended]
-        raise child.trouble(f"ended by itself with code {child.exit_code()}")
+        raise child.trouble(child.ending())
     assert system.postgres is not None
     raise Trouble(f"The database ended by itself. See {shown(system.postgres.log)}.")
 

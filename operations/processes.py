@@ -276,7 +276,7 @@ class System:
         deadline = time.monotonic() + READY_WAIT_S
         while not self._is_ready(name):
             if not child.is_running():
-                raise child.trouble(f"ended with code {child.exit_code()} while starting")
+                raise child.trouble(f"{child.ending()} while starting")
             if child.log.read_bytes().count(WORKERS_DIED) >= TOO_MANY_DEATHS:
                 raise child.trouble("cannot start its processes")
             if time.monotonic() > deadline:

@@ -31,5 +31,6 @@ def stop_on_signals() -> Iterator[None]:
 
 
 def ignore_signals() -> None:
+    """By a handler that does nothing: SIG_IGN would be inherited by programs started later."""
     for number in STOPPING:
-        signal.signal(number, signal.SIG_IGN)
+        signal.signal(number, lambda *_: None)
