@@ -9,7 +9,7 @@ from contextlib import suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from operations.places import ROOT, shown
+from operations.places import ROOT, make_private_folder, shown
 from operations.record import Identity, identity_of
 from operations.trouble import Trouble
 
@@ -32,7 +32,7 @@ class Child:
 
     def start(self) -> None:
         """The log of the run before is kept beside as `.old`."""
-        self.log.parent.mkdir(parents=True, exist_ok=True)
+        make_private_folder(self.log.parent)
         if self._process is None and self.log.exists():
             self.log.replace(self.log.with_suffix(".old"))
         with self.log.open("ab") as log:

@@ -22,7 +22,7 @@ from urllib.parse import urlsplit
 from operations import preparation
 from operations.children import Child
 from operations.keys import keys_of
-from operations.places import PYTHON, ROOT, make_folder
+from operations.places import PYTHON, ROOT, make_folder, make_private_folder
 from operations.ports import Ports, answers, choose_ports
 from operations.record import Record, forget_record, identity_of, lead
 from operations.settings import DATABASE, clean_environment, settings_for
@@ -222,12 +222,12 @@ class System:
 
     def _show_log(self, log: Path) -> None:
         """The database writes beside its data; people look where the other logs are."""
-        link = make_folder(self.folder / "logs") / "postgres.log"
+        link = make_private_folder(self.folder / "logs") / "postgres.log"
         link.unlink(missing_ok=True)
         link.symlink_to(log)
 
     def _start_simulators(self) -> None:
-        books = make_folder(self.folder / "books")
+        books = make_private_folder(self.folder / "books")
         gateway = [
             "-m",
             "simulators.gateway",
@@ -250,7 +250,7 @@ class System:
 
     def _start_application(self) -> None:
         shutil.rmtree(self.folder / "metrics", ignore_errors=True)
-        make_folder(self.folder / "metrics")
+        make_private_folder(self.folder / "metrics")
         self._start("web", web_command(port=self.ports.web, processes=self.plan.web_processes), self.env, stop_wait_s=15)
         self._start("worker", ["-m", "workers"], self.env, stop_wait_s=20)
         self._await("web")

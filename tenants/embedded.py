@@ -226,6 +226,7 @@ class EmbeddedPostgres:
             command += ["-c", f"{name}={value}"]
         if self.log.exists():
             self.log.replace(self.home / "log.old")
+        self.log.touch(mode=0o600)
         with self.log.open("ab") as log:
             self._process = subprocess.Popen(
                 command, cwd="/", env=_environment(), stdin=subprocess.DEVNULL, stdout=log, stderr=log,
