@@ -1,0 +1,73 @@
+"""Migrations and demo data before the first page: done once for a database, known again by its identity."""
+
+import hashlib
+import importlib.util
+import json
+import time
+from collections.abc import Callable, Mapping
+from pathlib import Path
+
+from operations.children import Child, run_to_its_end
+from operations.places import PYTHON, ROOT
+from tenants.bootstrap import identity_of
+
+MIGRATE_WAIT_S = 600.0
+SEED_WAIT_S = 600.0
+MIGRATION_SOURCES = ("migrations", "tenants", "operations/migrate.py")
+
+
+def prepare(folder: Path, environment: Mapping[str, str], *, seeded: bool, say: Callable[[str], None]) -> None:
+    """Bring the database to the newest revision and, when asked, put the demo's data in.
+
+    Idempotent: what was done for this very database and these very migrations is not done again, so a warm start loses no time.
+    Raises: Trouble with the end of the log.
+    """
+    identity, revision = identity_of(environment["QUANYI_OWNER_DATABASE_URL"]), digest_of_migrations()
+    done = _read(folder)
+    if done.get("database") != identity:
+        done = {"database": identity}
+    if done.get("migrations") != revision:
+        _run("migrate", [], folder, environment, say=say)
+        done = {**done, "migrations": revision}
+        _write(folder, done)
+    if seeded and done.get("seeded") != "yes":
+        _run("seed", ["--logins", str(logins_file(folder))], folder, environment, say=say)
+        _write(folder, {**done, "seeded": "yes"})
+
+
+def logins_file(folder: Path) -> Path:
+    """Where the seed writes whom one may log in as."""
+    return folder / "logins.json"
+
+
+def digest_of_migrations() -> str:
+    digest = hashlib.sha256()
+    for source in MIGRATION_SOURCES:
+        place = ROOT / source
+        files = sorted(place.rglob("*.py")) + sorted(place.rglob("*.sql")) if place.is_dir() else [place]
+        for file in files:
+            if file.is_file():
+                digest.update(str(file.relative_to(ROOT)).encode() + b"\0" + file.read_bytes())
+    return digest.hexdigest()
+
+
+def _run(command: str, arguments: list[str], folder: Path, environment: Mapping[str, str], *, say: Callable[[str], None]) -> None:
+    if importlib.util.find_spec(f"operations.{command}") is None:
+        say(f"This checkout has no operations/{command}.py yet; going on without.")
+        return
+    started = time.monotonic()
+    child = Child(command, [PYTHON, "-m", "operations", command, *arguments], folder / "logs" / f"{command}.log", environment)
+    run_to_its_end(child, wait_s=MIGRATE_WAIT_S if command == "migrate" else SEED_WAIT_S)
+    say(f"{command}: {time.monotonic() - started:.1f} s")
+
+
+def _read(folder: Path) -> dict[str, str]:
+    try:
+        found = json.loads((folder / "prepared.json").read_text())
+    except (OSError, ValueError):
+        return {}
+    return found if isinstance(found, dict) else {}
+
+
+def _write(folder: Path, done: dict[str, str]) -> None:
+    (folder / "prepared.json").write_text(json.dumps(done, indent=2))

@@ -1,0 +1,148 @@
+"""The system as a whole: comes up ready, goes down in order, and says what broke."""
+
+import http.client
+import json
+import signal
+import stat
+import subprocess
+import sys
+import time
+from collections.abc import Iterator
+from pathlib import Path
+
+import psycopg
+import pytest
+
+from operations import leftovers
+from operations.places import ROOT
+from operations.processes import Plan, System
+from operations.record import read_record
+from operations.trouble import Trouble
+from tenants.embedded_process import is_alive
+from tests.operations import standins
+
+SMALL = {"shared_buffers": "16MB", "max_locks_per_transaction": "64"}
+
+
+def plan(code: Path) -> Plan:
+    return Plan(postgres_settings=SMALL, migrated=False, code=code)
+
+
+@pytest.fixture
+def system(tmp_path: Path) -> Iterator[System]:
+    made = System.temporary(plan(standins.put(tmp_path)))
+    yield made
+    made.delete()
+
+
+def get(system: System, path: str = "/") -> tuple[int, str]:
+    connection = http.client.HTTPConnection(*system.address, timeout=10)
+    try:
+        connection.request("GET", path)
+        answer = connection.getresponse()
+        return answer.status, answer.read().decode()
+    finally:
+        connection.close()
+
+
+def test_everything_comes_up_and_goes_down(system: System) -> None:
+    with system:
+        assert get(system)[0] == 200
+        assert set(system.children) == {"gateway", "outbox", "web", "worker"}
+        pids = [child.pid for child in system.children.values()]
+        with psycopg.connect(system.settings["QUANYI_DATABASE_URL"]) as connection:
+            assert connection.execute("select current_user").fetchone() == ("quanyi_app",)
+        assert stat.S_IMODE((system.folder / "secrets.json").stat().st_mode) == 0o600
+        record = (system.folder / "run.json").read_text()
+        for secret in json.loads((system.folder / "secrets.json").read_text()).values():
+            assert secret not in record
+    assert not any(map(is_alive, pids))
+    assert system.postgres is not None
+    assert not system.postgres.is_running()
+    assert not (system.folder / "run.json").exists()
+
+
+def test_second_start_keeps_secrets_and_data(system: System) -> None:
+    with system:
+        before = (system.folder / "secrets.json").read_text()
+        with psycopg.connect(system.settings["QUANYI_OWNER_DATABASE_URL"]) as connection:
+            connection.execute("create table public.kept as select 42 n")
+    started = time.monotonic()
+    with System(system.folder, system.plan) as again:
+        assert time.monotonic() - started < 20  # a busy machine gets room
+        assert (again.folder / "secrets.json").read_text() == before
+        with psycopg.connect(again.settings["QUANYI_OWNER_DATABASE_URL"]) as connection:
+            assert connection.execute("select n from public.kept").fetchone() == (42,)
+
+
+def test_administrators_login_does_not_reach_the_programs(system: System, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("DATABASE_URL", "postgresql://admin:secret@127.0.0.1/postgres")
+    monkeypatch.setenv("QUANYI_OF_ANOTHER", "installation")
+    assert not {"DATABASE_URL", "QUANYI_OF_ANOTHER"} & set(system.env)
+
+
+@pytest.mark.parametrize("name", ["web", "worker", "gateway", "outbox", "postgres"])
+def test_killed_part_is_noticed_and_restarted(system: System, name: str) -> None:
+    with system:
+        assert system.first_ended() is None
+        system.kill(name)
+        assert wait_until(lambda: system.first_ended() == name)
+        system.restart(name)
+        assert system.first_ended() is None
+        assert get(system)[0] == 200
+
+
+@pytest.mark.parametrize(("part", "name"), [("app", "web"), ("workers", "worker"), ("outbox", "outbox")])
+def test_part_that_cannot_start_is_shown_by_its_own_words(tmp_path: Path, part: str, name: str) -> None:
+    system = System.temporary(plan(standins.put(tmp_path, **{part: standins.BROKEN})))
+    try:
+        with pytest.raises(Trouble, match=rf"(?s)^{name} .*a setting is missing: QUANYI_EXAMPLE"):
+            system.start()
+        assert system.postgres is None or not system.postgres.is_running()
+    finally:
+        system.delete()
+
+
+def test_system_of_a_killed_leader_is_cleared_by_the_next(tmp_path: Path, system: System) -> None:
+    code = (
+        "import sys, time; from pathlib import Path; from operations.processes import Plan, System\n"
+        "System(Path(sys.argv[1]), Plan(migrated=False, code=Path(sys.argv[2]))).start()\n"
+        "print('up', flush=True); time.sleep(600)"
+    )
+    with subprocess.Popen(
+        [sys.executable, "-c", code, str(system.folder), str(tmp_path)], cwd=ROOT, stdout=subprocess.PIPE, text=True
+    ) as leader:
+        assert leader.stdout is not None
+        assert leader.stdout.readline() == "up\n"
+        leader.send_signal(signal.SIGKILL)
+    record = read_record(system.folder)
+    assert record is not None
+    assert set(record.living()) == {"web", "worker", "gateway", "outbox", "postgres"}
+    said: list[str] = []
+    assert leftovers.clear_leftovers(system.folder, say=said.append)
+    assert wait_until(lambda: not record.living())
+    assert len(said) == 5
+    assert not leftovers.clear_leftovers(system.folder, say=said.append)
+
+
+def test_process_that_merely_has_the_number_is_left_alone(system: System) -> None:
+    with subprocess.Popen([sys.executable, "-c", "import time; time.sleep(600)"], start_new_session=True) as stranger:
+        record = {
+            "leader": {"pid": 2**22 + 1, "born": "never"},
+            "server": "",
+            "ports": {},
+            "processes": {"web": {"pid": stranger.pid, "born": "another time"}},
+        }
+        (system.folder / "run.json").write_text(json.dumps(record))
+        assert not leftovers.clear_leftovers(system.folder, say=print)
+        assert stranger.poll() is None
+        stranger.kill()
+
+
+def wait_until(condition, wait_s: float = 15.0) -> bool:  # type: ignore[no-untyped-def]
+    deadline = time.monotonic() + wait_s
+    while not condition():
+        if time.monotonic() > deadline:
+            return False
+        time.sleep(0.02)
+    return True
