@@ -13,7 +13,7 @@ from tenants.bootstrap import identity_of
 
 MIGRATE_WAIT_S = 600.0
 SEED_WAIT_S = 600.0
-MIGRATION_SOURCES = ("migrations", "tenants", "operations/migrate.py")
+MIGRATION_SOURCES = ("migrations", "tenants", "operations/migrate.py", "app/ordering/sql", "app/inventory/sql")
 
 
 def prepare(folder: Path, environment: Mapping[str, str], *, seeded: bool, say: Callable[[str], None]) -> None:

@@ -19,7 +19,7 @@ from tenants import provisioning, routing
 from tenants.directory import PLATFORM
 from tenants.session import Databases, databases, tenant_tx, use_databases
 from workers.drain import drain, sweep
-from workers.queue import JOB_TIMEOUT_S, Ringer, open_queue
+from app.kernel.bell import JOB_TIMEOUT_S, Ringer, open_queue
 
 _log = structlog.get_logger(__name__)
 _CRON_LOCK = 7350200

@@ -20,8 +20,8 @@ from app.kernel.tasks import Lane, add_task
 from app.kernel.vault import keyring
 from app.ordering import service as ordering
 from app.ordering.models import OrderState
-from app.payments import gateways
 from app.payments.capturing import move_payment, take_answer
+from app.payments.gateways import open_gateway
 from app.payments.gateways.port import Captured, Closed, Declined, Gateway, NoSuchPayment, NotPaid, PaymentRequest, Placed, Unknown
 from app.payments.models import PaymentState
 from tenants.directory import Tenant
@@ -56,7 +56,7 @@ class Connection:
 
 async def connect_gateway(tx: Tx, *, gateway: str, name: str, config: dict[str, str], actor: Actor) -> UUID:
     """Store a tenant's credentials at a gateway, sealed. Raises: IncompleteConnection for a missing or empty secret."""
-    gateways.named(gateway).for_connection(config)
+    open_gateway(gateway, config)
     connection_id = new_id()
     sealed = (await keyring(tx)).seal("gateway_connection", "config", connection_id, json.dumps(config))
     await tx.execute(
@@ -73,7 +73,7 @@ async def connection_of(tx: Tx, connection_id: UUID | None = None) -> Connection
     if row is None:
         raise NoGateway
     config = json.loads((await keyring(tx)).open("gateway_connection", "config", row["id"], row["config"]).reveal())
-    return Connection(row["id"], gateways.named(row["gateway"]).for_connection(config))
+    return Connection(row["id"], open_gateway(row["gateway"], config))
 
 
 async def open_payment(tenant: Tenant, order_id: UUID) -> str:

@@ -14,7 +14,7 @@ depends_on = None
 
 def upgrade() -> None:
     op.execute("create schema work")
-
+    op.execute("create schema queue")
     op.create_table('audit_entry',
     sa.Column('seq', sa.BigInteger(), autoincrement=False, nullable=False),
     sa.Column('at', sa.DateTime(timezone=True), nullable=False),
@@ -223,6 +223,9 @@ def upgrade() -> None:
     op.execute("grant usage on schema work to quanyi_platform, quanyi_ringer")
     op.execute("grant select, insert, delete on work.bell to quanyi_platform")
     op.execute("grant insert on work.bell to quanyi_ringer")
+    op.execute("grant usage, create on schema queue to quanyi_app")
+    op.execute("alter default privileges in schema queue grant all on tables to quanyi_app")
+    op.execute("alter default privileges in schema queue grant all on sequences to quanyi_app")
 
 
 def downgrade() -> None:

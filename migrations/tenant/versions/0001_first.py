@@ -15,7 +15,6 @@ depends_on = None
 
 
 def upgrade() -> None:
-
     op.create_table('audit_entry',
     sa.Column('seq', sa.BigInteger(), autoincrement=False, nullable=False),
     sa.Column('at', sa.DateTime(timezone=True), nullable=False),
@@ -496,9 +495,11 @@ def upgrade() -> None:
     sa.Column('voided', sa.BigInteger(), server_default='0', nullable=False),
     sa.Column('quarantined', sa.BigInteger(), server_default='0', nullable=False),
     sa.Column('expired', sa.BigInteger(), server_default='0', nullable=False),
+    sa.Column('short', sa.BigInteger(), server_default='0', nullable=False),
     sa.Column('warned_at', sa.DateTime(timezone=True), nullable=True),
-    sa.CheckConstraint('available >= 0 and reserved >= 0 and delivered >= 0 and voided >= 0 and quarantined >= 0 and expired >= 0', name=op.f('ck_stock_never_negative')),
-    sa.CheckConstraint('imported = available + reserved + delivered + voided + quarantined + expired', name=op.f('ck_stock_adds_up')),
+    sa.CheckConstraint('available = 0 or short = 0', name=op.f('ck_stock_short_before_shelf')),
+    sa.CheckConstraint('available >= 0 and reserved >= 0 and delivered >= 0 and voided >= 0 and quarantined >= 0 and expired >= 0 and short >= 0', name=op.f('ck_stock_never_negative')),
+    sa.CheckConstraint('imported + short = available + reserved + delivered + voided + quarantined + expired', name=op.f('ck_stock_adds_up')),
     sa.ForeignKeyConstraint(['sku_id'], ['sku.id'], name=op.f('fk_stock_sku_id')),
     sa.PrimaryKeyConstraint('sku_id', name=op.f('pk_stock')),
     postgresql_with={'fillfactor': 50}
@@ -539,6 +540,7 @@ def upgrade() -> None:
     sa.Column('card_key_id', sa.Uuid(), nullable=True),
     sa.Column('secret', sa.LargeBinary(), nullable=True),
     sa.Column('fingerprint', sa.LargeBinary(), nullable=True),
+    sa.Column('tail_fingerprint', sa.LargeBinary(), nullable=True),
     sa.CheckConstraint("verdict in ('new', 'duplicate_in_file', 'duplicate_in_pool', 'bad')", name=op.f('ck_import_line_verdict_known')),
     sa.ForeignKeyConstraint(['batch_id'], ['import_batch.id'], name=op.f('fk_import_line_batch_id'), ondelete='cascade'),
     sa.PrimaryKeyConstraint('batch_id', 'line_no', name=op.f('pk_import_line'))

@@ -1,0 +1,152 @@
+"""From host to surface: the outermost ASGI layer. The application host keeps its paths, a shop's host leads under `/s`, any other host is refused.
+
+It also gives each request its id, its language and its caller's address, and puts the headers on every answer that no page may forget.
+"""
+
+from __future__ import annotations
+
+import secrets
+import time
+from http.cookies import CookieError, SimpleCookie
+from typing import Any
+from urllib.parse import parse_qs
+
+import structlog
+from litestar.types import ASGIApp, Message, Receive, Scope, Send
+
+from app.kernel import i18n, metrics
+from app.settings import settings
+from tenants import routing
+from tenants.directory import Tenant
+
+_log = structlog.get_logger("http")
+SHOP_PREFIX = "/s"
+_CSP = (
+    "default-src 'none'; style-src 'self'; script-src 'self'; img-src 'self' data:; connect-src 'self'; font-src 'self'; "
+    "form-action 'self'{pay}; base-uri 'none'; frame-ancestors 'none'"
+)
+_ANYWHERE = ("/static/", "/healthz", "/readyz")
+
+
+class Hosts:
+    """Wraps the application. Unknown hosts get a plain 421 and never reach a page."""
+
+    def __init__(self, inner: ASGIApp) -> None:
+        self._inner = inner
+        pay = f" {settings().sandbox_gateway_url}" if settings().sandbox_gateway_url else ""
+        self._csp = _CSP.format(pay=pay).encode()
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        if scope["type"] != "http":
+            await self._inner(scope, receive, send)
+            return
+        request_id = secrets.token_hex(6)
+        host, path = host_of(scope), scope["path"]
+        structlog.contextvars.clear_contextvars()
+        structlog.contextvars.bind_contextvars(request=request_id)
+        state: dict[str, Any] = {"request_id": request_id, "address": address_of(scope), "tenant": None, "is_shop": False, "host": host}
+        scope = {**scope, "state": {**scope.get("state", {}), **state}}  # type: ignore[typeddict-item, assignment]
+        i18n.speak(_language(scope))
+        answer = self._answering(send, scope, time.perf_counter())
+        if path.startswith(_ANYWHERE):
+            await self._inner(scope, receive, answer)
+        elif host == settings().app_host.partition(":")[0]:
+            await self._on_app_host(scope, receive, answer)
+        elif (tenant := await _tenant_of(host)) is not None:
+            _move_to_shop(scope, tenant)
+            await self._inner(scope, receive, answer)
+        else:
+            await _refuse(answer)
+
+    async def _on_app_host(self, scope: Scope, receive: Receive, send: Send) -> None:
+        if scope["path"] == SHOP_PREFIX or scope["path"].startswith(SHOP_PREFIX + "/"):
+            scope["path"] = "/_"  # shop pages exist on shop hosts alone
+            scope["raw_path"] = b"/_"
+        await self._inner(scope, receive, send)
+
+    def _answering(self, send: Send, scope: Scope, started: float) -> Send:
+        async def answering(message: Message) -> None:
+            if message["type"] == "http.response.start":
+                headers = [pair for pair in message["headers"] if pair[0].lower() != b"server"]
+                names = {name.lower() for name, _ in headers}
+                for name, value in self._headers(scope):
+                    if name not in names:
+                        headers.append((name, value))
+                message["headers"] = headers
+                _write_log(scope, message["status"], started)
+            await send(message)
+
+        return answering
+
+    def _headers(self, scope: Scope) -> list[tuple[bytes, bytes]]:
+        return [
+            (b"content-security-policy", self._csp),
+            (b"x-content-type-options", b"nosniff"),
+            (b"referrer-policy", b"no-referrer"),
+            (b"cross-origin-opener-policy", b"same-origin"),
+            (b"permissions-policy", b"camera=(), microphone=(), geolocation=()"),
+            (b"cache-control", b"no-store"),
+            (b"x-request-id", scope["state"]["request_id"].encode()),
+            *([(b"strict-transport-security", b"max-age=31536000")] if settings().public_scheme == "https" else []),
+        ]
+
+
+def host_of(scope: Scope) -> str:
+    """The host a request names: lower case, without port or final dot; empty when it is missing or named twice."""
+    named = [value for name, value in scope["headers"] if name == b"host"]
+    return named[0].decode("latin-1").lower().partition(":")[0].rstrip(".") if len(named) == 1 else ""
+
+
+def address_of(scope: Scope) -> str:
+    """The caller's network address: the hop our own proxies vouch for, IPv6 by its /64. What a stranger writes in a header is not believed."""
+    client = scope.get("client")
+    address = client[0] if client else "unknown"
+    if trusted := settings().trusted_proxies:
+        forwarded = [part.strip() for name, value in scope["headers"] if name == b"x-forwarded-for" for part in value.decode("latin-1").split(",")]
+        address = forwarded[-trusted] if len(forwarded) >= trusted else address
+    return ":".join(address.split(":")[:4]) + "::/64" if ":" in address else address
+
+
+async def _tenant_of(host: str) -> Tenant | None:
+    shops = "." + settings().shops_host.partition(":")[0]
+    if host.endswith(shops):
+        slug = host.removesuffix(shops)
+        return await routing.by_slug(slug) if slug and "." not in slug else None
+    return await routing.by_domain(host) if host else None
+
+
+def _move_to_shop(scope: Scope, tenant: Tenant) -> None:
+    scope["state"]["tenant"] = tenant
+    scope["state"]["is_shop"] = True
+    structlog.contextvars.bind_contextvars(tenant=tenant.slug)
+    scope["path"] = SHOP_PREFIX + scope["path"]
+    scope["raw_path"] = SHOP_PREFIX.encode() + scope["raw_path"]
+
+
+async def _refuse(send: Send) -> None:
+    body = i18n.gettext(i18n.N_("No shop lives at this address.")).encode()
+    headers = [(b"content-type", b"text/plain; charset=utf-8"), (b"content-length", str(len(body)).encode())]
+    await send({"type": "http.response.start", "status": 421, "headers": headers})  # type: ignore[typeddict-item]
+    await send({"type": "http.response.body", "body": body, "more_body": False})
+
+
+def _language(scope: Scope) -> str:
+    headers = dict(scope["headers"])
+    chosen = None
+    if b"lang=" in headers.get(b"cookie", b""):
+        try:
+            morsel = SimpleCookie(headers[b"cookie"].decode("latin-1")).get("lang")
+            chosen = morsel.value if morsel else None
+        except CookieError:
+            chosen = None
+    if b"lang=" in scope["query_string"]:
+        chosen = (parse_qs(scope["query_string"].decode("latin-1")).get("lang") or [chosen])[0]
+    return i18n.negotiate(chosen, headers.get(b"accept-language", b"").decode("latin-1"))
+
+
+def _write_log(scope: Scope, status: int, started: float) -> None:
+    seconds = time.perf_counter() - started
+    route = scope.get("path_template") or "unmatched"
+    metrics.REQUESTS.labels(scope["method"], route, status).observe(seconds)
+    level = _log.error if status >= 500 else _log.info
+    level("request", method=scope["method"], route=route, status=status, ms=round(seconds * 1000, 1))

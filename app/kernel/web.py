@@ -1,0 +1,229 @@
+"""What every page uses: rendering, redirects, the sent form, the request's transaction, and the one place refusals become answers."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator, Mapping
+from typing import Any, cast
+from urllib.parse import urlencode
+
+import asyncpg
+import structlog
+from litestar import MediaType, Request, Response
+from litestar.datastructures import Cookie, UploadFile
+from litestar.exceptions import HTTPException
+from markupsafe import Markup
+from sqlalchemy.exc import InterfaceError, OperationalError
+from sqlalchemy.exc import TimeoutError as PoolTimeout
+from sqlalchemy.ext.asyncio import AsyncSession
+
+from app.kernel import csrf, i18n, templating
+from app.kernel.actor import Actor
+from app.kernel.errors import N_, DomainError
+from app.kernel.forms import InvalidForm, RawForm, clean
+from app.settings import settings
+from tenants.directory import Tenant
+from tenants.session import tenant_session
+
+_log = structlog.get_logger("http")
+AnyRequest = Request[Any, Any, Any]
+NO_STORE = {"Cache-Control": "no-store"}
+READS = frozenset({"GET", "HEAD"})
+
+
+# Answers
+
+
+def page(request: AnyRequest, template: str, /, *, status: int = 200, headers: Mapping[str, str] | None = None, **context: Any) -> Response[str]:
+    """A full page. The shell (navigation, shop, tenant, actor) is what the surface put in the request's state."""
+    html = templating.render(template, **{**_context(request), "status": status, **context})
+    return answer(request, html, status=status, headers=headers)
+
+
+def fragment(request: AnyRequest, template: str, /, *, status: int = 200, headers: Mapping[str, str] | None = None, **context: Any) -> Response[str]:
+    """One fragment, for htmx; the page that a plain request gets includes the same one."""
+    return answer(request, templating.render(template, **{**_context(request), "status": status, **context}), status=status, headers=headers)
+
+
+def answer(request: AnyRequest, html: str, *, status: int = 200, headers: Mapping[str, str] | None = None) -> Response[str]:
+    """HTML, with the cookies this request was given."""
+    return Response(html, status_code=status, media_type=MediaType.HTML, headers=dict(headers or {}), cookies=_cookies(request))
+
+
+def see_other(request: AnyRequest, url: str, *, flash: str = "", tone: str = "ok", **facts: Any) -> Response[None]:
+    """Go and look there: after every change. `flash` is a msgid shown once on the page that follows."""
+    cookies = _cookies(request)
+    if flash:
+        text = i18n.gettext(flash) % facts if facts else i18n.gettext(flash)
+        cookies.append(_cookie("__Host-q_flash", urlencode({"t": text, "k": tone}), max_age=30))
+    return Response(None, status_code=303, headers={"Location": url}, cookies=cookies)
+
+
+def is_partial(request: AnyRequest) -> bool:
+    """Whether htmx asked for a part of a page. Never trusted for rights."""
+    return request.headers.get("hx-request-type") == "partial"
+
+
+def set_cookie(request: AnyRequest, name: str, value: str, *, max_age: int | None = None) -> None:
+    """Send a `__Host-` cookie with this request's answer; an empty value takes it away."""
+    request.scope["state"].setdefault("cookies", []).append(_cookie(name, value, max_age=0 if not value else max_age))
+
+
+def _cookie(name: str, value: str, *, max_age: int | None) -> Cookie:
+    return Cookie(key=name, value=value, path="/", secure=True, httponly=True, samesite="lax", max_age=max_age)
+
+
+def _cookies(request: AnyRequest) -> list[Cookie]:
+    state = request.scope["state"]
+    cookies: list[Cookie] = list(state.get("cookies", ()))
+    if bound := state.get("csrf_cookie"):
+        cookies.append(_cookie(csrf.COOKIE, bound, max_age=None))
+    if state.get("flashes"):
+        cookies.append(_cookie("__Host-q_flash", "", max_age=0))
+    if (chosen := request.query_params.get("lang")) in i18n.HTML_LANGUAGES:
+        cookies.append(Cookie(key="lang", value=chosen, path="/", samesite="lax", max_age=31_536_000, secure=True))
+    return cookies
+
+
+def _context(request: AnyRequest) -> dict[str, Any]:
+    state = request.scope["state"]
+    token = lambda: csrf.token_of(request)  # noqa: E731  # called only by pages with a form
+    visible = shown_path(request)
+    return {
+        "csrf_token": token,
+        "csrf_field": lambda: Markup('<input type="hidden" name="_csrf" value="{}">').format(token()),
+        "request_path": visible,
+        "request_id": state["request_id"],
+        "lang_switch_url": f"{visible}?lang={'en' if i18n.locale() == i18n.CHINESE else 'zh_CN'}",
+        "flashes": _flashes(request),
+        "outbox_url": settings().outbox_url,
+        **state.get("shell", {}),
+    }
+
+
+def shown_path(request: AnyRequest) -> str:
+    """The path as the browser shows it."""
+    path = request.scope["path"]
+    return (path.removeprefix("/s") or "/") if request.scope["state"]["is_shop"] else path
+
+
+def _flashes(request: AnyRequest) -> list[dict[str, str]]:
+    raw_cookie = request.cookies.get("__Host-q_flash")
+    if not raw_cookie:
+        return []
+    from urllib.parse import parse_qs
+
+    parts = parse_qs(raw_cookie)
+    request.scope["state"]["flashes"] = True
+    tone = parts.get("k", ["ok"])[0]
+    return [{"text": parts.get("t", [""])[0][:300], "tone": tone if tone in ("ok", "info", "warn", "bad") else "ok"}]
+
+
+# What handlers are given
+
+
+async def provide_data(request: AnyRequest) -> RawForm:
+    """The sent form."""
+    multi = await request.form()
+    texts: dict[str, list[str]] = {}
+    files: dict[str, UploadFile] = {}
+    for name, value in multi.multi_items():
+        if isinstance(value, UploadFile):
+            files[name] = value
+        else:
+            texts.setdefault(name, []).append(value if isinstance(value, str) else str(value))
+    return RawForm(clean(texts), files)
+
+
+async def provide_tenant(request: AnyRequest) -> Tenant:
+    """The tenant of this request: by its host in a shop, by its path in the back office."""
+    tenant = request.scope["state"]["tenant"]
+    assert tenant is not None, "no guard found this request's tenant"
+    return cast("Tenant", tenant)
+
+
+async def provide_actor(request: AnyRequest) -> Actor:
+    """Who acts, as the guard found him."""
+    return cast("Actor", request.scope["state"]["actor"])
+
+
+async def provide_session(request: AnyRequest) -> AsyncIterator[AsyncSession]:
+    """The request's transaction in its tenant's schema: read-only on GET, committed before the answer is sent."""
+    tenant = await provide_tenant(request)
+    async with tenant_session(tenant, read_only=request.method in READS) as session:
+        yield session
+
+
+# Refusals and bugs
+
+
+class ServiceBusy(DomainError):
+    status = 503
+    message = N_("We are very busy this second. Nothing was changed; try again in a moment.")
+
+
+def on_refusal(request: AnyRequest, refusal: DomainError) -> Response[Any]:
+    """A refusal as this caller understands it: the form with its faults, a fragment for htmx, a problem for machines, or a page."""
+    if isinstance(refusal, InvalidForm) and refusal.retry:
+        return page(request, refusal.retry, status=refusal.status, errors=refusal.errors, values=refusal.values, **refusal.context)
+    sentence = i18n.gettext(refusal.message)
+    sentence = sentence % refusal.facts if refusal.facts else sentence
+    return _problem(request, refusal.status, sentence, headers=_retry_after(refusal))
+
+
+def on_http_exception(request: AnyRequest, error: HTTPException) -> Response[Any]:
+    """What the framework refused before a handler ran: unknown path, wrong method, too large, not readable."""
+    message = _FRAMEWORK.get(error.status_code, _FRAMEWORK[400] if error.status_code < 500 else _FRAMEWORK[500])
+    return _problem(request, error.status_code, i18n.gettext(message), headers=dict(error.headers or {}))
+
+
+def on_busy(request: AnyRequest, error: Exception) -> Response[Any]:
+    """The database is away or every connection is taken: say so, and when to come back."""
+    _log.warning("database.unreachable", error=type(error).__name__)
+    return _problem(request, 503, i18n.gettext(ServiceBusy.message), headers={"Retry-After": "2"})
+
+
+def on_bug(request: AnyRequest, error: Exception) -> Response[Any]:
+    """A bug: logged with its trace, shown without it."""
+    _log.error("bug", error=type(error).__name__, exc_info=error)
+    return _problem(request, 500, i18n.gettext(_FRAMEWORK[500]), headers={})
+
+
+_FRAMEWORK = {
+    400: N_("We could not read what was sent. Nothing was changed."),
+    404: N_("There is nothing here. The address may be mistyped, or it belongs to somebody else."),
+    405: N_("This address does not take that kind of request."),
+    413: N_("What was sent is too large. Nothing was changed."),
+    500: N_("This page did not open. Nothing was changed; you can try again."),
+}
+
+
+def _problem(request: AnyRequest, status: int, sentence: str, *, headers: dict[str, str]) -> Response[Any]:
+    wants = request.headers.get("accept", "")
+    if "text/html" not in wants and "*/*" not in wants and "json" in wants:
+        body = {"status": status, "title": sentence, "request_id": request.scope["state"]["request_id"]}
+        return Response(body, status_code=status, media_type="application/problem+json", headers=headers)
+    if is_partial(request):
+        retarget = {"HX-Retarget": "#flash", "HX-Reswap": "beforeend"}
+        return fragment(request, "_problem.html", status=status, headers={**headers, **retarget}, message=sentence)
+    return page(request, "error.html", status=status, headers=headers, message=sentence)
+
+
+def _retry_after(refusal: DomainError) -> dict[str, str]:
+    seconds = refusal.facts.get("seconds")
+    return {"Retry-After": str(seconds)} if seconds else {}
+
+
+BUSY: tuple[type[Exception], ...] = (
+    OperationalError,
+    InterfaceError,
+    PoolTimeout,
+    asyncpg.PostgresConnectionError,
+    asyncpg.CannotConnectNowError,
+    asyncpg.AdminShutdownError,
+    asyncpg.TooManyConnectionsError,
+    asyncpg.InterfaceError,
+    asyncpg.QueryCanceledError,
+    ConnectionError,
+    TimeoutError,
+)
+

@@ -1,0 +1,102 @@
+"""The composition root: the one place that knows every slice, and the application the server runs."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from pathlib import Path
+
+from litestar import Litestar, get
+from litestar.datastructures import CacheControlHeader
+from litestar.di import Provide
+from litestar.exceptions import HTTPException
+from litestar.static_files import create_static_files_router
+from litestar.types import ControllerRouterHandler
+
+from app.kernel import csrf, http, logs, metrics, web
+from app.kernel.bell import Ringer, open_queue
+from app.kernel.errors import DomainError, NotFound
+from app.kernel.hosts import Hosts
+from app.kernel.tasks import use_ringer
+from app.payments.notices import Notices
+from app.settings import settings
+from tenants import routing
+from tenants.directory import PLATFORM
+from tenants.session import Databases, databases, tenant_tx, use_databases
+
+ROUTES: list[ControllerRouterHandler] = []
+"""The slices' pages, in the order of the sidebar."""
+MOST_BODY_BYTES = 256 * 1024
+_STATIC = Path(__file__).resolve().parent.parent / "web" / "static"
+
+
+@get("/healthz", opt={"public": True}, sync_to_thread=False)
+def healthz() -> dict[str, str]:
+    """This process answers."""
+    return {"status": "ok"}
+
+
+@get("/readyz", opt={"public": True})
+async def readyz() -> dict[str, str]:
+    """This process reaches its database."""
+    async with tenant_tx(PLATFORM) as tx:
+        await tx.fetchval("select 1 from tenant limit 1")
+    return {"status": "ready"}
+
+
+@get("/metrics", opt={"public": True}, media_type="text/plain", sync_to_thread=False)
+def figures(request: web.AnyRequest) -> str:
+    """Figures, for a scraper on this machine alone. From elsewhere they are not there."""
+    if request.scope["state"]["address"] not in ("127.0.0.1", "::1") or "x-forwarded-for" in request.headers:
+        raise NotFound
+    return metrics.exposition().decode()
+
+
+@asynccontextmanager
+async def _lifespan(_app: Litestar) -> AsyncIterator[None]:
+    """Open what the process shares, follow the directory, ring drains; close it all in the reverse order."""
+    chosen = settings()
+    logs.configure(chosen.log_level)
+    use_databases(Databases({"main": chosen.database_url}, size=chosen.database_connections, statement_cache=chosen.statement_cache))
+    http.start(allow_loopback=chosen.allow_loopback_calls)
+    queue = open_queue()
+    await queue.connect()
+    use_ringer(Ringer(queue).ring)
+    follower = asyncio.create_task(routing.listen())
+    try:
+        yield
+    finally:
+        follower.cancel()
+        with contextlib.suppress(asyncio.CancelledError):
+            await follower
+        await queue.disconnect()
+        await http.stop()
+        await databases().close()
+
+
+def create_app() -> Hosts:
+    """The application behind its host map."""
+    static = create_static_files_router(
+        path="/static", directories=[_STATIC], opt={"public": True}, cache_control=CacheControlHeader(max_age=31_536_000, public=True, immutable=True)
+    )
+    inner = Litestar(
+        route_handlers=[healthz, readyz, figures, static, Notices, *ROUTES],
+        guards=[csrf.guard],
+        dependencies={
+            "data": Provide(web.provide_data),
+            "tenant": Provide(web.provide_tenant),
+            "actor": Provide(web.provide_actor),
+            "session": Provide(web.provide_session),
+        },
+        exception_handlers={DomainError: web.on_refusal, HTTPException: web.on_http_exception, **dict.fromkeys(web.BUSY, web.on_busy), Exception: web.on_bug},
+        request_max_body_size=MOST_BODY_BYTES,
+        lifespan=[_lifespan],
+        openapi_config=None,
+        logging_config=None,
+    )
+    return Hosts(inner)
+
+
+app = create_app()

@@ -1,0 +1,60 @@
+"""Signed notices of payment gateways. Answered only after the commit: what is acknowledged has happened."""
+
+from __future__ import annotations
+
+from typing import Any
+from uuid import UUID
+
+import structlog
+from litestar import Controller, Request, Response, post
+
+from app.kernel import clock
+from app.payments.capturing import NoticeAnswer, take_notice
+from app.payments.gateways.port import Forged, PaymentNotice, RefundNotice
+from app.payments.refunding import take_refund_notice
+from app.payments.service import NoGateway, connection_of
+from tenants import routing
+from tenants.directory import PLATFORM, Tenant
+from tenants.session import tenant_tx
+
+_log = structlog.get_logger(__name__)
+_LARGEST_NOTICE = 16 * 1024
+
+
+class Notices(Controller):
+    """One address per tenant and connection: a notice sent to another connection's address is a forgery there."""
+
+    path = "/hooks/{tenant_slug:str}/{connection_id:uuid}"
+    opt = {"signed": True, "public": True}  # noqa: RUF012
+
+    @post(request_max_body_size=_LARGEST_NOTICE, status_code=200)
+    async def take(self, request: Request[Any, Any, Any], tenant_slug: str, connection_id: UUID) -> Response[bytes]:
+        """Verify on the raw bytes with this connection's own key, record, then acknowledge. A forgery leaves no row."""
+        tenant = await routing.by_slug(tenant_slug)
+        if tenant is None or tenant is PLATFORM:
+            return Response(b"", status_code=404)
+        async with tenant_tx(tenant) as tx:
+            try:
+                connection = await connection_of(tx, connection_id)
+            except NoGateway:
+                return Response(b"", status_code=404)
+        notice = connection.gateway.verify_notice(dict(request.headers), await request.body(), clock.now())
+        if isinstance(notice, Forged):
+            _log.warning("notice.forged", connection=str(connection_id), reason=notice.reason, address=request.scope["state"]["address"])
+            return Response(b"", status_code=401)
+        if not await _record(tenant, connection_id, notice):
+            return Response(b"", status_code=422)
+        status, body = connection.gateway.acknowledge()
+        return Response(body, status_code=status, media_type="application/json")
+
+
+async def _record(tenant: Tenant, connection_id: UUID, notice: PaymentNotice | RefundNotice) -> bool:
+    async with tenant_tx(tenant) as tx:
+        match notice:
+            case PaymentNotice():
+                answer = await take_notice(tx, connection_id, notice)
+                is_taken = answer in (NoticeAnswer.TAKEN, NoticeAnswer.REPEATED)
+            case RefundNotice():
+                is_taken = await take_refund_notice(tx, connection_id, notice.refund_no, notice.amount_minor)
+    _log.info("notice.taken" if is_taken else "notice.refused", connection=str(connection_id), number=notice.out_no)
+    return is_taken

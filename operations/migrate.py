@@ -1,0 +1,31 @@
+"""`./quanyi migrate`: every schema to its newest revision, the queue's tables, and spare tenants. Safe to repeat, safe to kill."""
+
+import argparse
+import asyncio
+
+from app.kernel.bell import make_tables
+from app.settings import settings
+from operations.trouble import Trouble
+from tenants.migrating import migrate_platform, migrate_tenants
+from tenants.provisioning import refill
+
+
+def run(arguments: list[str]) -> int:
+    """Returns 1 when a tenant could not be moved; the others are."""
+    argparse.ArgumentParser(prog="./quanyi migrate", description=__doc__).parse_args(arguments)
+    return asyncio.run(_migrate())
+
+
+async def _migrate() -> int:
+    owner_url = settings().owner_database_url
+    if owner_url is None:
+        raise Trouble("Please set QUANYI_OWNER_DATABASE_URL: migrations run as the owner.")
+    platform = await migrate_platform(owner_url)
+    print(f"platform: {platform.from_revision or 'nothing'} -> {platform.to_revision}")
+    await make_tables(owner_url)
+    failed = 0
+    async for moved in migrate_tenants(owner_url):
+        failed += bool(moved.problem)
+        print(f"{moved.schema}: {moved.problem or f'{moved.from_revision} -> {moved.to_revision}'}")
+    print(f"spare tenants made: {await refill(owner_url, wanted=settings().spare_tenants)}")
+    return 1 if failed else 0
