@@ -238,7 +238,7 @@ class System:
             "--control",
         ]
         outbox = ["-m", "simulators.outbox", "--smtp-port", str(self.ports.smtp), "--http-port", str(self.ports.outbox)]
-        environment = {**clean_environment(self.folder), "QUANYI_SMS_SECRET": keys_of(self.folder).sms_secret}
+        environment = {**clean_environment(self.folder), "SANDBOX_SMS_SECRET": keys_of(self.folder).sms_secret}
         self._start("gateway", gateway, environment, stop_wait_s=5)
         self._start("outbox", [*outbox, "--book", str(books / "outbox.sqlite")], environment, stop_wait_s=5)
 
