@@ -47,6 +47,12 @@ def main(arguments: list[str]) -> int:
     except (Trouble, DatabaseUnavailable, DatabaseRefused) as trouble:
         print(f"\n{trouble}", file=sys.stderr)
         return 1
+    except PermissionError as problem:
+        print(
+            f"\nThis account may not use {problem.filename}: it belongs to another user, who may have started this first.",
+            file=sys.stderr,
+        )
+        return 1
     except (KeyboardInterrupt, StopAsked):
         return 130
 

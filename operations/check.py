@@ -27,7 +27,7 @@ CHECKS = (
     Check("ruff check", ("-m", "ruff", "check", ".")),
     Check("ruff format", ("-m", "ruff", "format", "--check", ".")),
     Check("imports", ("-c", "import sys; from importlinter.cli import lint_imports_command; sys.exit(lint_imports_command())")),
-    Check("spelling", ("-c", "import sys; from codespell_lib import _script_main; sys.exit(_script_main())")),
+    Check("spelling", ("-m", "codespell_lib")),
     Check("templates", ("-m", "djlint", "web/templates", "--lint", "--quiet")),
     Check("translations", ("-c", "import sys; from operations.translations import check; sys.exit(chr(10).join(check()) or 0)")),
 )

@@ -10,11 +10,11 @@ from dataclasses import dataclass
 
 import psycopg
 
+from operations.healthy import is_answering
 from operations.keys import keys_of
 from operations.leftovers import orphan_database
 from operations.places import DATA, ROOT
 from operations.ports import USUAL, is_free
-from operations.processes import is_web_ready
 from operations.record import is_led, read_record
 from operations.settings import urls_on
 from tenants.embedded_files import DatabaseUnavailable, find_programs, major_version
@@ -97,8 +97,9 @@ def web() -> Finding:
     record = read_record(DATA)
     if record is None or not record.leader.is_alive():
         return Finding("web", "Not running.")
-    if is_web_ready(record.ports["web"]):
-        return Finding("web", f"Ready at http://app.quanyi.localhost:{record.ports['web']}.")
+    host = f"app.quanyi.localhost:{record.ports['web']}"
+    if is_answering(record.ports["web"], "/readyz", host=host):
+        return Finding("web", f"Ready at http://{host}.")
     return Finding("web", "Running, but not ready.", f"look into {DATA / 'logs' / 'web.log'}; ./quanyi stop, then ./quanyi demo.")
 
 

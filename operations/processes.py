@@ -6,7 +6,6 @@
 The demo, the smoke run, the benches and the browser tests all start it here. Every wait has a bound.
 """
 
-import http.client
 import os
 import shutil
 import signal
@@ -21,6 +20,7 @@ from urllib.parse import urlsplit
 
 from operations import preparation
 from operations.children import Child
+from operations.healthy import is_answering
 from operations.keys import keys_of
 from operations.places import PYTHON, ROOT, make_folder, make_private_folder
 from operations.ports import Ports, answers, choose_ports
@@ -238,7 +238,7 @@ class System:
             "--control",
         ]
         outbox = ["-m", "simulators.outbox", "--smtp-port", str(self.ports.smtp), "--http-port", str(self.ports.outbox)]
-        environment = {**clean_environment(self.folder), "QUANYI_SMS_SECRET": keys_of(self.folder).sms_secret}
+        environment = {**clean_environment(self.folder), "SANDBOX_SMS_SECRET": keys_of(self.folder).sms_secret}
         self._start("gateway", gateway, environment, stop_wait_s=5)
         self._start("outbox", [*outbox, "--book", str(books / "outbox.sqlite")], environment, stop_wait_s=5)
 
@@ -286,24 +286,13 @@ class System:
     def _is_ready(self, name: str) -> bool:
         match name:
             case "web":
-                return is_web_ready(self.ports.web)
+                return is_answering(self.ports.web, "/readyz", host=f"app.quanyi.localhost:{self.ports.web}")
             case "gateway":
                 return answers(self.ports.gateway)
             case "outbox":
                 return answers(self.ports.outbox) and answers(self.ports.smtp)
             case _:
                 return self.children[name].is_running()
-
-
-def is_web_ready(port: int) -> bool:
-    connection = http.client.HTTPConnection("127.0.0.1", port, timeout=5)
-    try:
-        connection.request("GET", "/readyz", headers={"Host": f"app.quanyi.localhost:{port}"})
-        return connection.getresponse().status == http.client.OK
-    except (OSError, http.client.HTTPException):
-        return False
-    finally:
-        connection.close()
 
 
 def wait_for(condition: Callable[[], bool], *, wait_s: float, otherwise: str) -> None:
