@@ -59,7 +59,9 @@ async def _lifespan(_app: Litestar) -> AsyncIterator[None]:
     """Open what the process shares, follow the directory, ring drains; close it all in the reverse order."""
     chosen = settings()
     logs.configure(chosen.log_level)
-    use_databases(Databases({"main": chosen.database_url}, size=chosen.database_connections, statement_cache=chosen.statement_cache))
+    use_databases(
+        Databases({"main": chosen.database_url}, size=chosen.database_connections, statement_cache=chosen.statement_cache)
+    )
     http.start(allow_loopback=chosen.allow_loopback_calls)
     queue = open_queue()
     await queue.connect()
@@ -79,18 +81,26 @@ async def _lifespan(_app: Litestar) -> AsyncIterator[None]:
 def create_app() -> Hosts:
     """The application behind its host map."""
     static = create_static_files_router(
-        path="/static", directories=[_STATIC], opt={"public": True}, cache_control=CacheControlHeader(max_age=31_536_000, public=True, immutable=True)
+        path="/static",
+        directories=[_STATIC],
+        opt={"public": True},
+        cache_control=CacheControlHeader(max_age=31_536_000, public=True, immutable=True),
     )
     inner = Litestar(
         route_handlers=[healthz, readyz, figures, static, Notices, *ROUTES],
         guards=[csrf.guard],
         dependencies={
-            "data": Provide(web.provide_data),
+            "sent": Provide(web.provide_sent),
             "tenant": Provide(web.provide_tenant),
             "actor": Provide(web.provide_actor),
             "session": Provide(web.provide_session),
         },
-        exception_handlers={DomainError: web.on_refusal, HTTPException: web.on_http_exception, **dict.fromkeys(web.BUSY, web.on_busy), Exception: web.on_bug},
+        exception_handlers={
+            DomainError: web.on_refusal,
+            HTTPException: web.on_http_exception,
+            **dict.fromkeys(web.BUSY, web.on_busy),
+            Exception: web.on_bug,
+        },
         request_max_body_size=MOST_BODY_BYTES,
         lifespan=[_lifespan],
         openapi_config=None,

@@ -17,8 +17,12 @@ class Settings(BaseSettings):
     model_config = SettingsConfigDict(env_prefix="QUANYI_", frozen=True, extra="ignore")
 
     environment: Literal["demo", "test", "production"] = Field("production", description="What this installation is for.")
-    base_host: str = Field("quanyi.localhost:8000", description="Host the merchants' and operators' pages hang under, as app.<base_host>.")
-    shops_host: str = Field("shop.localhost:8000", description="Host the shops hang under, as <slug>.<shops_host>. Never under base_host.")
+    base_host: str = Field(
+        "quanyi.localhost:8000", description="Host the merchants' and operators' pages hang under, as app.<base_host>."
+    )
+    shops_host: str = Field(
+        "shop.localhost:8000", description="Host the shops hang under, as <slug>.<shops_host>. Never under base_host."
+    )
     public_scheme: Literal["http", "https"] = Field("https", description="Scheme of the links we print.")
     database_url: str = Field(description="PostgreSQL, as the application role, which owns nothing.")
     owner_database_url: str | None = Field(None, description="PostgreSQL, as the owner role: migrations and new tenants.")
@@ -30,7 +34,9 @@ class Settings(BaseSettings):
     mail_from: str = Field("Quanyi <no-reply@localhost>", description="Sender of our mail.")
     sms_url: str | None = Field(None, description="Where text messages are handed over; without it no code goes to phones.")
     sms_secret: str = Field("", description="Signs the text messages handed over.")
-    sandbox_gateway_url: str | None = Field(None, description="The sandbox payment gateway; without it no new shop is connected to it.")
+    sandbox_gateway_url: str | None = Field(
+        None, description="The sandbox payment gateway; without it no new shop is connected to it."
+    )
     allow_loopback_calls: bool = Field(False, description="Lets outbound calls reach 127.0.0.1. Refused in production.")
     queue_url: str | None = Field(None, description="Where the queue rings: PostgreSQL by default, or redis://…")
     outbox_url: str | None = Field(None, description="The demo's outbox page, linked from pages that wait for a mail.")
@@ -77,4 +83,4 @@ class Settings(BaseSettings):
 @lru_cache(maxsize=1)
 def settings() -> Settings:
     """The one frozen settings object of this process."""
-    return Settings()  # type: ignore[call-arg]  # fields come from the environment
+    return Settings()

@@ -52,5 +52,11 @@ COLUMNS = "id, slug, name, state, database, schema_name, role_name"
 def tenant_of(row: Any) -> Tenant:
     """The tenant of a row that selected `COLUMNS`."""
     return Tenant(
-        row["id"], row["slug"] or "", row["name"] or "", TenantState(row["state"]), row["database"], row["schema_name"], row["role_name"]
+        row["id"],
+        row["slug"] or "",
+        row["name"] or "",
+        TenantState(row["state"]),
+        row["database"],
+        row["schema_name"],
+        row["role_name"],
     )

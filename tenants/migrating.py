@@ -16,6 +16,7 @@ import asyncpg
 from alembic.config import Config
 from alembic.runtime.environment import EnvironmentContext
 from alembic.script import ScriptDirectory
+from asyncpg.pool import PoolConnectionProxy
 
 from tenants.directory import COLUMNS, Tenant, tenant_of
 
@@ -30,7 +31,10 @@ grant usage on all sequences in schema {schema} to {role};
 grant execute on all functions in schema {schema} to {role};
 revoke update, delete, truncate on {insert_only} from {role};
 """
-_INSERT_ONLY = {"tenant": "audit_entry, history, transfer, capture, gateway_notice, price_change", "public": "audit_entry, history"}
+_INSERT_ONLY = {
+    "tenant": "audit_entry, history, transfer, capture, gateway_notice, price_change",
+    "public": "audit_entry, history",
+}
 
 
 @dataclass(frozen=True, slots=True)
@@ -110,7 +114,9 @@ async def _one(pool: asyncpg.Pool[asyncpg.Record], tenant: Tenant) -> Migrated:
         return moved
 
 
-async def _migrate(connection: asyncpg.Connection[asyncpg.Record], history: str, schema: str, role: str) -> Migrated:
+async def _migrate(
+    connection: asyncpg.Connection[asyncpg.Record] | PoolConnectionProxy[asyncpg.Record], history: str, schema: str, role: str
+) -> Migrated:
     async with connection.transaction():
         await connection.execute(f"set local search_path to {schema}; set local lock_timeout to '{_LOCK_TIMEOUT}'")
         known = await connection.fetchval("select to_regclass($1)", f"{schema}.schema_revision")

@@ -17,7 +17,9 @@ class DomainTaken(RuntimeError):
 
 async def set_state(tx: Tx, tenant: Tenant, state: TenantState, *, reason: str) -> Tenant:
     """Suspend, reopen or close a tenant. Idempotent."""
-    row = await tx.fetchrow(f"update tenant set state = $2, state_reason = $3 where id = $1 returning {COLUMNS}", tenant.id, state, reason)  # noqa: S608
+    row = await tx.fetchrow(
+        f"update tenant set state = $2, state_reason = $3 where id = $1 returning {COLUMNS}", tenant.id, state, reason
+    )  # noqa: S608
     assert row is not None
     await _tell(tx)
     return tenant_of(row)
@@ -42,7 +44,9 @@ async def claim_domain(tx: Tx, tenant: Tenant, *, host: str, token: str) -> None
 
 async def verify_domain(tx: Tx, tenant: Tenant, *, host: str) -> None:
     """The domain's DNS record was seen: it leads to the tenant's shop from now on. Idempotent."""
-    await tx.execute("update tenant_domain set verified_at = coalesce(verified_at, now()) where host = $1 and tenant_id = $2", host, tenant.id)
+    await tx.execute(
+        "update tenant_domain set verified_at = coalesce(verified_at, now()) where host = $1 and tenant_id = $2", host, tenant.id
+    )
     await _tell(tx)
 
 

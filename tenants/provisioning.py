@@ -57,7 +57,9 @@ async def make_spare(connection: asyncpg.Connection[asyncpg.Record]) -> UUID:
     schema = f"t_{secrets.token_hex(6)}"
     async with connection.transaction():
         await connection.execute(_SCHEMA.format(schema=schema))
-        await connection.execute(f"set local search_path to {schema};" + rendered("tenant", None) + grants("tenant", schema, schema))
+        await connection.execute(
+            f"set local search_path to {schema};" + rendered("tenant", None) + grants("tenant", schema, schema)
+        )
         await connection.execute("set local search_path to public")
         await connection.execute(_DIRECTORY_ROW, tenant_id, schema, head("tenant"))
     return tenant_id

@@ -37,7 +37,9 @@ class TenantSession(Session):
     """Binds its tenant at the start of every transaction it begins."""
 
 
-_BIND = text("select set_config('role', :role, true), set_config('search_path', :path, true), set_config('transaction_read_only', :ro, true)")
+_BIND = text(
+    "select set_config('role', :role, true), set_config('search_path', :path, true), set_config('transaction_read_only', :ro, true)"
+)
 
 
 @event.listens_for(TenantSession, "after_begin")
@@ -166,7 +168,9 @@ async def tenant_session(tenant: Tenant, *, read_only: bool = False) -> AsyncIte
     callbacks: list[AfterCommit] = []
     info = {"tenant": tenant, "read_only": read_only, "after_commit": callbacks}
     engine = databases().engine(tenant.database)
-    async with AsyncSession(engine, sync_session_class=TenantSession, info=info, expire_on_commit=False, autoflush=True) as session:
+    async with AsyncSession(
+        engine, sync_session_class=TenantSession, info=info, expire_on_commit=False, autoflush=True
+    ) as session:
         yield session
         await session.commit()
     for callback in callbacks:

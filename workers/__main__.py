@@ -12,6 +12,7 @@ from saq import CronJob, Worker
 import workers.handlers  # noqa: F401  # registers every kind of task
 from app.inventory import service as inventory
 from app.kernel import logs
+from app.kernel.bell import JOB_TIMEOUT_S, Ringer, open_queue
 from app.kernel.rates import forget
 from app.kernel.tasks import Lane, use_ringer
 from app.settings import settings
@@ -19,7 +20,6 @@ from tenants import provisioning, routing
 from tenants.directory import PLATFORM
 from tenants.session import Databases, databases, tenant_tx, use_databases
 from workers.drain import drain, sweep
-from app.kernel.bell import JOB_TIMEOUT_S, Ringer, open_queue
 
 _log = structlog.get_logger(__name__)
 _CRON_LOCK = 7350200
@@ -67,7 +67,11 @@ async def tidy(_context: dict[str, Any]) -> None:
 
 async def main() -> None:
     logs.configure(settings().log_level)
-    use_databases(Databases({"main": settings().database_url}, size=settings().database_connections, statement_cache=settings().statement_cache))
+    use_databases(
+        Databases(
+            {"main": settings().database_url}, size=settings().database_connections, statement_cache=settings().statement_cache
+        )
+    )
     queue = open_queue(listens=True)
     await queue.connect()
     use_ringer(Ringer(queue).ring)
@@ -77,7 +81,9 @@ async def main() -> None:
         queue,
         functions=[("drain_lane", drain_lane)],
         concurrency=10,
-        cron_jobs=[CronJob(function, cron=at, unique=True, timeout=JOB_TIMEOUT_S, retries=1, ttl=-1) for _, function, at in crons],
+        cron_jobs=[
+            CronJob(function, cron=at, unique=True, timeout=JOB_TIMEOUT_S, retries=1, ttl=-1) for _, function, at in crons
+        ],
         timers={"schedule": 1, "worker_info": 30, "sweep": 30, "abort": 5},
         shutdown_grace_period_s=20,
         dequeue_timeout=1,

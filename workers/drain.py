@@ -93,7 +93,13 @@ async def _run(tenant: Tenant, lane: Lane, kind: TaskKind | None, tasks: list[Ta
                 await kind.handler(tenant, tasks)
         except Exception as error:
             problem = f"{type(error).__name__}: {str(error)[:300]}"
-            _log.warning("task.failed", kind=kind.name, tasks=len(tasks), error=problem, exc_info=logging.getLogger().isEnabledFor(logging.DEBUG))
+            _log.warning(
+                "task.failed",
+                kind=kind.name,
+                tasks=len(tasks),
+                error=problem,
+                exc_info=logging.getLogger().isEnabledFor(logging.DEBUG),
+            )
             if len(tasks) > 1:
                 for task in tasks:
                     await _run(tenant, lane, kind, [task], token)

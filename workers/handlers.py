@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from app.access import messages as access_messages
+from app.fulfillment import mailing
 from app.fulfillment import service as fulfillment
 from app.integrations import sending
 from app.inventory import importing, warning
@@ -72,7 +73,7 @@ async def warn(tenant: Tenant, tasks: list[TaskRow]) -> None:
 @handles("integrations.send", lane=Lane.MESSAGES, timeout_s=30)
 async def send(tenant: Tenant, tasks: list[TaskRow]) -> None:
     assert tasks[0].subject_id
-    await sending.send(tenant, tasks[0].subject_id)
+    await sending.send(tenant, tasks[0].subject_id, more_lines=mailing.lines)
 
 
 @handles("tenants.refill", lane=Lane.BULK, timeout_s=120)

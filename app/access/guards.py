@@ -116,7 +116,11 @@ async def _enter_tenant(connection: Connection) -> MemberRole | None:
     if tenant.state is TenantState.CLOSED and not is_viewing:
         raise TenantClosed
     state = connection.scope["state"]
-    state.update(tenant=tenant, role=role, actor=Actor(ActorKind.OPERATOR if is_viewing else ActorKind.STAFF, identity.user_id, identity.name))
+    state.update(
+        tenant=tenant,
+        role=role,
+        actor=Actor(ActorKind.OPERATOR if is_viewing else ActorKind.STAFF, identity.user_id, identity.name),
+    )
     structlog.contextvars.bind_contextvars(tenant=tenant.slug, user=str(identity.user_id))
     if is_viewing:
         await _record_view(connection, tenant, identity)
@@ -129,4 +133,6 @@ async def _record_view(connection: Connection, tenant: Tenant, identity: Identit
     facts = {"path": connection.scope["path"], "tenant": tenant.slug, "operator": identity.email}
     for home in (tenant, PLATFORM):
         async with tenant_tx(home) as tx:
-            await audit.record(tx, actor, "tenant.viewed", subject=("tenant", tenant.id), reason=identity.viewing_reason, facts=facts)
+            await audit.record(
+                tx, actor, "tenant.viewed", subject=("tenant", tenant.id), reason=identity.viewing_reason, facts=facts
+            )

@@ -51,7 +51,9 @@ class Browser:
 async def open_session(tx: Tx, *, user_id: UUID, browser: Browser, is_second_factor_due: bool = False) -> str:
     """A new session's token, to be set as the staff cookie. Only its hash is stored."""
     token, at = secrets.token_urlsafe(32), clock.now()
-    await tx.execute(_OPEN, new_id(), hash_of(token), user_id, is_second_factor_due, browser.address, browser.agent[:300], at, at + LIVES)
+    await tx.execute(
+        _OPEN, new_id(), hash_of(token), user_id, is_second_factor_due, browser.address, browser.agent[:300], at, at + LIVES
+    )
     return token
 
 
@@ -79,7 +81,9 @@ async def end_all(tx: Tx, user_id: UUID, *, but: UUID | None = None) -> int:
 
 async def role_of(tx: Tx, user_id: UUID, tenant_id: UUID) -> MemberRole | None:
     """A user's role in a tenant; None for a stranger or a former member."""
-    role = await tx.fetchval("select role from membership where user_id = $1 and tenant_id = $2 and ended_at is null", user_id, tenant_id)
+    role = await tx.fetchval(
+        "select role from membership where user_id = $1 and tenant_id = $2 and ended_at is null", user_id, tenant_id
+    )
     return MemberRole(role) if role else None
 
 

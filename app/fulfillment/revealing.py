@@ -37,7 +37,11 @@ async def reveal(tx: Tx, *, order_id: UUID, order_line_id: UUID, unit_no: int, a
         raise NotFound
     secret = await inventory.open_key(tx, row["card_key_id"])
     if actor.kind is ActorKind.BUYER:
-        await tx.execute("update delivery_unit set revealed_at = coalesce(revealed_at, now()) where order_line_id = $1 and unit_no = $2", order_line_id, unit_no)
+        await tx.execute(
+            "update delivery_unit set revealed_at = coalesce(revealed_at, now()) where order_line_id = $1 and unit_no = $2",
+            order_line_id,
+            unit_no,
+        )
     facts = {"order_no": row["order_no"], "unit_no": unit_no, "masked": row["masked"]}
     await audit.record(tx, actor, "card_key.revealed", subject=("card_key", row["card_key_id"]), reason=reason, facts=facts)
     await history.record(tx, Happened("order", order_id, "card_key.revealed", note=reason, facts=facts), actor=actor)

@@ -90,7 +90,9 @@ async def _mark_short(tx: Tx, short: Sequence[asyncpg.Record]) -> None:
         await add_task(tx, "payments.refund_order", lane=Lane.ORDERS, subject_id=order_id)
 
 
-async def _end_orders(tx: Tx, orders: Sequence[asyncpg.Record], units: Sequence[asyncpg.Record], short: Sequence[asyncpg.Record]) -> None:
+async def _end_orders(
+    tx: Tx, orders: Sequence[asyncpg.Record], units: Sequence[asyncpg.Record], short: Sequence[asyncpg.Record]
+) -> None:
     lacking = {unit["order_id"] for unit in short}
     states = {order["id"]: OrderState.REFUNDING if order["id"] in lacking else OrderState.DELIVERED for order in orders}
     await tx.execute(_END, list(states), list(states.values()))
@@ -99,7 +101,10 @@ async def _end_orders(tx: Tx, orders: Sequence[asyncpg.Record], units: Sequence[
         counted[unit["order_id"]] += unit not in short
     await history.record(
         tx,
-        *(Happened("order", i, f"order.{state}", OrderState.PAID, state, facts={"delivered": counted[i]}) for i, state in states.items()),
+        *(
+            Happened("order", i, f"order.{state}", OrderState.PAID, state, facts={"delivered": counted[i]})
+            for i, state in states.items()
+        ),
     )
 
 
@@ -109,7 +114,9 @@ async def _tell_buyers(tx: Tx, orders: Sequence[asyncpg.Record]) -> None:
     for order in orders:
         contact = ring.open("shop_order", "contact", order["id"], order["contact"])
         params = {"order_no": order["order_no"], "order_id": str(order["id"])}
-        messages.append(integrations.Message("order_delivered", (order["contact_kind"], contact.reveal()), order["locale"], params))
+        messages.append(
+            integrations.Message("order_delivered", (order["contact_kind"], contact.reveal()), order["locale"], params)
+        )
     await integrations.queue_messages(tx, messages)
 
 

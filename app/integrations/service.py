@@ -48,7 +48,9 @@ async def queue_messages(on: AsyncSession | Tx, messages: Sequence[Message]) -> 
     await add_tasks(tx, "integrations.send", lane=Lane.MESSAGES, subject_ids=[row[0] for row in rows])
 
 
-async def queue_message(on: AsyncSession | Tx, *, template: str, to: tuple[str, str], locale: str, params: Mapping[str, Any]) -> None:
+async def queue_message(
+    on: AsyncSession | Tx, *, template: str, to: tuple[str, str], locale: str, params: Mapping[str, Any]
+) -> None:
     """Have one message sent after this transaction commits."""
     await queue_messages(on, [Message(template, to, locale, params)])
 

@@ -82,7 +82,7 @@ def _sheet(body: bytes) -> list[list[str]]:
             capture_output=True,
             timeout=_CHILD_SECONDS,
             check=False,
-            preexec_fn=_limit_child,  # noqa: PLW1509  # set before exec, in a child that does nothing else
+            preexec_fn=_limit_child,  # set before exec, in a child that does nothing else
         )
     except subprocess.TimeoutExpired:
         raise SheetTooLarge from None

@@ -6,7 +6,6 @@ Plain keys exist only in memory: the upload is sealed before it is stored, each 
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Iterator
 from datetime import date
 from decimal import Decimal
 from itertools import islice
@@ -59,7 +58,13 @@ async def start_import(
     if not body.strip():
         raise EmptyImport
     batch = ImportBatch(
-        id=new_id(), batch_no=new_number("B"), sku_id=sku_id, file_name=file_name[:200], unit_cost=terms[0], expires_on=terms[1] or NEVER, created_by=actor.name
+        id=new_id(),
+        batch_no=new_number("B"),
+        sku_id=sku_id,
+        file_name=file_name[:200],
+        unit_cost=terms[0],
+        expires_on=terms[1] or NEVER,
+        created_by=actor.name,
     )
     session.add(batch)
     await session.flush()
@@ -68,8 +73,20 @@ async def start_import(
     for seq in range(0, len(body), _CHUNK_BYTES):
         row_id = new_id()
         sealed = ring.seal("import_chunk", "body", row_id, body[seq : seq + _CHUNK_BYTES].hex())
-        await tx.execute("insert into import_chunk (batch_id, seq, row_id, body) values ($1, $2, $3, $4)", batch.id, seq // _CHUNK_BYTES, row_id, sealed)
-    await audit.record(tx, actor, "import_batch.uploaded", subject=("import_batch", batch.id), facts={"batch_no": batch.batch_no, "bytes": len(body)})
+        await tx.execute(
+            "insert into import_chunk (batch_id, seq, row_id, body) values ($1, $2, $3, $4)",
+            batch.id,
+            seq // _CHUNK_BYTES,
+            row_id,
+            sealed,
+        )
+    await audit.record(
+        tx,
+        actor,
+        "import_batch.uploaded",
+        subject=("import_batch", batch.id),
+        facts={"batch_no": batch.batch_no, "bytes": len(body)},
+    )
     await add_task(tx, "inventory.check_import", lane=Lane.BULK, subject_id=batch.id)
     return batch
 
@@ -132,7 +149,9 @@ async def import_keys(tenant: Tenant, batch_id: UUID) -> None:
             if counted["moved"] == 0:
                 await tx.execute(_DONE, batch_id)
                 await tx.execute("delete from import_line where batch_id = $1", batch_id)
-                await history.record(tx, Happened("import_batch", batch_id, "import_batch.imported", BatchState.IMPORTING, BatchState.IMPORTED))
+                await history.record(
+                    tx, Happened("import_batch", batch_id, "import_batch.imported", BatchState.IMPORTING, BatchState.IMPORTED)
+                )
                 await warn_if_low(tx, [row["sku_id"]])
                 return
 
@@ -140,28 +159,41 @@ async def import_keys(tenant: Tenant, batch_id: UUID) -> None:
 async def _stage(tenant: Tenant, batch_id: UUID, file: KeyFile, ring: Keyring) -> None:
     numbered = enumerate(file.lines, start=1)
     while block := list(islice(numbered, _CHECKED_AT_ONCE)):
-        records = await asyncio.to_thread(lambda block=block: list(_records(batch_id, block, ring)))
+        records = await asyncio.to_thread(_records, batch_id, block, ring)
         async with tenant_tx(tenant) as tx:
             await tx.copy_records(
-                "import_line", columns=("batch_id", "line_no", "verdict", "problem", "masked", "card_key_id", "secret", "fingerprint", "tail_fingerprint"), records=records
+                "import_line",
+                columns=(
+                    "batch_id",
+                    "line_no",
+                    "verdict",
+                    "problem",
+                    "masked",
+                    "card_key_id",
+                    "secret",
+                    "fingerprint",
+                    "tail_fingerprint",
+                ),
+                records=records,
             )
-            await tx.execute("update import_batch set lines_read = $2, lines_done = $3 where id = $1", batch_id, len(file.lines), block[-1][0])
+            await tx.execute(
+                "update import_batch set lines_read = $2, lines_done = $3 where id = $1", batch_id, len(file.lines), block[-1][0]
+            )
 
 
-def _records(batch_id: UUID, block: list[tuple[int, list[str]]], ring: Keyring) -> Iterator[tuple[object, ...]]:
-    for line_no, cells in block:
-        if not any(cells):
-            continue
-        line = rules.read_line(cells)
-        mask = rules.masked(line.number)
-        if line.problem:
-            yield batch_id, line_no, LineVerdict.BAD, line.problem, mask, None, None, None, None
-            continue
-        key_id = new_id()
-        stored = line.stored
-        fingerprint = ring.fingerprint("card_key", rules.normalised(stored))
-        tail = ring.fingerprint("card_key_tail", rules.tail_of(stored))
-        yield batch_id, line_no, LineVerdict.NEW, "", mask, key_id, ring.seal("card_key", "secret", key_id, stored), fingerprint, tail
+def _records(batch_id: UUID, block: list[tuple[int, list[str]]], ring: Keyring) -> list[tuple[object, ...]]:
+    return [_record(batch_id, line_no, cells, ring) for line_no, cells in block if any(cells)]
+
+
+def _record(batch_id: UUID, line_no: int, cells: list[str], ring: Keyring) -> tuple[object, ...]:
+    line = rules.read_line(cells)
+    mask = rules.masked(line.number)
+    if line.problem:
+        return batch_id, line_no, LineVerdict.BAD, line.problem, mask, None, None, None, None
+    key_id, stored = new_id(), line.stored
+    fingerprint = ring.fingerprint("card_key", rules.normalised(stored))
+    tail = ring.fingerprint("card_key_tail", rules.tail_of(stored))
+    return batch_id, line_no, LineVerdict.NEW, "", mask, key_id, ring.seal("card_key", "secret", key_id, stored), fingerprint, tail
 
 
 async def _upload(tx: Tx, batch_id: UUID) -> bytes:
@@ -172,9 +204,13 @@ async def _upload(tx: Tx, batch_id: UUID) -> bytes:
 
 async def _reject(tenant: Tenant, batch_id: UUID, problem: str) -> None:
     async with tenant_tx(tenant) as tx:
-        await tx.execute("update import_batch set state = 'rejected', problem = $2 where id = $1 and state = 'checking'", batch_id, problem)
+        await tx.execute(
+            "update import_batch set state = 'rejected', problem = $2 where id = $1 and state = 'checking'", batch_id, problem
+        )
         await tx.execute("delete from import_chunk where batch_id = $1", batch_id)
-        await history.record(tx, Happened("import_batch", batch_id, "import_batch.rejected", BatchState.CHECKING, BatchState.REJECTED, problem))
+        await history.record(
+            tx, Happened("import_batch", batch_id, "import_batch.rejected", BatchState.CHECKING, BatchState.REJECTED, problem)
+        )
 
 
 async def _move(session: AsyncSession, batch_no: str, to: BatchState, actor: Actor) -> ImportBatch:

@@ -43,7 +43,9 @@ async def pools(session: AsyncSession) -> list[tuple[Sku, Product, Stock | None]
 
 async def pool_or_404(session: AsyncSession, sku_id: UUID) -> tuple[Sku, Product, Stock]:
     """One SKU's pool. Raises: NotFound."""
-    row = (await session.execute(select(Sku, Product).join(Product, Product.id == Sku.product_id).where(Sku.id == sku_id))).first()
+    row = (
+        await session.execute(select(Sku, Product).join(Product, Product.id == Sku.product_id).where(Sku.id == sku_id))
+    ).first()
     if row is None:
         raise NotFound
     return row[0], row[1], await stock_of(session, sku_id)
@@ -65,7 +67,12 @@ async def batch_or_404(session: AsyncSession, batch_no: str) -> ImportBatch:
 
 async def lines_of(session: AsyncSession, batch_id: UUID, verdict: LineVerdict, *, limit: int = 200) -> list[ImportLine]:
     """Checked lines of one verdict, in file order. They hold masks, never keys."""
-    query = select(ImportLine).where(ImportLine.batch_id == batch_id, ImportLine.verdict == verdict).order_by(ImportLine.line_no).limit(limit)
+    query = (
+        select(ImportLine)
+        .where(ImportLine.batch_id == batch_id, ImportLine.verdict == verdict)
+        .order_by(ImportLine.line_no)
+        .limit(limit)
+    )
     return list((await session.scalars(query)).all())
 
 
@@ -82,7 +89,11 @@ async def counts_by_state(tx: Tx, batch_id: UUID) -> dict[str, int]:
 
 async def keys_of_batch(tx: Tx, batch_id: UUID, *, limit: int = 100) -> list[asyncpg.Record]:
     """Some keys of a batch, masked."""
-    return await tx.fetch("select id, masked, state, expires_on, changed_at from card_key where batch_id = $1 order by changed_at desc nulls last, id limit $2", batch_id, limit)
+    return await tx.fetch(
+        "select id, masked, state, expires_on, changed_at from card_key where batch_id = $1 order by changed_at desc nulls last, id limit $2",
+        batch_id,
+        limit,
+    )
 
 
 async def running_low(session: AsyncSession) -> list[tuple[Sku, Product, Stock]]:

@@ -26,7 +26,21 @@ HAS_CONTROL = N_("Contains an invisible control character.")
 TOO_MANY_COLUMNS = N_("More than two columns: only a number and a password are read.")
 
 _INVISIBLE = dict.fromkeys(map(ord, "\ufeff\u200b\u200c\u200d\u2060\u00ad"))
-_HEADINGS = {"卡号", "卡密", "密码", "序列号", "兑换码", "card", "code", "key", "number", "password", "pin", "card number", "card key"}
+_HEADINGS = {
+    "卡号",
+    "卡密",
+    "密码",
+    "序列号",
+    "兑换码",
+    "card",
+    "code",
+    "key",
+    "number",
+    "password",
+    "pin",
+    "card number",
+    "card key",
+}
 _SPLIT = re.compile(r"\t|,|，|----| {1,8}")
 
 
@@ -61,7 +75,9 @@ def split_text_line(line: str) -> list[str]:
 
 def normalised(stored: str) -> str:
     """The one form in which two keys are compared."""
-    return SEPARATOR.join(" ".join(unicodedata.normalize("NFKC", part).translate(_INVISIBLE).split()) for part in stored.split(SEPARATOR))
+    return SEPARATOR.join(
+        " ".join(unicodedata.normalize("NFKC", part).translate(_INVISIBLE).split()) for part in stored.split(SEPARATOR)
+    )
 
 
 def tail_of(stored: str) -> str:

@@ -52,14 +52,22 @@ async def claim_keys(tx: Tx, *, sku_id: UUID, units: int) -> list[Claimed]:
     """
     assert units > 0
     rows = await tx.fetch(
-        "select id, masked, unit_cost from claim_card_keys($1, $2, $3, $4)", sku_id, units, clock.business_day(), secrets.randbelow(PIVOTS)
+        "select id, masked, unit_cost from claim_card_keys($1, $2, $3, $4)",
+        sku_id,
+        units,
+        clock.business_day(),
+        secrets.randbelow(PIVOTS),
     )
     return [Claimed(row["id"], row["masked"], row["unit_cost"]) for row in rows]
 
 
 async def has_free_keys(tx: Tx, sku_id: UUID) -> bool:
     """Whether any key could be handed out today, held by another transaction or not."""
-    found = await tx.fetchval("select exists(select 1 from card_key where sku_id = $1 and state = 'free' and expires_on >= $2)", sku_id, clock.business_day())
+    found = await tx.fetchval(
+        "select exists(select 1 from card_key where sku_id = $1 and state = 'free' and expires_on >= $2)",
+        sku_id,
+        clock.business_day(),
+    )
     return bool(found)
 
 
@@ -113,7 +121,10 @@ async def void_key(session: AsyncSession, *, card_key_id: UUID, reason: str, act
     tx = await raw(session)
     if not reason.strip():
         raise ReasonMissing
-    row = await tx.fetchrow("update card_key set state = 'voided', changed_at = now() where id = $1 and state = 'free' returning sku_id, batch_id", card_key_id)
+    row = await tx.fetchrow(
+        "update card_key set state = 'voided', changed_at = now() where id = $1 and state = 'free' returning sku_id, batch_id",
+        card_key_id,
+    )
     if row is None:
         raise NothingToVoid
     await take_off_shelf(tx, sku_id=row["sku_id"], units=1, to_column="voided")
@@ -123,7 +134,10 @@ async def void_key(session: AsyncSession, *, card_key_id: UUID, reason: str, act
 
 async def burn_delivered(tx: Tx, card_key_ids: list[UUID]) -> None:
     """Void keys that were delivered and are taken back before anyone saw them: they are never sold again. Locks: the stock rows, in SKU order."""
-    rows = await tx.fetch("update card_key set state = 'voided', changed_at = now() where id = any($1) and state = 'delivered' returning sku_id", card_key_ids)
+    rows = await tx.fetch(
+        "update card_key set state = 'voided', changed_at = now() where id = any($1) and state = 'delivered' returning sku_id",
+        card_key_ids,
+    )
     burnt = Counter[UUID](row["sku_id"] for row in rows)
     if burnt:
         await _move(tx, _BURNT, dict(burnt))
@@ -146,7 +160,9 @@ async def unquarantine(session: AsyncSession, *, batch_no: str, reason: str, act
     return await _turn_batch(session, batch_no, BatchState.IMPORTED, ("quarantined", "free"), reason, actor)
 
 
-async def _turn_batch(session: AsyncSession, batch_no: str, to: BatchState, keys: tuple[str, str], reason: str, actor: Actor) -> ImportBatch:
+async def _turn_batch(
+    session: AsyncSession, batch_no: str, to: BatchState, keys: tuple[str, str], reason: str, actor: Actor
+) -> ImportBatch:
     batch = await queries.batch_or_404(session, batch_no)
     tx = await raw(session)
     await session.refresh(batch, with_for_update=True)
@@ -157,13 +173,17 @@ async def _turn_batch(session: AsyncSession, batch_no: str, to: BatchState, keys
         raise BatchStateRefuses(batch_no=batch_no)
     batch.state = to
     await session.flush()
-    moved = await tx.execute("update card_key set state = $3, changed_at = now() where batch_id = $1 and state = $2", batch.id, *keys)
+    moved = await tx.execute(
+        "update card_key set state = $3, changed_at = now() where batch_id = $1 and state = $2", batch.id, *keys
+    )
     if to is BatchState.QUARANTINED:
         await take_off_shelf(tx, sku_id=batch.sku_id, units=moved, to_column="quarantined")
     else:
         await put_on_shelf(tx, sku_id=batch.sku_id, units=moved, from_column="quarantined")
     await audit.record(tx, actor, f"import_batch.{to}", subject=("import_batch", batch.id), reason=reason, facts={"keys": moved})
-    await history.record(tx, Happened("import_batch", batch.id, f"import_batch.{to}", before, to, reason, {"keys": moved}), actor=actor)
+    await history.record(
+        tx, Happened("import_batch", batch.id, f"import_batch.{to}", before, to, reason, {"keys": moved}), actor=actor
+    )
     return batch
 
 

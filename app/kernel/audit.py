@@ -56,7 +56,10 @@ async def first_broken(on: AsyncSession | Tx) -> int | None:
     tx = await raw(on)
     previous, expected = GENESIS, 1
     async for row in _all(tx):
-        entry = [row[name] for name in ("seq", "at", "actor_kind", "actor_id", "actor_name", "action", "subject_kind", "subject_id", "reason")]
+        entry = [
+            row[name]
+            for name in ("seq", "at", "actor_kind", "actor_id", "actor_name", "action", "subject_kind", "subject_id", "reason")
+        ]
         fits = row["seq"] == expected and row["previous_hash"] == previous
         if not fits or row["hash"] != chain_hash(previous, [*entry, json.loads(row["facts"])]):
             return int(row["seq"])
@@ -72,7 +75,9 @@ async def _all(tx: Tx) -> Any:
         after = rows[-1]["seq"]
 
 
-async def search(on: AsyncSession | Tx, *, action: str = "", actor: str = "", before_seq: int | None = None, limit: int = 50) -> list[asyncpg.Record]:
+async def search(
+    on: AsyncSession | Tx, *, action: str = "", actor: str = "", before_seq: int | None = None, limit: int = 50
+) -> list[asyncpg.Record]:
     """Entries, newest first, by the start of an action's name and a part of an actor's."""
     tx = await raw(on)
     return await tx.fetch(_SEARCH, action, actor, before_seq, limit)

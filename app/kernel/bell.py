@@ -30,7 +30,12 @@ def open_queue(url: str | None = None, *, listens: bool = False) -> Queue:
 
     separator = "&" if "?" in chosen else "?"
     pool = AsyncConnectionPool(
-        f"{chosen}{separator}options={quote(f'-c search_path={SCHEMA}')}", min_size=1, max_size=12 if listens else 2, timeout=5, open=False, kwargs={"autocommit": True}
+        f"{chosen}{separator}options={quote(f'-c search_path={SCHEMA}')}",
+        min_size=1,
+        max_size=12 if listens else 2,
+        timeout=5,
+        open=False,
+        kwargs={"autocommit": True},
     )
     return cast("Queue", PostgresQueue(pool=pool, name=QUEUE, manage_pool_lifecycle=True))
 
@@ -61,6 +66,8 @@ class Ringer:
         while self._wanted:
             lane, schemas = self._wanted.popitem()
             try:
-                await self._queue.enqueue("drain_lane", lane=lane.value, schemas=sorted(schemas), timeout=JOB_TIMEOUT_S, retries=1, ttl=-1, heartbeat=0)
+                await self._queue.enqueue(
+                    "drain_lane", lane=lane.value, schemas=sorted(schemas), timeout=JOB_TIMEOUT_S, retries=1, ttl=-1, heartbeat=0
+                )
             except (OSError, TimeoutError, RuntimeError) as error:
                 _log.warning("bell.not_rung", lane=lane, error=type(error).__name__)

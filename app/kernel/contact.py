@@ -15,7 +15,9 @@ NOT_A_PHONE = N_("Type an 11-digit mobile number, or one with its country code, 
 NOT_AN_EMAIL = N_("Type a whole e-mail address, such as name@company.com.")
 NOT_A_CONTACT = N_("Type a mobile number or an e-mail address.")
 
-_EMAIL = re.compile(r"^[a-z0-9.!#$%&'*+/=?^_`{|}~-]{1,64}@[a-z0-9](?:[a-z0-9-]{0,61}[a-z0-9])?(?:\.[a-z0-9](?:[a-z0-9-]{0,61}[a-z0-9])?)+$")
+_EMAIL = re.compile(
+    r"^[a-z0-9.!#$%&'*+/=?^_`{|}~-]{1,64}@[a-z0-9](?:[a-z0-9-]{0,61}[a-z0-9])?(?:\.[a-z0-9](?:[a-z0-9-]{0,61}[a-z0-9])?)+$"
+)
 
 
 @dataclass(frozen=True, slots=True)

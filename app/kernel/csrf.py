@@ -39,13 +39,19 @@ async def guard(connection: ASGIConnection[Any, Any, Any, Any], handler: BaseRou
     """Refuse an unsafe request without a right token or from a foreign page. Routes signed otherwise say `signed=True`. Raises: PageExpired."""
     if connection.scope["method"] in _SAFE or handler.opt.get("signed"):  # type: ignore[typeddict-item]
         return
-    request = Request[Any, Any, Any](connection.scope, receive=connection.receive) if not isinstance(connection, Request) else connection
+    request = (
+        Request[Any, Any, Any](connection.scope, receive=connection.receive)
+        if not isinstance(connection, Request)
+        else connection
+    )
     _check_origin(request)
     sent = request.headers.get(HEADER)
     if sent is None:
         form = await request.form()
         sent = form.get(FIELD)
-    if not isinstance(sent, str) or not any(hmac.compare_digest(sent.encode(), _sign(bound).encode()) for bound in _bindings(request)):
+    if not isinstance(sent, str) or not any(
+        hmac.compare_digest(sent.encode(), _sign(bound).encode()) for bound in _bindings(request)
+    ):
         raise PageExpired
 
 

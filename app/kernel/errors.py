@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Any, ClassVar
 
 
-def N_(message: str) -> str:  # noqa: N802  # the name gettext tools look for
+def N_(message: str) -> str:  # the name gettext tools look for
     """Mark a message for translation; it is translated where it is shown."""
     return message
 

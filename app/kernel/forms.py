@@ -64,7 +64,9 @@ class InvalidForm(DomainError):
     status = 422
     message = N_("Not saved. Correct the marked fields; what you typed is still here.")
 
-    def __init__(self, errors: dict[str, str], values: dict[str, Any], retry: str = "", context: Mapping[str, Any] | None = None) -> None:
+    def __init__(
+        self, errors: dict[str, str], values: dict[str, Any], retry: str = "", context: Mapping[str, Any] | None = None
+    ) -> None:
         super().__init__()
         self.errors = errors
         self.values = values
@@ -96,7 +98,7 @@ def parse(form: type[F], data: RawForm, *, retry: str = "", **context: Any) -> F
 
 def fail(message: str, **facts: Any) -> PydanticCustomError:
     """A field's fault, to be raised in a validator: a msgid and the facts that fill its places."""
-    return PydanticCustomError("said", message.replace("{", "{{").replace("}", "}}"), {"msgid": message, "facts": facts})  # type: ignore[arg-type]
+    return PydanticCustomError("said", message.replace("{", "{{").replace("}", "}}"), {"msgid": message, "facts": facts})
 
 
 def invalid(data: RawForm, errors: Mapping[str, str], *, retry: str = "", **context: Any) -> InvalidForm:
@@ -110,7 +112,9 @@ def _sentences(error: ValidationError) -> dict[str, str]:
         name = str(fault["loc"][0]) if fault["loc"] else "form"
         context = fault.get("ctx", {})
         if fault["type"] == "said":
-            found.setdefault(name, i18n.gettext(context["msgid"]) % context["facts"] if context["facts"] else i18n.gettext(context["msgid"]))
+            found.setdefault(
+                name, i18n.gettext(context["msgid"]) % context["facts"] if context["facts"] else i18n.gettext(context["msgid"])
+            )
         else:
             message, facts = _SENTENCES.get(fault["type"], (_NOT_UNDERSTOOD, ()))
             found.setdefault(name, i18n.gettext(message) % {fact: context.get(fact) for fact in facts})

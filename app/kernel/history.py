@@ -36,7 +36,20 @@ async def record(on: AsyncSession | Tx, *events: Happened, actor: Actor = SYSTEM
     tx = await raw(on)
     instant = at or clock.now()
     rows = [
-        (new_id(), e.subject_kind, e.subject_id, e.event, e.from_state, e.to_state, actor.kind, actor.id, actor.name, e.note, json.dumps(e.facts), instant)
+        (
+            new_id(),
+            e.subject_kind,
+            e.subject_id,
+            e.event,
+            e.from_state,
+            e.to_state,
+            actor.kind,
+            actor.id,
+            actor.name,
+            e.note,
+            json.dumps(e.facts),
+            instant,
+        )
         for e in events
     ]
     if len(rows) == 1:

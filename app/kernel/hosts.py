@@ -12,7 +12,8 @@ from typing import Any
 from urllib.parse import parse_qs
 
 import structlog
-from litestar.types import ASGIApp, Message, Receive, Scope, Send
+from litestar.enums import ScopeType
+from litestar.types import ASGIApp, HTTPScope, Message, Receive, Scope, Send
 
 from app.kernel import i18n, metrics
 from app.settings import settings
@@ -37,15 +38,21 @@ class Hosts:
         self._csp = _CSP.format(pay=pay).encode()
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        if scope["type"] != "http":
+        if scope["type"] != ScopeType.HTTP:
             await self._inner(scope, receive, send)
             return
         request_id = secrets.token_hex(6)
         host, path = host_of(scope), scope["path"]
         structlog.contextvars.clear_contextvars()
         structlog.contextvars.bind_contextvars(request=request_id)
-        state: dict[str, Any] = {"request_id": request_id, "address": address_of(scope), "tenant": None, "is_shop": False, "host": host}
-        scope = {**scope, "state": {**scope.get("state", {}), **state}}  # type: ignore[typeddict-item, assignment]
+        state: dict[str, Any] = {
+            "request_id": request_id,
+            "address": address_of(scope),
+            "tenant": None,
+            "is_shop": False,
+            "host": host,
+        }
+        scope = {**scope, "state": {**scope.get("state", {}), **state}}  # type: ignore[assignment]
         i18n.speak(_language(scope))
         answer = self._answering(send, scope, time.perf_counter())
         if path.startswith(_ANYWHERE):
@@ -64,7 +71,7 @@ class Hosts:
             scope["raw_path"] = b"/_"
         await self._inner(scope, receive, send)
 
-    def _answering(self, send: Send, scope: Scope, started: float) -> Send:
+    def _answering(self, send: Send, scope: HTTPScope, started: float) -> Send:
         async def answering(message: Message) -> None:
             if message["type"] == "http.response.start":
                 headers = [pair for pair in message["headers"] if pair[0].lower() != b"server"]
@@ -102,7 +109,12 @@ def address_of(scope: Scope) -> str:
     client = scope.get("client")
     address = client[0] if client else "unknown"
     if trusted := settings().trusted_proxies:
-        forwarded = [part.strip() for name, value in scope["headers"] if name == b"x-forwarded-for" for part in value.decode("latin-1").split(",")]
+        forwarded = [
+            part.strip()
+            for name, value in scope["headers"]
+            if name == b"x-forwarded-for"
+            for part in value.decode("latin-1").split(",")
+        ]
         address = forwarded[-trusted] if len(forwarded) >= trusted else address
     return ":".join(address.split(":")[:4]) + "::/64" if ":" in address else address
 
@@ -126,7 +138,7 @@ def _move_to_shop(scope: Scope, tenant: Tenant) -> None:
 async def _refuse(send: Send) -> None:
     body = i18n.gettext(i18n.N_("No shop lives at this address.")).encode()
     headers = [(b"content-type", b"text/plain; charset=utf-8"), (b"content-length", str(len(body)).encode())]
-    await send({"type": "http.response.start", "status": 421, "headers": headers})  # type: ignore[typeddict-item]
+    await send({"type": "http.response.start", "status": 421, "headers": headers})
     await send({"type": "http.response.body", "body": body, "more_body": False})
 
 
@@ -140,11 +152,12 @@ def _language(scope: Scope) -> str:
         except CookieError:
             chosen = None
     if b"lang=" in scope["query_string"]:
-        chosen = (parse_qs(scope["query_string"].decode("latin-1")).get("lang") or [chosen])[0]
+        named = parse_qs(scope["query_string"].decode("latin-1")).get("lang")
+        chosen = named[0] if named else chosen
     return i18n.negotiate(chosen, headers.get(b"accept-language", b"").decode("latin-1"))
 
 
-def _write_log(scope: Scope, status: int, started: float) -> None:
+def _write_log(scope: HTTPScope, status: int, started: float) -> None:
     seconds = time.perf_counter() - started
     route = scope.get("path_template") or "unmatched"
     metrics.REQUESTS.labels(scope["method"], route, status).observe(seconds)

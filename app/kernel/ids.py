@@ -38,7 +38,9 @@ def is_number(text: str) -> bool:
     """Whether a text is a number of ours with the right check character."""
     head, _, tail = text.upper().partition("-")
     day = head[1:]
-    return len(day) == 6 and day.isdigit() and len(tail) == 7 and set(tail) <= set(_ALPHABET) and _check(day + tail[:6]) == tail[6]
+    return (
+        len(day) == 6 and day.isdigit() and len(tail) == 7 and set(tail) <= set(_ALPHABET) and _check(day + tail[:6]) == tail[6]
+    )
 
 
 def _check(text: str) -> str:

@@ -9,7 +9,19 @@ from typing import Any
 
 import structlog
 
-_SECRET_NAMES = ("password", "secret", "token", "cookie", "authorization", "contact", "recipient", "code", "key_text", "phone", "email")
+_SECRET_NAMES = (
+    "password",
+    "secret",
+    "token",
+    "cookie",
+    "authorization",
+    "contact",
+    "recipient",
+    "code",
+    "key_text",
+    "phone",
+    "email",
+)
 _LONGEST = 2000
 
 
@@ -28,7 +40,12 @@ def configure(level: str) -> None:
         logger_factory=structlog.PrintLoggerFactory(sys.stdout),
         cache_logger_on_first_use=True,
     )
-    logging.basicConfig(level=logging.WARNING, stream=sys.stdout, format='{"level":"%(levelname)s","logger":"%(name)s","event":"%(message)s"}', force=True)
+    logging.basicConfig(
+        level=logging.WARNING,
+        stream=sys.stdout,
+        format='{"level":"%(levelname)s","logger":"%(name)s","event":"%(message)s"}',
+        force=True,
+    )
 
 
 def _hide(_logger: object, _method: str, event: MutableMapping[str, Any]) -> MutableMapping[str, Any]:

@@ -7,7 +7,12 @@ import os
 from prometheus_client import CollectorRegistry, Counter, Histogram, generate_latest
 from prometheus_client.multiprocess import MultiProcessCollector
 
-REQUESTS = Histogram("quanyi_request_seconds", "Time to answer a request.", ["method", "route", "status"], buckets=(0.005, 0.01, 0.025, 0.05, 0.1, 0.3, 1, 3, 10))
+REQUESTS = Histogram(
+    "quanyi_request_seconds",
+    "Time to answer a request.",
+    ["method", "route", "status"],
+    buckets=(0.005, 0.01, 0.025, 0.05, 0.1, 0.3, 1, 3, 10),
+)
 TASKS = Counter("quanyi_tasks_total", "Tasks done, by kind and whether they succeeded.", ["kind", "outcome"])
 
 

@@ -27,7 +27,14 @@ _NAMES = {
 }
 
 Instant = DateTimeUTC(timezone=True)
-_TYPES: dict[Any, Any] = {UUID: Uuid(), datetime: Instant, dict[str, Any]: JSONB(), bytes: LargeBinary(), str: Text(), int: BigInteger()}
+_TYPES: dict[Any, Any] = {
+    UUID: Uuid(),
+    datetime: Instant,
+    dict[str, Any]: JSONB(),
+    bytes: LargeBinary(),
+    str: Text(),
+    int: BigInteger(),
+}
 
 
 @declarative_mixin
@@ -149,11 +156,17 @@ class RateCounter(HomeBase):
     tries: Mapped[int]
 
 
+class KeyPurpose(StrEnum):
+    SEAL = "seal"
+    INDEX = "index"
+    LINK = "link"
+
+
 class DataKey(HomeBase):
     """A key that seals this home's secrets, itself sealed by a key-encryption key that the database never sees."""
 
     __tablename__ = "data_key"
-    __table_args__ = (one_of("purpose", StrEnum("Purpose", ["seal", "index", "link"])),)
+    __table_args__ = (one_of("purpose", KeyPurpose),)
     purpose: Mapped[str] = mapped_column(primary_key=True)
     version: Mapped[int] = mapped_column(SmallInteger, primary_key=True)
     wrapped: Mapped[bytes]

@@ -107,7 +107,9 @@ class _RingAfterCommit:
         _ring(self.schema, self.lane)
 
 
-async def add_task(on: AsyncSession | Tx, kind: str, *, lane: Lane, subject_id: UUID | None, run_at: datetime | None = None) -> None:
+async def add_task(
+    on: AsyncSession | Tx, kind: str, *, lane: Lane, subject_id: UUID | None, run_at: datetime | None = None
+) -> None:
     """Write down that something must happen, in this transaction, and ring once it is committed.
 
     Idempotent per kind and subject: while one is waiting, asking again leaves one task, at the earlier of the two times; one that
@@ -116,7 +118,9 @@ async def add_task(on: AsyncSession | Tx, kind: str, *, lane: Lane, subject_id: 
     await add_tasks(on, kind, lane=lane, subject_ids=[subject_id], run_at=run_at)
 
 
-async def add_tasks(on: AsyncSession | Tx, kind: str, *, lane: Lane, subject_ids: Sequence[UUID | None], run_at: datetime | None = None) -> None:
+async def add_tasks(
+    on: AsyncSession | Tx, kind: str, *, lane: Lane, subject_ids: Sequence[UUID | None], run_at: datetime | None = None
+) -> None:
     """As `add_task`, for many subjects in one statement."""
     if not subject_ids:
         return
@@ -132,7 +136,9 @@ async def add_tasks(on: AsyncSession | Tx, kind: str, *, lane: Lane, subject_ids
 async def ring_bell(tx: Tx, lane: Lane, due: datetime) -> None:
     """Say that this home has work due in a lane, to the second."""
     await tx.execute(
-        "insert into work.bell (home, lane, ring_at) values (current_schema(), $1, $2) on conflict do nothing", lane, due.replace(microsecond=0)
+        "insert into work.bell (home, lane, ring_at) values (current_schema(), $1, $2) on conflict do nothing",
+        lane,
+        due.replace(microsecond=0),
     )
 
 

@@ -14,9 +14,11 @@ import hashlib
 import hmac
 import secrets
 from collections import OrderedDict
+from collections.abc import Sequence
 from typing import Final
 from uuid import UUID
 
+import asyncpg
 from cryptography.exceptions import InvalidTag
 from cryptography.hazmat.primitives.ciphers.aead import AESGCM
 from sqlalchemy.ext.asyncio import AsyncSession
@@ -76,7 +78,11 @@ class Keyring:
         """Encrypt a text for one place: this home, table, column and row."""
         nonce = secrets.token_bytes(_NONCE)
         header = bytes([_AES_256_GCM]) + self._current.to_bytes(2, "big")
-        return header + nonce + self._ciphers[self._current].encrypt(nonce, text.encode(), self._place(table, column, row_id, self._current))
+        return (
+            header
+            + nonce
+            + self._ciphers[self._current].encrypt(nonce, text.encode(), self._place(table, column, row_id, self._current))
+        )
 
     def open(self, table: str, column: str, row_id: UUID, sealed: bytes) -> Secret:
         """Decrypt bytes sealed for the same place. Raises: CannotOpen."""
@@ -95,7 +101,11 @@ class Keyring:
 
     def link_signature(self, purpose: str, subject: UUID) -> str:
         """128 bits that prove a link to a subject was made by us, for links that stand in place of a log-in."""
-        return base64.urlsafe_b64encode(hmac.digest(self._link_key, f"{purpose}\x1f{subject.hex}".encode(), hashlib.sha256)[:16]).decode().rstrip("=")
+        return (
+            base64.urlsafe_b64encode(hmac.digest(self._link_key, f"{purpose}\x1f{subject.hex}".encode(), hashlib.sha256)[:16])
+            .decode()
+            .rstrip("=")
+        )
 
     def _place(self, table: str, column: str, row_id: UUID, version: int) -> bytes:
         return f"{self._home}|{table}|{column}|{row_id.hex}|{version}".encode()
@@ -135,18 +145,21 @@ async def _make_keys(tx: Tx) -> None:
     for purpose in ("seal", "index", "link"):
         wrapped = _wrap(kek, tx.tenant.id, purpose, secrets.token_bytes(32))
         await tx.execute(
-            "insert into data_key (purpose, version, wrapped, kek_name) values ($1, 1, $2, $3) on conflict do nothing", purpose, wrapped, name
+            "insert into data_key (purpose, version, wrapped, kek_name) values ($1, 1, $2, $3) on conflict do nothing",
+            purpose,
+            wrapped,
+            name,
         )
 
 
-def _ring_of(home: UUID, rows: list[object]) -> Keyring:
+def _ring_of(home: UUID, rows: Sequence[asyncpg.Record]) -> Keyring:
     keks = dict(_keks())
     keys: dict[str, dict[int, bytes]] = {"seal": {}, "index": {}, "link": {}}
     for row in rows:
-        purpose, version, wrapped, name = tuple(row)  # type: ignore[arg-type]
+        name, purpose = row["kek_name"], row["purpose"]
         if name not in keks:
-            raise CannotOpen(f"data key {purpose} {version} needs the key-encryption key {name!r}")
-        keys[purpose][version] = _unwrap(keks[name], home, purpose, wrapped)
+            raise CannotOpen(f"data key {purpose} {row['version']} needs the key-encryption key {name!r}")
+        keys[purpose][row["version"]] = _unwrap(keks[name], home, purpose, row["wrapped"])
     return Keyring(home, keys["seal"], keys["index"][max(keys["index"])], keys["link"][max(keys["link"])])
 
 

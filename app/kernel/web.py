@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import AsyncIterator, Mapping
+from functools import partial
 from typing import Any, cast
 from urllib.parse import urlencode
 
@@ -33,15 +34,21 @@ READS = frozenset({"GET", "HEAD"})
 # Answers
 
 
-def page(request: AnyRequest, template: str, /, *, status: int = 200, headers: Mapping[str, str] | None = None, **context: Any) -> Response[str]:
+def page(
+    request: AnyRequest, template: str, /, *, status: int = 200, headers: Mapping[str, str] | None = None, **context: Any
+) -> Response[str]:
     """A full page. The shell (navigation, shop, tenant, actor) is what the surface put in the request's state."""
     html = templating.render(template, **{**_context(request), "status": status, **context})
     return answer(request, html, status=status, headers=headers)
 
 
-def fragment(request: AnyRequest, template: str, /, *, status: int = 200, headers: Mapping[str, str] | None = None, **context: Any) -> Response[str]:
+def fragment(
+    request: AnyRequest, template: str, /, *, status: int = 200, headers: Mapping[str, str] | None = None, **context: Any
+) -> Response[str]:
     """One fragment, for htmx; the page that a plain request gets includes the same one."""
-    return answer(request, templating.render(template, **{**_context(request), "status": status, **context}), status=status, headers=headers)
+    return answer(
+        request, templating.render(template, **{**_context(request), "status": status, **context}), status=status, headers=headers
+    )
 
 
 def answer(request: AnyRequest, html: str, *, status: int = 200, headers: Mapping[str, str] | None = None) -> Response[str]:
@@ -86,11 +93,11 @@ def _cookies(request: AnyRequest) -> list[Cookie]:
 
 def _context(request: AnyRequest) -> dict[str, Any]:
     state = request.scope["state"]
-    token = lambda: csrf.token_of(request)  # noqa: E731  # called only by pages with a form
+    token = partial(csrf.token_of, request)
     visible = shown_path(request)
     return {
         "csrf_token": token,
-        "csrf_field": lambda: Markup('<input type="hidden" name="_csrf" value="{}">').format(token()),
+        "csrf_field": partial(_csrf_field, request),
         "request_path": visible,
         "request_id": state["request_id"],
         "lang_switch_url": f"{visible}?lang={'en' if i18n.locale() == i18n.CHINESE else 'zh_CN'}",
@@ -98,6 +105,10 @@ def _context(request: AnyRequest) -> dict[str, Any]:
         "outbox_url": settings().outbox_url,
         **state.get("shell", {}),
     }
+
+
+def _csrf_field(request: AnyRequest) -> Markup:
+    return Markup('<input type="hidden" name="_csrf" value="{}">').format(csrf.token_of(request))
 
 
 def shown_path(request: AnyRequest) -> str:
@@ -121,7 +132,7 @@ def _flashes(request: AnyRequest) -> list[dict[str, str]]:
 # What handlers are given
 
 
-async def provide_data(request: AnyRequest) -> RawForm:
+async def provide_sent(request: AnyRequest) -> RawForm:
     """The sent form."""
     multi = await request.form()
     texts: dict[str, list[str]] = {}
@@ -164,7 +175,9 @@ class ServiceBusy(DomainError):
 def on_refusal(request: AnyRequest, refusal: DomainError) -> Response[Any]:
     """A refusal as this caller understands it: the form with its faults, a fragment for htmx, a problem for machines, or a page."""
     if isinstance(refusal, InvalidForm) and refusal.retry:
-        return page(request, refusal.retry, status=refusal.status, errors=refusal.errors, values=refusal.values, **refusal.context)
+        return page(
+            request, refusal.retry, status=refusal.status, errors=refusal.errors, values=refusal.values, **refusal.context
+        )
     sentence = i18n.gettext(refusal.message)
     sentence = sentence % refusal.facts if refusal.facts else sentence
     return _problem(request, refusal.status, sentence, headers=_retry_after(refusal))
@@ -226,4 +239,3 @@ BUSY: tuple[type[Exception], ...] = (
     ConnectionError,
     TimeoutError,
 )
-

@@ -65,7 +65,15 @@ async def transfer(tx: Tx, postings: Iterable[Posting]) -> int:
         return 0
     accounts = await _accounts(tx, wanted.values())
     rows = [
-        (p.id, accounts[p.kind.value[1], p.currency], accounts[p.kind.value[2], p.currency], p.amount_minor, p.currency, p.kind.value[0], p.subject_id)
+        (
+            p.id,
+            accounts[p.kind.value[1], p.currency],
+            accounts[p.kind.value[2], p.currency],
+            p.amount_minor,
+            p.currency,
+            p.kind.value[0],
+            p.subject_id,
+        )
         for p in wanted.values()
     ]
     columns = [list(column) for column in zip(*rows, strict=True)]
@@ -100,7 +108,10 @@ async def _accounts(tx: Tx, postings: Iterable[Posting]) -> dict[tuple[Purpose, 
 
 
 async def _same_as_before(tx: Tx, postings: list[Posting]) -> None:
-    known = {row["id"]: row for row in await tx.fetch("select id, amount_minor, currency from transfer where id = any($1)", [p.id for p in postings])}
+    known = {
+        row["id"]: row
+        for row in await tx.fetch("select id, amount_minor, currency from transfer where id = any($1)", [p.id for p in postings])
+    }
     for posting in postings:
         row = known[posting.id]
         if (row["amount_minor"], row["currency"]) != (posting.amount_minor, posting.currency):

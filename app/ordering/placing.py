@@ -144,7 +144,9 @@ def _answer(row: asyncpg.Record) -> Placed:
 def _refusal(request: Request, error: asyncpg.PostgresError) -> DomainError | None:
     lines = request.quote.lines
     if error.sqlstate == "QY001":
-        name = next(f"{line.offered.product_name} {line.offered.sku_name}" for line in lines if str(line.offered.sku_id) == error.detail)
+        name = next(
+            f"{line.offered.product_name} {line.offered.sku_name}" for line in lines if str(line.offered.sku_id) == error.detail
+        )
         return SoldOut(name=name)
     if error.sqlstate == "QY002":
         offered = next(line.offered for line in lines if str(line.offered.product_id) == error.detail)
@@ -169,13 +171,16 @@ def _hold() -> timedelta:
     return timedelta(minutes=settings().reservation_minutes)
 
 
+_Waiting = tuple[Request, "asyncio.Future[Placed]"]
+
+
 class _Batcher:
     """The waiting buyers of one hot SKU in this process."""
 
     def __init__(self, tenant: Tenant, line: QuotedLine) -> None:
         self._tenant = tenant
         self._line = line
-        self._waiting: list[tuple[Request, asyncio.Future[Placed]]] = []
+        self._waiting: list[_Waiting] = []
         self._running = 0
 
     async def place(self, request: Request) -> Placed:
@@ -204,11 +209,17 @@ class _Batcher:
             self._running -= 1
             self._start()
 
-    def _take(self) -> list[tuple[Request, asyncio.Future[Placed]]]:
+    def _take(self) -> list[_Waiting]:
         """The next buyers in line, each key once: a repeated key waits for the next batch and finds its order there."""
-        batch, later, keys = [], [], set()
+        batch: list[_Waiting] = []
+        later: list[_Waiting] = []
+        keys: set[str] = set()
         for request, future in self._waiting:
-            fits = len(batch) < _BATCH and request.idempotency_key not in keys and request.quote.lines[0].offered == self._line.offered
+            fits = (
+                len(batch) < _BATCH
+                and request.idempotency_key not in keys
+                and request.quote.lines[0].offered == self._line.offered
+            )
             keys.add(request.idempotency_key)
             (batch if fits else later).append((request, future))
         if not batch:
@@ -216,7 +227,7 @@ class _Batcher:
         self._waiting = later
         return batch
 
-    async def _place_together(self, batch: list[tuple[Request, asyncio.Future[Placed]]]) -> None:
+    async def _place_together(self, batch: list[_Waiting]) -> None:
         offered = batch[0][0].quote.lines[0].offered
         async with tenant_tx(self._tenant) as tx:
             ring = await keyring(tx)

@@ -83,7 +83,11 @@ class Quote:
         units = Counter[UUID]()
         for line in self.lines:
             units[line.offered.product_id] += line.quantity
-        return {line.offered.product_id: (units[line.offered.product_id], line.offered.buyer_limit) for line in self.lines if line.offered.buyer_limit}
+        return {
+            line.offered.product_id: (units[line.offered.product_id], line.offered.buyer_limit)
+            for line in self.lines
+            if line.offered.buyer_limit
+        }
 
     def fingerprint(self, contact: str) -> bytes:
         """What this request asks for, so that a repeated key with another content is told apart."""

@@ -88,7 +88,9 @@ async def expire_unpaid(tx: Tx) -> int:
         return 0
     ids = [row["id"] for row in rows]
     await tx.execute("update shop_order set state = 'expired', ended_at = now(), updated_at = now() where id = any($1)", ids)
-    await history.record(tx, *(Happened("order", i, "order.expired", OrderState.AWAITING_PAYMENT, OrderState.EXPIRED) for i in ids))
+    await history.record(
+        tx, *(Happened("order", i, "order.expired", OrderState.AWAITING_PAYMENT, OrderState.EXPIRED) for i in ids)
+    )
     await _free(tx, ids)
     return len(ids)
 
@@ -113,7 +115,9 @@ async def _units(tx: Tx, order_ids: Sequence[UUID]) -> dict[UUID, int]:
     return dict(units)
 
 
-_COLUMNS = "id, order_no, state, total_minor, currency, contact_kind, contact, contact_masked, contact_fingerprint, locale, paid_at"
+_COLUMNS = (
+    "id, order_no, state, total_minor, currency, contact_kind, contact, contact_masked, contact_fingerprint, locale, paid_at"
+)
 _MOVE = """
 update shop_order
 set state = $2,

@@ -49,7 +49,10 @@ async def take_notice(tx: Tx, connection_id: UUID, notice: PaymentNotice) -> Not
     payment = await tx.fetchrow(_PAYMENT_BY_NO, notice.out_no, connection_id)
     if payment is None:
         return NoticeAnswer.STRANGER
-    if (notice.amount_minor, notice.currency) != (payment["amount_minor"], payment["currency"]) or payment["gateway_ref"] not in (None, notice.gateway_ref):
+    if (notice.amount_minor, notice.currency) != (payment["amount_minor"], payment["currency"]) or payment["gateway_ref"] not in (
+        None,
+        notice.gateway_ref,
+    ):
         await _note_mismatch(tx, payment, notice)
         return NoticeAnswer.MISMATCH
     answer = NoticeAnswer.TAKEN
@@ -84,7 +87,16 @@ async def capture(tx: Tx, payment: asyncpg.Record, money: Money) -> bool:
     has_paid = await tx.fetchval("select true from capture where order_id = $1 and purpose = 'order'", order["id"])
     purpose = "surplus" if has_paid else "order"
     booked = await tx.execute(
-        _CAPTURE, capture_id, payment["connection_id"], payment["id"], order["id"], money.gateway_txn, money.amount_minor, money.currency, purpose, money.at
+        _CAPTURE,
+        capture_id,
+        payment["connection_id"],
+        payment["id"],
+        order["id"],
+        money.gateway_txn,
+        money.amount_minor,
+        money.currency,
+        purpose,
+        money.at,
     )
     if not booked:
         return False
@@ -119,7 +131,12 @@ async def _refund_surplus(tx: Tx, payment: asyncpg.Record, capture_id: UUID, mon
 
 
 async def _note_mismatch(tx: Tx, payment: asyncpg.Record, said: PaymentNotice | Captured) -> None:
-    facts = {"payment_no": payment["payment_no"], "said_minor": said.amount_minor, "said_currency": said.currency, "said_ref": said.gateway_ref}
+    facts = {
+        "payment_no": payment["payment_no"],
+        "said_minor": said.amount_minor,
+        "said_currency": said.currency,
+        "said_ref": said.gateway_ref,
+    }
     await history.record(tx, Happened("payment", payment["id"], "payment.mismatch", facts=facts))
 
 

@@ -40,7 +40,9 @@ class Notices(Controller):
                 return Response(b"", status_code=404)
         notice = connection.gateway.verify_notice(dict(request.headers), await request.body(), clock.now())
         if isinstance(notice, Forged):
-            _log.warning("notice.forged", connection=str(connection_id), reason=notice.reason, address=request.scope["state"]["address"])
+            _log.warning(
+                "notice.forged", connection=str(connection_id), reason=notice.reason, address=request.scope["state"]["address"]
+            )
             return Response(b"", status_code=401)
         if not await _record(tenant, connection_id, notice):
             return Response(b"", status_code=422)

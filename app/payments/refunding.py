@@ -22,7 +22,16 @@ from app.ledger import service as ledger
 from app.ledger.service import Posting, TransferKind
 from app.ordering import service as ordering
 from app.ordering.models import OrderState, UnitState
-from app.payments.gateways.port import Declined, NoSuchRefund, Pending, Refunded, RefundFound, RefundPlaced, RefundRequest, Unknown
+from app.payments.gateways.port import (
+    Declined,
+    NoSuchRefund,
+    Pending,
+    Refunded,
+    RefundFound,
+    RefundPlaced,
+    RefundRequest,
+    Unknown,
+)
 from app.payments.models import REFUND_EDGES, RefundReason, RefundState
 from app.payments.service import Connection, connection_of
 from tenants.directory import Tenant
@@ -30,7 +39,9 @@ from tenants.session import Tx, tenant_tx
 
 
 class NothingToRefund(DomainError):
-    message = N_("Nothing of this order can be refunded now: each unit is either refunded already, or its buyer has seen the key.")
+    message = N_(
+        "Nothing of this order can be refunded now: each unit is either refunded already, or its buyer has seen the key."
+    )
 
 
 class RefundOpen(RuntimeError):
@@ -43,17 +54,35 @@ async def refund_order(tx: Tx, order_id: UUID) -> None:
     Idempotent: units that belong to a refund are left alone. Locks: the order.
     """
     order = await ordering.lock_order(tx, order_id)
-    units = await tx.fetch("select order_line_id, unit_no, amount_minor from delivery_unit where order_id = $1 and state = 'refunding' and refund_id is null", order_id)
-    capture = await tx.fetchrow("select id, payment_id, currency from capture where order_id = $1 and purpose = 'order'", order_id)
+    units = await tx.fetch(
+        "select order_line_id, unit_no, amount_minor from delivery_unit where order_id = $1 and state = 'refunding' and refund_id is null",
+        order_id,
+    )
+    capture = await tx.fetchrow(
+        "select id, payment_id, currency from capture where order_id = $1 and purpose = 'order'", order_id
+    )
     if not units or capture is None:
         return
     first = min((str(u["order_line_id"]), u["unit_no"]) for u in units)
     reason = RefundReason.MERCHANT if await tx.fetchval(_ASKED_BY_MERCHANT, order_id) else RefundReason.OUT_OF_STOCK
     refund_id, amount = new_id(), sum(u["amount_minor"] for u in units)
     await tx.execute(
-        _NEW, refund_id, new_number("R"), f"units:{order_id}:{first[0]}:{first[1]}", order_id, capture["payment_id"], capture["id"], reason, amount, capture["currency"]
+        _NEW,
+        refund_id,
+        new_number("R"),
+        f"units:{order_id}:{first[0]}:{first[1]}",
+        order_id,
+        capture["payment_id"],
+        capture["id"],
+        reason,
+        amount,
+        capture["currency"],
     )
-    await tx.execute("update delivery_unit set refund_id = $2 where order_id = $1 and state = 'refunding' and refund_id is null", order_id, refund_id)
+    await tx.execute(
+        "update delivery_unit set refund_id = $2 where order_id = $1 and state = 'refunding' and refund_id is null",
+        order_id,
+        refund_id,
+    )
     facts = {"amount_minor": amount, "currency": capture["currency"], "units": len(units)}
     await history.record(tx, Happened("order", order["id"], "refund.requested", note=reason, facts=facts))
     await add_task(tx, "payments.send_refund", lane=Lane.ORDERS, subject_id=refund_id)
@@ -82,8 +111,17 @@ async def refund_by_merchant(tx: Tx, order_id: UUID, *, reason: str, actor: Acto
     if owed:
         await inventory.release(tx, owed)
     await ordering.move_to(tx, order, OrderState.REFUNDING, actor=actor, note=reason)
-    await history.record(tx, Happened("order", order_id, ASKED_BY_MERCHANT, note=reason, facts={"units": len(units)}), actor=actor)
-    await audit.record(tx, actor, "order.refunded", subject=("order", order_id), reason=reason, facts={"order_no": order["order_no"], "units": len(units)})
+    await history.record(
+        tx, Happened("order", order_id, ASKED_BY_MERCHANT, note=reason, facts={"units": len(units)}), actor=actor
+    )
+    await audit.record(
+        tx,
+        actor,
+        "order.refunded",
+        subject=("order", order_id),
+        reason=reason,
+        facts={"order_no": order["order_no"], "units": len(units)},
+    )
     await add_task(tx, "payments.refund_order", lane=Lane.ORDERS, subject_id=order_id)
 
 
@@ -147,7 +185,9 @@ async def _record(tx: Tx, row: asyncpg.Record, outcome: RefundFound | RefundPlac
 async def _succeed(tx: Tx, row: asyncpg.Record, gateway_refund_ref: str | None) -> None:
     await ordering.lock_order(tx, row["order_id"])
     await _move(tx, row, RefundState.SUCCEEDED)
-    await tx.execute("update refund set gateway_refund_ref = coalesce($2, gateway_refund_ref) where id = $1", row["id"], gateway_refund_ref)
+    await tx.execute(
+        "update refund set gateway_refund_ref = coalesce($2, gateway_refund_ref) where id = $1", row["id"], gateway_refund_ref
+    )
     if row["reason"] == RefundReason.PAID_TWICE:
         await ledger.transfer(tx, [Posting(TransferKind.REFUND_SURPLUS, row["id"], row["amount_minor"], row["currency"])])
         return
@@ -169,8 +209,15 @@ async def _end_order(tx: Tx, row: asyncpg.Record) -> None:
     if not left:
         await ordering.give_back_limits(tx, order["id"])
     contact = (await keyring(tx)).open("shop_order", "contact", order["id"], order["contact"])
-    params = {"order_no": order["order_no"], "amount_minor": row["amount_minor"], "currency": row["currency"], "order_id": str(order["id"])}
-    await integrations.queue_message(tx, template="order_refunded", to=(order["contact_kind"], contact.reveal()), locale=order["locale"], params=params)
+    params = {
+        "order_no": order["order_no"],
+        "amount_minor": row["amount_minor"],
+        "currency": row["currency"],
+        "order_id": str(order["id"]),
+    }
+    await integrations.queue_message(
+        tx, template="order_refunded", to=(order["contact_kind"], contact.reveal()), locale=order["locale"], params=params
+    )
 
 
 async def _move(tx: Tx, row: asyncpg.Record, state: RefundState, *, note: str = "") -> None:

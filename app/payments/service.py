@@ -22,7 +22,17 @@ from app.ordering import service as ordering
 from app.ordering.models import OrderState
 from app.payments.capturing import move_payment, take_answer
 from app.payments.gateways import open_gateway
-from app.payments.gateways.port import Captured, Closed, Declined, Gateway, NoSuchPayment, NotPaid, PaymentRequest, Placed, Unknown
+from app.payments.gateways.port import (
+    Captured,
+    Closed,
+    Declined,
+    Gateway,
+    NoSuchPayment,
+    NotPaid,
+    PaymentRequest,
+    Placed,
+    Unknown,
+)
 from app.payments.models import PaymentState
 from tenants.directory import Tenant
 from tenants.session import Tx, tenant_tx
@@ -90,11 +100,15 @@ async def open_payment(tenant: Tenant, order_id: UUID) -> str:
         back = links.order(tenant, row["order_no"], (await keyring(tx)).link_signature("order", row["order_id"]))
     outcome = await connection.gateway.create_payment(_request(tenant, row, back))
     async with tenant_tx(tenant) as tx:
-        payment = await tx.fetchrow("select id, payment_no, state, amount_minor, currency from payment where id = $1 for update", row["id"])
+        payment = await tx.fetchrow(
+            "select id, payment_no, state, amount_minor, currency from payment where id = $1 for update", row["id"]
+        )
         assert payment is not None
         match outcome:
             case Placed(gateway_ref, pay_url):
-                await tx.execute("update payment set gateway_ref = $2, pay_url = $3 where id = $1", row["id"], gateway_ref, pay_url)
+                await tx.execute(
+                    "update payment set gateway_ref = $2, pay_url = $3 where id = $1", row["id"], gateway_ref, pay_url
+                )
                 if payment["state"] == PaymentState.OPENING:
                     await tx.execute("update payment set state = 'open' where id = $1", row["id"])
                 return pay_url
@@ -139,8 +153,12 @@ async def _payment_to_open(tx: Tx, order_id: UUID) -> asyncpg.Record:
     if row is None:
         connection = await connection_of(tx)
         payment_id = new_id()
-        await tx.execute(_NEW_PAYMENT, payment_id, new_number("P"), order_id, connection.id, order["total_minor"], order["currency"])
-        await add_task(tx, "payments.ask", lane=Lane.ORDERS, subject_id=payment_id, run_at=clock.now() + timedelta(seconds=_ASK_AFTER_S[0]))
+        await tx.execute(
+            _NEW_PAYMENT, payment_id, new_number("P"), order_id, connection.id, order["total_minor"], order["currency"]
+        )
+        await add_task(
+            tx, "payments.ask", lane=Lane.ORDERS, subject_id=payment_id, run_at=clock.now() + timedelta(seconds=_ASK_AFTER_S[0])
+        )
         row = await tx.fetchrow(_OPEN_PAYMENT, order_id)
     assert row is not None
     return row
@@ -169,7 +187,9 @@ async def _ask_again(tx: Tx, row: asyncpg.Record) -> None:
 
 
 async def _close(tx: Tx, payment_id: UUID) -> None:
-    payment = await tx.fetchrow("select id, payment_no, state, amount_minor, currency from payment where id = $1 for update", payment_id)
+    payment = await tx.fetchrow(
+        "select id, payment_no, state, amount_minor, currency from payment where id = $1 for update", payment_id
+    )
     if payment is not None and payment["state"] in (PaymentState.OPENING, PaymentState.OPEN):
         await move_payment(tx, payment, PaymentState.CLOSED)
 

@@ -1,0 +1,21 @@
+"""Who of a tenant's staff is written to, and about what."""
+
+from __future__ import annotations
+
+from tenants.directory import PLATFORM, Tenant
+from tenants.session import tenant_tx
+
+
+async def stock_watchers(tenant: Tenant) -> list[tuple[str, str]]:
+    """Address and locale of the owners and operators of a tenant, who are told when stock runs low."""
+    async with tenant_tx(PLATFORM) as tx:
+        rows = await tx.fetch(_WATCHERS, tenant.id)
+    return [(row["email"], row["locale"]) for row in rows]
+
+
+_WATCHERS = """
+select u.email, u.locale from membership m join app_user u on u.id = m.user_id
+where m.tenant_id = $1 and m.ended_at is null and m.role in ('owner', 'operator') and u.email_verified_at is not null
+order by u.email
+limit 20
+"""

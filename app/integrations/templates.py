@@ -1,0 +1,72 @@
+"""The words of each message, in its reader's language. Mails have a plain and an HTML side made from the same lines."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+from uuid import UUID
+
+from app.kernel import i18n, links, templating
+from app.kernel.errors import N_
+from app.kernel.vault import keyring
+from tenants.directory import Tenant
+from tenants.session import tenant_tx
+
+
+@dataclass(frozen=True, slots=True)
+class Rendered:
+    """A message ready to be handed over."""
+
+    subject: str
+    plain: str
+    html: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Wording:
+    """A message's subject, its lines and the words on its one link; all msgids. A text message is the lines and the link alone."""
+
+    subject: str
+    lines: tuple[str, ...]
+    action: str = ""
+
+
+WORDINGS: dict[str, Wording] = {
+    "verify_email": Wording(N_("Confirm your e-mail address"), (N_("Open this link to confirm your address and finish opening %(shop)s. It works for 24 hours."),), N_("Confirm the address")),
+    "reset_password": Wording(N_("Choose a new password"), (N_("Open this link to choose a new password. It works once, for 30 minutes."), N_("If you did not ask for it, do nothing: your password stays as it is.")), N_("Choose a new password")),  # words
+    "invitation": Wording(N_("%(inviter)s invites you to %(shop)s"), (N_("%(inviter)s asks you to join %(shop)s as %(role)s. The invitation works for 7 days."),), N_("Join")),
+    "login_elsewhere": Wording(N_("New log-in to your account"), (N_("Somebody logged in with your password from %(address)s. If that was not you, choose a new password and end the other sessions."),), N_("See my sessions")),
+    "contact_code": Wording(N_("%(code)s is your code for %(shop)s"), (N_("%(code)s is your code for %(shop)s. It works for 10 minutes. Give it to nobody."),)),
+    "order_delivered": Wording(N_("Order %(order_no)s is here"), (N_("%(shop)s has delivered order %(order_no)s. Open it to read your keys."),), N_("Open the order")),
+    "order_refunded": Wording(N_("%(amount)s of order %(order_no)s is on its way back"), (N_("%(shop)s could not deliver all of order %(order_no)s. %(amount)s goes back the way you paid, by itself."),), N_("Open the order")),
+    "stock_low": Wording(N_("%(product)s %(sku)s is running low: %(left)s left"), (N_("%(left)s keys of %(product)s %(sku)s are left to sell; you asked to be warned below %(threshold)s."),), N_("Import keys")),
+}  # fmt: skip
+
+
+async def render(tenant: Tenant, template: str, locale: str, params: dict[str, Any], more_lines: Sequence[str] = ()) -> Rendered:
+    """A message's words, then the lines a slice above adds. Its link is made from the tenant's record."""
+    wording = WORDINGS[template]
+    with i18n.speaking(locale):
+        facts = {"shop": tenant.name, **params}
+        if "amount_minor" in params:
+            facts["amount"] = i18n.format_money(params["amount_minor"], params["currency"])
+        lines = [*(i18n.gettext(line) % facts for line in wording.lines), *more_lines]
+        url = await _url(tenant, params)
+        subject = i18n.gettext(wording.subject) % facts
+        action = i18n.gettext(wording.action) if wording.action else ""
+        html = templating.render("mail/message.html", subject=subject, lines=lines, url=url, action=action)
+        plain = "\n\n".join([*lines, *([url] if url else [])])
+    return Rendered(subject, plain + "\n", html)
+
+
+async def _url(tenant: Tenant, params: dict[str, Any]) -> str:
+    if "url" in params:
+        return str(params["url"])
+    if "order_id" in params:
+        async with tenant_tx(tenant) as tx:
+            signature = (await keyring(tx)).link_signature("order", UUID(params["order_id"]))
+        return links.order(tenant, params["order_no"], signature)
+    if "sku_id" in params:
+        return links.merchant(tenant, f"/card-pools/{params['sku_id']}")
+    return ""
