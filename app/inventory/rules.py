@@ -63,7 +63,7 @@ def read_line(cells: list[str]) -> ReadLine:
     trimmed = [_trim(cell) for cell in cells]
     while trimmed and not trimmed[-1]:
         trimmed.pop()
-    number, password = (trimmed + ["", ""])[:2]
+    number, password = [*trimmed, "", ""][:2]
     return ReadLine(number, password, _problem(trimmed, number, password))
 
 

@@ -150,19 +150,17 @@ async def quarantine(session: AsyncSession, *, batch_no: str, reason: str, actor
     """
     if not reason.strip():
         raise ReasonMissing
-    return await _turn_batch(session, batch_no, BatchState.QUARANTINED, ("free", "quarantined"), reason, actor)
+    return await _turn_batch(session, batch_no, BatchState.QUARANTINED, reason=reason, actor=actor)
 
 
 async def unquarantine(session: AsyncSession, *, batch_no: str, reason: str, actor: Actor) -> ImportBatch:
     """Put a quarantined batch back on sale. Idempotent. Locks: the batch. Raises: ReasonMissing, BatchStateRefuses."""
     if not reason.strip():
         raise ReasonMissing
-    return await _turn_batch(session, batch_no, BatchState.IMPORTED, ("quarantined", "free"), reason, actor)
+    return await _turn_batch(session, batch_no, BatchState.IMPORTED, reason=reason, actor=actor)
 
 
-async def _turn_batch(
-    session: AsyncSession, batch_no: str, to: BatchState, keys: tuple[str, str], reason: str, actor: Actor
-) -> ImportBatch:
+async def _turn_batch(session: AsyncSession, batch_no: str, to: BatchState, *, reason: str, actor: Actor) -> ImportBatch:
     batch = await queries.batch_or_404(session, batch_no)
     tx = await raw(session)
     await session.refresh(batch, with_for_update=True)
@@ -173,6 +171,7 @@ async def _turn_batch(
         raise BatchStateRefuses(batch_no=batch_no)
     batch.state = to
     await session.flush()
+    keys = ("free", "quarantined") if to is BatchState.QUARANTINED else ("quarantined", "free")
     moved = await tx.execute(
         "update card_key set state = $3, changed_at = now() where batch_id = $1 and state = $2", batch.id, *keys
     )

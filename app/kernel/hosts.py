@@ -52,7 +52,7 @@ class Hosts:
             "is_shop": False,
             "host": host,
         }
-        scope = {**scope, "state": {**scope.get("state", {}), **state}}  # type: ignore[assignment]
+        scope = {**scope, "state": {**scope.get("state", {}), **state}}
         i18n.speak(_language(scope))
         answer = self._answering(send, scope, time.perf_counter())
         if path.startswith(_ANYWHERE):

@@ -14,7 +14,7 @@ from advanced_alchemy.base import CommonTableAttributes
 from advanced_alchemy.types import DateTimeUTC
 from sqlalchemy import BigInteger, CheckConstraint, Index, LargeBinary, MetaData, SmallInteger, Text, Uuid, false, func, text
 from sqlalchemy.dialects.postgresql import JSONB
-from sqlalchemy.orm import DeclarativeBase, Mapped, declarative_mixin, mapped_column
+from sqlalchemy.orm import DeclarativeBase, Mapped, mapped_column
 
 from app.kernel.ids import new_id
 
@@ -37,7 +37,6 @@ _TYPES: dict[Any, Any] = {
 }
 
 
-@declarative_mixin
 class Row:
     """A UUIDv7 key and the instants a row was made and last changed."""
 

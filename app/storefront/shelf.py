@@ -1,0 +1,150 @@
+"""What a shop shows: its face, categories and everything on sale, kept in memory for a moment per process.
+
+A price in here may be two seconds old; the order function compares it with the listing in its own transaction, so nobody pays an old price.
+Stock is never kept: it is read for every page that shows it.
+"""
+
+from __future__ import annotations
+
+import time
+from collections import OrderedDict
+from dataclasses import dataclass
+from uuid import UUID
+
+import asyncpg
+
+from app.kernel.errors import NotFound
+from app.ordering.rules import Offered
+from tenants.directory import Tenant
+from tenants.session import Tx, tenant_tx
+
+_FRESH_S = 2.0
+_KEPT = 500
+_MOST_LISTED = 2000
+
+
+@dataclass(frozen=True, slots=True)
+class Face:
+    """The shop as its pages introduce it."""
+
+    storefront_id: UUID
+    name: str
+    tagline: str
+    brand_color: str
+    logo_id: UUID | None
+    contact_rule: str
+    support_contact: str
+    notice_html: str
+
+
+@dataclass(frozen=True, slots=True)
+class Shelved:
+    """One product on sale, with the offers of its SKUs."""
+
+    id: UUID
+    name: str
+    summary: str
+    category_id: UUID | None
+    cover_icon: str
+    cover_hue: int
+    picture_id: UUID | None
+    buyer_limit: int | None
+    description_html: str
+    usage_html: str
+    offers: tuple[Offered, ...]
+    was_minor: dict[UUID, int | None]
+    """Struck-through prices, by listing."""
+
+    @property
+    def from_minor(self) -> int:
+        """The lowest price among its SKUs."""
+        return min(offer.price_minor for offer in self.offers)
+
+
+@dataclass(frozen=True, slots=True)
+class Shelf:
+    """A shop's face, its categories (id and name, in order) and its products on sale."""
+
+    face: Face
+    categories: tuple[tuple[UUID, str], ...]
+    products: dict[UUID, Shelved]
+    offers: dict[UUID, Offered]
+    """Every offer, by its listing."""
+
+    def product_or_404(self, product_id: UUID) -> Shelved:
+        """A product on sale. Raises: NotFound."""
+        if (found := self.products.get(product_id)) is None:
+            raise NotFound
+        return found
+
+
+_shelves: OrderedDict[UUID, tuple[float, Shelf]] = OrderedDict()
+
+
+async def shelf_of(tenant: Tenant) -> Shelf:
+    """A tenant's shelf, at most two seconds old."""
+    known = _shelves.get(tenant.id)
+    if known is not None and time.monotonic() - known[0] < _FRESH_S:
+        return known[1]
+    async with tenant_tx(tenant) as tx:
+        shelf = await _read(tx)
+    _shelves[tenant.id] = (time.monotonic(), shelf)
+    if len(_shelves) > _KEPT:
+        _shelves.popitem(last=False)
+    return shelf
+
+
+def forget_shelf(tenant: Tenant) -> None:
+    """Read a tenant's shelf again at the next page of this process: after its merchant changed something, or an offer had changed."""
+    _shelves.pop(tenant.id, None)
+
+
+async def _read(tx: Tx) -> Shelf:
+    face = await tx.fetchrow(_FACE)
+    assert face is not None, "a tenant has a storefront from its first day"
+    categories = tuple((row["id"], row["name"]) for row in await tx.fetch("select id, name from category order by position, name limit 200"))
+    by_product: dict[UUID, list[asyncpg.Record]] = {}
+    for row in await tx.fetch(_LISTED, face["storefront_id"], _MOST_LISTED):
+        by_product.setdefault(row["product_id"], []).append(row)
+    products = {product_id: _shelved(rows) for product_id, rows in by_product.items()}
+    offers = {offer.listing_id: offer for product in products.values() for offer in product.offers}
+    return Shelf(Face(**dict(face)), categories, products, offers)
+
+
+def _shelved(rows: list[asyncpg.Record]) -> Shelved:
+    first = rows[0]
+    return Shelved(
+        id=first["product_id"],
+        name=first["product_name"],
+        summary=first["summary"],
+        category_id=first["category_id"],
+        cover_icon=first["cover_icon"],
+        cover_hue=first["cover_hue"],
+        picture_id=first["picture_id"],
+        buyer_limit=first["buyer_limit"],
+        description_html=first["description_html"],
+        usage_html=first["usage_html"],
+        offers=tuple(
+            Offered(
+                row["listing_id"], row["sku_id"], row["product_id"], row["product_name"], row["sku_name"], row["delivery_kind"],
+                row["price_minor"], row["currency"], row["buyer_limit"], row["is_hot"],
+            )
+            for row in rows
+        ),
+        was_minor={row["listing_id"]: row["was_minor"] for row in rows},
+    )  # fmt: skip
+
+
+_FACE = """
+select id as storefront_id, name, tagline, brand_color, logo_id, contact_rule, support_contact, notice_html
+from storefront order by created_at limit 1
+"""
+_LISTED = """
+select l.id as listing_id, l.sku_id, l.price_minor, l.was_minor, l.currency, k.name as sku_name, k.is_hot,
+       p.id as product_id, p.name as product_name, p.summary, p.category_id, p.cover_icon, p.cover_hue, p.picture_id, p.buyer_limit,
+       p.description_html, p.usage_html, p.delivery_kind
+from listing l join sku k on k.id = l.sku_id join product p on p.id = k.product_id
+where l.storefront_id = $1 and l.is_published and p.state = 'on_sale'
+order by p.position, p.created_at, k.position
+limit $2
+"""

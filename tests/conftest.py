@@ -1,0 +1,64 @@
+"""A real database, real simulators, the real application; a fresh tenant per test, so tests need no cleaning up.
+
+Fixtures: `world` (a World: makes merchants, products, keys, orders by the real verbs, and does the worker's work on demand), `browser_at`
+(HTTP clients on a host, with a cookie jar), `gateway` and `outbox` (the other companies and their books).
+"""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator, Iterator
+
+import pytest
+
+from tests.installation import Installation
+from tests.simulators import GatewaySimulator, OutboxSimulator, gateway_simulator, outbox_simulator
+
+
+@pytest.fixture(scope="session")
+def anyio_backend() -> str:
+    return "asyncio"
+
+
+@pytest.fixture(scope="session")
+def gateway(tmp_path_factory: pytest.TempPathFactory) -> Iterator[GatewaySimulator]:
+    """The payment company, a process with a book of its own."""
+    with gateway_simulator(tmp_path_factory.mktemp("gateway")) as simulator:
+        yield simulator
+
+
+@pytest.fixture(scope="session")
+def outbox(tmp_path_factory: pytest.TempPathFactory) -> Iterator[OutboxSimulator]:
+    """The mail server and text-message company, a process with a book of its own."""
+    with outbox_simulator(tmp_path_factory.mktemp("outbox")) as simulator:
+        yield simulator
+
+
+@pytest.fixture(scope="session")
+def installation(gateway: GatewaySimulator, outbox: OutboxSimulator) -> Iterator[Installation]:
+    made = Installation(gateway_url=gateway.url, outbox_url=outbox.url, smtp_port=outbox.smtp_port)
+    yield made
+    made.delete()
+
+
+@pytest.fixture(scope="session")
+async def application(installation: Installation, anyio_backend: str) -> AsyncIterator[object]:
+    """The application with its lifespan running, migrated."""
+    from operations.migrate import migrate
+    from tests.world import running
+
+    assert await migrate(say=lambda _line: None) == 0
+    from app.main import app
+
+    async with running(app):
+        yield app
+
+
+@pytest.fixture
+async def world(application: object, installation: Installation, gateway: GatewaySimulator, outbox: OutboxSimulator) -> AsyncIterator[object]:
+    """A World with a merchant of its own: `world.tenant`."""
+    from tests.world import World
+
+    made = World(application, installation.urls, gateway, outbox)
+    await made.open()
+    yield made
+    await made.close()
