@@ -90,7 +90,9 @@ async def migrate_tenants(owner_url: str) -> AsyncIterator[Migrated]:
     """Bring every tenant's schema to the head, over four connections, newest tenants last; yields one line per schema that moved or failed."""
     pool = await asyncpg.create_pool(owner_url, min_size=1, max_size=_CONNECTIONS, timeout=10)
     try:
-        rows = await pool.fetch(f"select {COLUMNS} from tenant where revision <> $1 order by created_at", head("tenant"))  # noqa: S608  # own column list
+        rows = await pool.fetch(
+            f"select {COLUMNS} from tenant where revision <> $1 order by created_at", head("tenant")
+        )  # own column list
         waiting = [tenant_of(row) for row in rows]
         running = {asyncio.ensure_future(_one(pool, tenant)) for tenant in waiting[:_CONNECTIONS]}
         rest = iter(waiting[_CONNECTIONS:])

@@ -19,7 +19,7 @@ async def set_state(tx: Tx, tenant: Tenant, state: TenantState, *, reason: str) 
     """Suspend, reopen or close a tenant. Idempotent."""
     row = await tx.fetchrow(
         f"update tenant set state = $2, state_reason = $3 where id = $1 returning {COLUMNS}", tenant.id, state, reason
-    )  # noqa: S608
+    )
     assert row is not None
     await _tell(tx)
     return tenant_of(row)

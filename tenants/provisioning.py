@@ -77,4 +77,4 @@ update tenant
 set slug = $1, name = $2, state = 'active', opened_at = now()
 where id = (select id from tenant where state = 'spare' order by created_at limit 1 for update skip locked)
 returning {COLUMNS}
-"""  # noqa: S608  # own column list
+"""  # own column list

@@ -54,7 +54,9 @@ async def application(installation: Installation, anyio_backend: str) -> AsyncIt
 
 
 @pytest.fixture
-async def world(application: object, installation: Installation, gateway: GatewaySimulator, outbox: OutboxSimulator) -> AsyncIterator[object]:
+async def world(
+    application: object, installation: Installation, gateway: GatewaySimulator, outbox: OutboxSimulator
+) -> AsyncIterator[object]:
     """A World with a merchant of its own: `world.tenant`."""
     from tests.world import World
 

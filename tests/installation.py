@@ -11,7 +11,13 @@ from pathlib import Path
 from tenants.bootstrap import Passwords, Urls, prepare_database
 from tenants.embedded import EmbeddedPostgres
 
-SETTINGS = {"shared_buffers": "64MB", "max_locks_per_transaction": "256", "fsync": "off", "synchronous_commit": "off", "max_connections": "150"}
+SETTINGS = {
+    "shared_buffers": "64MB",
+    "max_locks_per_transaction": "256",
+    "fsync": "off",
+    "synchronous_commit": "off",
+    "max_connections": "150",
+}
 
 
 def pg_bin() -> Path | None:
@@ -27,7 +33,9 @@ class Installation:
         self.folder = Path(tempfile.mkdtemp(prefix="quanyi-test-"))
         self.folder.chmod(0o711)
         self.postgres = EmbeddedPostgres(self.folder / "pg", bin_dir=pg_bin(), settings=SETTINGS).start()
-        self.urls: Urls = prepare_database(self.postgres.admin_url(), name="quanyi", passwords=Passwords(owner="o" * 12, app="a" * 12))
+        self.urls: Urls = prepare_database(
+            self.postgres.admin_url(), name="quanyi", passwords=Passwords(owner="o" * 12, app="a" * 12)
+        )
         os.environ.update(
             {
                 "QUANYI_ENVIRONMENT": "test",

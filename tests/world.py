@@ -109,13 +109,20 @@ class World:
         forget_shelf(chosen)
         return product
 
-    async def stock(self, sku_id: UUID, keys: int | Sequence[str] = 10, *, tenant: Tenant | None = None, expires_on: date | None = None) -> str:
+    async def stock(
+        self, sku_id: UUID, keys: int | Sequence[str] = 10, *, tenant: Tenant | None = None, expires_on: date | None = None
+    ) -> str:
         """Import card-keys through upload, check, confirm and import; the batch's number."""
         chosen = tenant or self.tenant
         lines = [f"KEY-{secrets.token_hex(8).upper()}" for _ in range(keys)] if isinstance(keys, int) else list(keys)
         async with tenant_session(chosen) as session:
             batch = await importing.start_import(
-                session, sku_id=sku_id, body="\n".join(lines).encode(), file_name="keys.txt", terms=(Decimal("14.7"), expires_on), actor=STAFF
+                session,
+                sku_id=sku_id,
+                body="\n".join(lines).encode(),
+                file_name="keys.txt",
+                terms=(Decimal("14.7"), expires_on),
+                actor=STAFF,
             )
         await importing.check(chosen, batch.id)
         async with tenant_session(chosen) as session:
@@ -124,7 +131,13 @@ class World:
         return batch.batch_no
 
     async def request(
-        self, listing_id: UUID, quantity: int = 1, *, contact: str = "13800132046", key: str | None = None, tenant: Tenant | None = None
+        self,
+        listing_id: UUID,
+        quantity: int = 1,
+        *,
+        contact: str = "13800132046",
+        key: str | None = None,
+        tenant: Tenant | None = None,
     ) -> Request:
         """What a buyer's checkout asks for."""
         chosen = tenant or self.tenant
@@ -134,7 +147,9 @@ class World:
         quote = rules.quote([(shelf.offers[listing_id], quantity)])
         return Request(shelf.face.storefront_id, quote, parsed, "zh_CN", key or str(new_id()))
 
-    async def order(self, listing_id: UUID, quantity: int = 1, *, contact: str = "13800132046", tenant: Tenant | None = None) -> Placed:
+    async def order(
+        self, listing_id: UUID, quantity: int = 1, *, contact: str = "13800132046", tenant: Tenant | None = None
+    ) -> Placed:
         """A placed, unpaid order."""
         chosen = tenant or self.tenant
         return await placing.place(chosen, await self.request(listing_id, quantity, contact=contact, tenant=chosen))
@@ -147,7 +162,9 @@ class World:
         chosen = tenant or self.tenant
         await payments.open_payment(chosen, order.id)
         async with tenant_tx(chosen) as tx:
-            payment_no: str = await tx.fetchval("select payment_no from payment where order_id = $1 order by created_at desc limit 1", order.id)
+            payment_no: str = await tx.fetchval(
+                "select payment_no from payment where order_id = $1 order by created_at desc limit 1", order.id
+            )
         await asyncio.to_thread(self.gateway.pay, payment_no)
         return payment_no
 
@@ -155,10 +172,14 @@ class World:
         """Learn from the gateway what became of an order's payment, as the worker's question does."""
         chosen = tenant or self.tenant
         async with tenant_tx(chosen) as tx:
-            payment_id = await tx.fetchval("select id from payment where order_id = $1 order by created_at desc limit 1", order.id)
+            payment_id = await tx.fetchval(
+                "select id from payment where order_id = $1 order by created_at desc limit 1", order.id
+            )
         await payments.ask(chosen, payment_id)
 
-    async def bought(self, listing_id: UUID, quantity: int = 1, *, contact: str = "13800132046", tenant: Tenant | None = None) -> Placed:
+    async def bought(
+        self, listing_id: UUID, quantity: int = 1, *, contact: str = "13800132046", tenant: Tenant | None = None
+    ) -> Placed:
         """An order that was placed, paid and delivered."""
         placed = await self.order(listing_id, quantity, contact=contact, tenant=tenant)
         await self.pay(placed, tenant=tenant)

@@ -38,7 +38,9 @@ async def skus_of(session: AsyncSession, product_id: UUID) -> Sequence[Sku]:
     return (await session.scalars(query)).all()
 
 
-async def products(session: AsyncSession, *, state: ProductState | None = None, text: str = "", limit: int = 200) -> Sequence[Product]:
+async def products(
+    session: AsyncSession, *, state: ProductState | None = None, text: str = "", limit: int = 200
+) -> Sequence[Product]:
     """Products with categories, SKUs and listings, in shelf order; those of a state or whose name holds a text."""
     query = (
         select(Product)

@@ -10,7 +10,9 @@ _SCHEMES = {"https", "http", "mailto", "tel"}
 
 def clean(html: str) -> str:
     """Harmless HTML: a few tags of text, links without a referrer, and nothing that runs, loads, styles or is read by htmx."""
-    return nh3.clean(html, tags=_TAGS, attributes={"a": {"href"}}, url_schemes=_SCHEMES, link_rel="noopener noreferrer nofollow").strip()
+    return nh3.clean(
+        html, tags=_TAGS, attributes={"a": {"href"}}, url_schemes=_SCHEMES, link_rel="noopener noreferrer nofollow"
+    ).strip()
 
 
 def from_plain(text: str) -> str:

@@ -193,7 +193,17 @@ def _record(batch_id: UUID, line_no: int, cells: list[str], ring: Keyring) -> tu
     key_id, stored = new_id(), line.stored
     fingerprint = ring.fingerprint("card_key", rules.normalised(stored))
     tail = ring.fingerprint("card_key_tail", rules.tail_of(stored))
-    return batch_id, line_no, LineVerdict.NEW, "", mask, key_id, ring.seal("card_key", "secret", key_id, stored), fingerprint, tail
+    return (
+        batch_id,
+        line_no,
+        LineVerdict.NEW,
+        "",
+        mask,
+        key_id,
+        ring.seal("card_key", "secret", key_id, stored),
+        fingerprint,
+        tail,
+    )
 
 
 async def _upload(tx: Tx, batch_id: UUID) -> bytes:

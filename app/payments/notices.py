@@ -29,7 +29,9 @@ class Notices(Controller):
     opt = {"signed": True, "public": True}  # noqa: RUF012
 
     @post(request_max_body_size=_LARGEST_NOTICE, status_code=200)
-    async def take(self, request: Request[Any, Any, Any], tenant_slug: FromPath[str], connection_id: FromPath[UUID]) -> Response[bytes]:
+    async def take(
+        self, request: Request[Any, Any, Any], tenant_slug: FromPath[str], connection_id: FromPath[UUID]
+    ) -> Response[bytes]:
         """Verify on the raw bytes with this connection's own key, record, then acknowledge. A forgery leaves no row."""
         tenant = await routing.by_slug(tenant_slug)
         if tenant is None or tenant is PLATFORM:

@@ -102,7 +102,9 @@ def forget_shelf(tenant: Tenant) -> None:
 async def _read(tx: Tx) -> Shelf:
     face = await tx.fetchrow(_FACE)
     assert face is not None, "a tenant has a storefront from its first day"
-    categories = tuple((row["id"], row["name"]) for row in await tx.fetch("select id, name from category order by position, name limit 200"))
+    categories = tuple(
+        (row["id"], row["name"]) for row in await tx.fetch("select id, name from category order by position, name limit 200")
+    )
     by_product: dict[UUID, list[asyncpg.Record]] = {}
     for row in await tx.fetch(_LISTED, face["storefront_id"], _MOST_LISTED):
         by_product.setdefault(row["product_id"], []).append(row)

@@ -1,3 +1,5 @@
+import os
+
 import app.catalog.models
 import app.customers.models
 import app.integrations.models
@@ -8,4 +10,4 @@ import app.payments.models  # noqa: F401
 from app.kernel.models import HomeBase, TenantBase
 from migrations import environment
 
-environment.run([HomeBase.metadata, TenantBase.metadata], schema="t_design0")
+environment.run([HomeBase.metadata, TenantBase.metadata], schema=os.environ.get("QUANYI_MIGRATED_SCHEMA", "t_design0"))

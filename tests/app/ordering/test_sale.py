@@ -1,14 +1,9 @@
 """The main job without pages: place, pay, deliver, reveal, refund."""
 
-import asyncio
-
 import pytest
 
 from app.fulfillment.revealing import reveal
 from app.kernel.actor import Actor, ActorKind
-from app.ordering import placing, service
-from app.ordering.placing import OfferChanged, OverBuyerLimit, SoldOut
-from app.storefront.shelf import forget_shelf
 from tenants.session import tenant_tx
 from tests.world import World
 
@@ -25,7 +20,8 @@ async def test_a_paid_order_is_delivered_with_one_key_per_unit(world: World) -> 
     assert [u["state"] for u in units] == ["delivered", "delivered"]
     async with tenant_tx(world.tenant) as tx:
         shown = {
-            (await reveal(tx, order_id=placed.id, order_line_id=u["order_line_id"], unit_no=u["unit_no"], actor=BUYER)).number for u in units
+            (await reveal(tx, order_id=placed.id, order_line_id=u["order_line_id"], unit_no=u["unit_no"], actor=BUYER)).number
+            for u in units
         }
     assert shown == {"AAAA-BBBB-CCCC-0001", "AAAA-BBBB-CCCC-0002"}
     stock = (await world.rows("select * from stock"))[0]
