@@ -7,7 +7,7 @@ search path for that transaction alone, and `public` is not on a tenant's path, 
 from __future__ import annotations
 
 from collections.abc import AsyncIterator, Callable, Iterable, Sequence
-from contextlib import asynccontextmanager
+from contextlib import asynccontextmanager, suppress
 from typing import Any, cast
 
 import asyncpg
@@ -187,8 +187,8 @@ async def tenant_tx(tenant: Tenant) -> AsyncIterator[Tx]:
         try:
             yield Tx(cast("asyncpg.Connection[Any]", connection), tenant, callbacks)
         except BaseException:
-            if not connection.is_closed():
-                await connection.execute("rollback")
+            with suppress(asyncpg.InterfaceError, asyncpg.PostgresConnectionError, OSError):
+                await connection.execute("rollback")  # a connection that is gone took its transaction with it
             raise
         if await connection.execute("commit") != "COMMIT":
             raise CommitRefused

@@ -177,13 +177,18 @@ class World:
             )
         await payments.ask(chosen, payment_id)
 
+    async def paid(self, listing_id: UUID, quantity: int = 1, *, contact: str = "13800132046", tenant: Tenant | None = None) -> Placed:
+        """An order that was placed and paid; what is owed for it waits for the worker."""
+        placed = await self.order(listing_id, quantity, contact=contact, tenant=tenant)
+        await self.pay(placed, tenant=tenant)
+        await self.ask_gateway(placed, tenant=tenant)
+        return placed
+
     async def bought(
         self, listing_id: UUID, quantity: int = 1, *, contact: str = "13800132046", tenant: Tenant | None = None
     ) -> Placed:
         """An order that was placed, paid and delivered."""
-        placed = await self.order(listing_id, quantity, contact=contact, tenant=tenant)
-        await self.pay(placed, tenant=tenant)
-        await self.ask_gateway(placed, tenant=tenant)
+        placed = await self.paid(listing_id, quantity, contact=contact, tenant=tenant)
         await self.work(tenant=tenant)
         return placed
 

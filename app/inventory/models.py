@@ -12,8 +12,8 @@ from sqlalchemy.orm import Mapped, mapped_column
 
 from app.kernel.models import Row, TenantBase, one_of
 
-NEVER = date(9999, 12, 31)
-"""The expiry of a card-key that does not expire, so that the soonest expiry is always the smallest date."""
+NEVER = date.max
+"""The expiry of a card-key that does not expire, so that the soonest expiry is always the smallest date. PostgreSQL holds it as infinity."""
 
 
 class Stock(TenantBase):
@@ -81,7 +81,7 @@ class ImportBatch(Row, TenantBase):
     encoding: Mapped[str] = mapped_column(server_default="")
     unit_cost: Mapped[Decimal] = mapped_column(Numeric(18, 6))
     currency: Mapped[str] = mapped_column(server_default="CNY")
-    expires_on: Mapped[date] = mapped_column(Date, server_default=NEVER.isoformat())
+    expires_on: Mapped[date] = mapped_column(Date, server_default="infinity")
     lines_read: Mapped[int] = mapped_column(server_default="0")
     lines_done: Mapped[int] = mapped_column(server_default="0")
     """Progress of the step that runs: lines checked, then lines moved into the pool."""

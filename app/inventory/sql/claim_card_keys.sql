@@ -5,13 +5,13 @@ returns table (id uuid, masked text, unit_cost numeric)
 language plpgsql as $$
 declare
   v_left int := p_units;
-  v_from date := p_today;
+  v_after date := p_today - 1;  -- strictly after, because the day after infinity is infinity
   v_expiry date;
   v_got int;
 begin
   while v_left > 0 loop
     select k.expires_on into v_expiry from card_key k
-    where k.sku_id = p_sku and k.state = 'free' and k.expires_on >= v_from
+    where k.sku_id = p_sku and k.state = 'free' and k.expires_on > v_after
     order by k.expires_on limit 1;
     exit when not found;
 
@@ -38,7 +38,7 @@ begin
       get diagnostics v_got = row_count;
       v_left := v_left - v_got;
     end if;
-    v_from := v_expiry + 1;
+    v_after := v_expiry;
   end loop;
 end
 $$;

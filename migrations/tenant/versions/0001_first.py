@@ -400,7 +400,7 @@ def upgrade() -> None:
     sa.Column('encoding', sa.Text(), server_default='', nullable=False),
     sa.Column('unit_cost', sa.Numeric(precision=18, scale=6), nullable=False),
     sa.Column('currency', sa.Text(), server_default='CNY', nullable=False),
-    sa.Column('expires_on', sa.Date(), server_default='9999-12-31', nullable=False),
+    sa.Column('expires_on', sa.Date(), server_default='infinity', nullable=False),
     sa.Column('lines_read', sa.BigInteger(), server_default='0', nullable=False),
     sa.Column('lines_done', sa.BigInteger(), server_default='0', nullable=False),
     sa.Column('new_count', sa.BigInteger(), server_default='0', nullable=False),

@@ -1,0 +1,160 @@
+"""Many buyers at once: exactly the stock is sold, exactly the limit is bought, exactly one order per key. Each with its red control."""
+
+import asyncio
+from collections import Counter
+from pathlib import Path
+
+import asyncpg
+import pytest
+
+from app.catalog.service import SkuTerms
+from app.kernel.errors import DomainError
+from app.ordering import placing
+from app.ordering.placing import KeyReused, OverBuyerLimit, Placed, Request, SoldOut
+from tests.world import World
+
+pytestmark = [pytest.mark.anyio, pytest.mark.database]
+SQL = Path(__file__).resolve().parents[3] / "app" / "ordering" / "sql" / "place_order.sql"
+KINDS = pytest.mark.parametrize("is_hot", [False, True], ids=["single", "micro-batch"])
+
+
+async def at_once(world: World, requests: list[Request]) -> Counter[str]:
+    """Place all requests in the same instant; how many of each answer."""
+
+    async def one(request: Request) -> str:
+        try:
+            placed = await placing.place(world.tenant, request)
+        except DomainError as refusal:
+            return type(refusal).__name__
+        return "repeated" if placed.repeated else "placed"
+
+    return Counter(await asyncio.gather(*(one(request) for request in requests)))
+
+
+async def without_guard(world: World, guarded: str, unguarded: str, constraint: str, table: str) -> None:
+    """Take a guard out of this one tenant's schema: what the red control runs on."""
+    source = SQL.read_text()
+    assert guarded in source
+    owner = await asyncpg.connect(world.urls.owner_url)
+    try:
+        await owner.execute(f"set search_path to {world.tenant.schema}")
+        await owner.execute(f"alter table {table} drop constraint {constraint}")
+        await owner.execute(source.replace(guarded, unguarded))
+    finally:
+        await owner.close()
+
+
+@KINDS
+async def test_fifty_buyers_and_one_card_is_one_sale(world: World, is_hot: bool) -> None:
+    product = await world.product(SkuTerms("Month", 1990, is_hot=is_hot))
+    sku = product.skus[0]
+    await world.stock(sku.id, 1)
+    requests = [await world.request(sku.listing.id, contact=f"138{n:08d}") for n in range(50)]
+    assert await at_once(world, requests) == {"placed": 1, "SoldOut": 49}
+    assert await world.rows("select available, reserved from stock") == [{"available": 0, "reserved": 1}]
+    assert await world.value("select count(*) from shop_order") == 1
+
+
+async def test_red_without_the_stock_condition_one_card_is_sold_many_times(world: World) -> None:
+    product = await world.product()
+    sku = product.skus[0]
+    await world.stock(sku.id, 1)
+    await without_guard(world, " and available >= p_quantities[i]", "", "ck_stock_never_negative", "stock")
+    await without_guard(world, " and available >= p_quantities[i]", "", "ck_stock_short_before_shelf", "stock")
+    requests = [await world.request(sku.listing.id, contact=f"138{n:08d}") for n in range(10)]
+    assert (await at_once(world, requests))["placed"] > 1
+
+
+@KINDS
+async def test_a_hundred_requests_of_one_buyer_hold_exactly_his_limit(world: World, is_hot: bool) -> None:
+    product = await world.product(SkuTerms("Month", 1990, is_hot=is_hot), buyer_limit=2)
+    sku = product.skus[0]
+    await world.stock(sku.id, 50)
+    requests = [await world.request(sku.listing.id, contact="13800132046") for _ in range(100)]
+    assert await at_once(world, requests) == {"placed": 2, "OverBuyerLimit": 98}
+    assert await world.value("select available from stock") == 48
+
+
+async def test_red_without_the_limit_condition_one_buyer_takes_them_all(world: World) -> None:
+    product = await world.product(buyer_limit=2)
+    sku = product.skus[0]
+    await world.stock(sku.id, 50)
+    await without_guard(world, " where b.units + excluded.units <= p_limits[i];", ";", "ck_buyer_usage_never_negative", "buyer_usage")
+    requests = [await world.request(sku.listing.id) for _ in range(20)]
+    assert (await at_once(world, requests))["placed"] == 20
+
+
+@KINDS
+async def test_one_form_sent_twenty_times_is_one_order(world: World, is_hot: bool) -> None:
+    product = await world.product(SkuTerms("Month", 1990, is_hot=is_hot))
+    sku = product.skus[0]
+    await world.stock(sku.id, 50)
+    requests = [await world.request(sku.listing.id, key="the-same-form") for _ in range(20)]
+    answers = await at_once(world, requests)
+    assert answers["placed"] == 1
+    assert answers["repeated"] == 19
+    assert await world.value("select count(*) from shop_order") == 1
+
+
+@KINDS
+async def test_a_key_with_other_content_is_refused(world: World, is_hot: bool) -> None:
+    product = await world.product(SkuTerms("Month", 1990, is_hot=is_hot))
+    sku = product.skus[0]
+    await world.stock(sku.id, 5)
+    await placing.place(world.tenant, await world.request(sku.listing.id, 1, key="k"))
+    with pytest.raises(KeyReused):
+        await placing.place(world.tenant, await world.request(sku.listing.id, 2, key="k"))
+
+
+async def test_a_failed_batch_falls_back_to_single_orders(world: World, monkeypatch: pytest.MonkeyPatch) -> None:
+    product = await world.product(SkuTerms("Month", 1990, is_hot=True))
+    sku = product.skus[0]
+    await world.stock(sku.id, 5)
+    monkeypatch.setattr(placing, "_PLACE_HOT", "select 1 / 0, " + placing._PLACE_HOT.removeprefix("select "))
+    requests = [await world.request(sku.listing.id, contact=f"138{n:08d}") for n in range(8)]
+    assert await at_once(world, requests) == {"placed": 5, "SoldOut": 3}
+
+
+async def test_a_buyer_who_lost_his_answer_finds_his_order_by_his_key(world: World) -> None:
+    product = await world.product(SkuTerms("Month", 1990, is_hot=True))
+    sku = product.skus[0]
+    await world.stock(sku.id, 5)
+    request = await world.request(sku.listing.id, key="lost")
+    waiting = asyncio.create_task(placing.place(world.tenant, request))
+    await asyncio.sleep(0)
+    waiting.cancel()
+    await asyncio.gather(waiting, return_exceptions=True)
+    while not await world.value("select count(*) from shop_order"):
+        await asyncio.sleep(0.01)
+    again = await placing.place(world.tenant, request)
+    assert isinstance(again, Placed)
+    assert again.repeated
+    assert await world.value("select count(*) from shop_order") == 1
+
+
+async def test_a_cart_takes_all_its_lines_or_none(world: World) -> None:
+    product = await world.product(SkuTerms("Month", 1990), SkuTerms("Year", 17800))
+    month, year = product.skus
+    await world.stock(month.id, 3)
+    offers = [(await world.request(sku.listing.id)).quote.lines[0].offered for sku in (month, year)]
+    base = await world.request(month.listing.id)
+    from app.ordering.rules import quote
+
+    request = Request(base.storefront_id, quote([(offers[0], 1), (offers[1], 1)]), base.contact, "en", "cart")
+    with pytest.raises(SoldOut) as refused:
+        await placing.place(world.tenant, request)
+    assert "Year" in str(refused.value)
+    assert await world.value("select available from stock where sku_id = $1", month.id) == 3
+    assert await world.value("select count(*) from shop_order") == 0
+
+
+async def test_a_limit_counts_all_lines_of_a_product(world: World) -> None:
+    product = await world.product(SkuTerms("Month", 1990), SkuTerms("Year", 17800), buyer_limit=2)
+    for sku in product.skus:
+        await world.stock(sku.id, 5)
+    offers = [(await world.request(sku.listing.id)).quote.lines[0].offered for sku in product.skus]
+    base = await world.request(product.skus[0].listing.id)
+    from app.ordering.rules import quote
+
+    with pytest.raises(OverBuyerLimit):
+        await placing.place(world.tenant, Request(base.storefront_id, quote([(offers[0], 1), (offers[1], 2)]), base.contact, "en", "two lines"))
