@@ -29,6 +29,7 @@ CHECKS = (
     Check("imports", ("-c", "import sys; from importlinter.cli import lint_imports_command; sys.exit(lint_imports_command())")),
     Check("spelling", ("-m", "codespell_lib")),
     Check("templates", ("-m", "djlint", "web/templates", "--lint", "--quiet")),
+    Check("environment", ("-c", "import sys; from operations.reference import check; sys.exit(chr(10).join(check()) or 0)")),
     Check("translations", ("-c", "import sys; from operations.translations import check; sys.exit(chr(10).join(check()) or 0)")),
 )
 

@@ -44,12 +44,12 @@ def installation(gateway: GatewaySimulator, outbox: OutboxSimulator) -> Iterator
 async def application(installation: Installation, anyio_backend: str) -> AsyncIterator[object]:
     """The application with its lifespan running, migrated."""
     from operations.migrate import migrate
-    from tests.world import running
+    from tests.world import serving
 
     assert await migrate(say=lambda _line: None) == 0
     from app.main import app
 
-    async with running(app):
+    async with serving(app, installation.port):
         yield app
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import base64
 import os
 import secrets
+import socket
 import tempfile
 from pathlib import Path
 
@@ -26,12 +27,20 @@ def pg_bin() -> Path | None:
     return Path(named) if named else None
 
 
+def free_port() -> int:
+    """A port nobody listens on this moment."""
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        return int(probe.getsockname()[1])
+
+
 class Installation:
     """The database and its settings. They are in the environment before anything of the application is imported."""
 
     def __init__(self, *, gateway_url: str, outbox_url: str, smtp_port: int) -> None:
         self.folder = Path(tempfile.mkdtemp(prefix="quanyi-test-"))
         self.folder.chmod(0o711)
+        self.port = free_port()
         self.postgres = EmbeddedPostgres(self.folder / "pg", bin_dir=pg_bin(), settings=SETTINGS).start()
         self.urls: Urls = prepare_database(
             self.postgres.admin_url(), name="quanyi", passwords=Passwords(owner="o" * 12, app="a" * 12)
@@ -39,8 +48,8 @@ class Installation:
         os.environ.update(
             {
                 "QUANYI_ENVIRONMENT": "test",
-                "QUANYI_BASE_HOST": "quanyi.localhost:8000",
-                "QUANYI_SHOPS_HOST": "shop.localhost:8000",
+                "QUANYI_BASE_HOST": f"quanyi.localhost:{self.port}",
+                "QUANYI_SHOPS_HOST": f"shop.localhost:{self.port}",
                 "QUANYI_PUBLIC_SCHEME": "http",
                 "QUANYI_DATABASE_URL": self.urls.app_url,
                 "QUANYI_OWNER_DATABASE_URL": self.urls.owner_url,

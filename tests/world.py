@@ -12,6 +12,7 @@ from typing import Any
 from uuid import UUID
 
 import httpx2
+import uvicorn
 
 import workers.handlers  # noqa: F401  # registers the handlers of tasks
 from app.catalog import service as catalog
@@ -40,17 +41,16 @@ STAFF = Actor(ActorKind.STAFF, UUID(int=7), "Zhou")
 
 
 @asynccontextmanager
-async def running(app: Any) -> AsyncIterator[None]:
-    """Run an ASGI application's lifespan around a block."""
-    inbox: asyncio.Queue[dict[str, str]] = asyncio.Queue()
-    outbox: asyncio.Queue[dict[str, Any]] = asyncio.Queue()
-    task = asyncio.create_task(app({"type": "lifespan", "asgi": {"version": "3.0"}, "state": {}}, inbox.get, outbox.put))
-    await inbox.put({"type": "lifespan.startup"})
-    started = await outbox.get()
-    assert started["type"] == "lifespan.startup.complete", started
+async def serving(app: Any, port: int) -> AsyncIterator[None]:
+    """Serve the application on a real port of this machine, in this process, so that the other companies can call it."""
+    server = uvicorn.Server(uvicorn.Config(app, host="127.0.0.1", port=port, lifespan="on", log_config=None, access_log=False))
+    task = asyncio.create_task(server.serve())
+    while not server.started:
+        if task.done():
+            await task
+        await asyncio.sleep(0.01)
     yield
-    await inbox.put({"type": "lifespan.shutdown"})
-    await outbox.get()
+    server.should_exit = True
     await task
 
 
@@ -155,10 +155,7 @@ class World:
         return await placing.place(chosen, await self.request(listing_id, quantity, contact=contact, tenant=chosen))
 
     async def pay(self, order: Placed, *, tenant: Tenant | None = None) -> str:
-        """Open the payment and pay it at the gateway as the buyer would, which sends its notice; our payment number.
-
-        The notice goes to the address in the payment, where nobody listens in these tests: deliver it with `notice`.
-        """
+        """Open the payment and pay it at the gateway as the buyer would; our payment number. Its notice comes over real HTTP, soon."""
         chosen = tenant or self.tenant
         await payments.open_payment(chosen, order.id)
         async with tenant_tx(chosen) as tx:
@@ -167,6 +164,13 @@ class World:
             )
         await asyncio.to_thread(self.gateway.pay, payment_no)
         return payment_no
+
+    async def until(self, query: str, *args: Any, within_s: float = 10, tenant: Tenant | None = None) -> Any:
+        """Wait until a query answers something true; what it answered. Raises: TimeoutError."""
+        async with asyncio.timeout(within_s):
+            while not (found := await self.value(query, *args, tenant=tenant)):
+                await asyncio.sleep(0.02)
+        return found
 
     async def ask_gateway(self, order: Placed, *, tenant: Tenant | None = None) -> None:
         """Learn from the gateway what became of an order's payment, as the worker's question does."""

@@ -10,7 +10,7 @@ CNY = "CNY"
 MAX_MINOR = 10**12
 """Ten thousand million yuan: larger amounts are refused as typing errors, and sums stay far from 2⁶³."""
 
-_YUAN = re.compile(r"^\d{1,10}(\.\d{1,2})?$")
+_YUAN = re.compile(r"^\d{1,11}(\.\d{1,2})?$")
 _COST = re.compile(r"^\d{1,10}(\.\d{1,6})?$")
 
 

@@ -1,0 +1,66 @@
+"""The audit chain: complete, in order, and every kind of tampering found."""
+
+import asyncio
+
+import asyncpg
+import pytest
+
+from app.kernel import audit
+from app.kernel.actor import SYSTEM
+from tenants.session import tenant_tx
+from tests.world import World
+
+pytestmark = [pytest.mark.anyio, pytest.mark.database]
+
+
+async def write(world: World, count: int) -> None:
+    async def one(n: int) -> None:
+        async with tenant_tx(world.tenant) as tx:
+            await audit.record(tx, SYSTEM, "test.done", subject=("thing", None), reason=f"no. {n}", facts={"n": n, "name": "名"})
+
+    await asyncio.gather(*(one(n) for n in range(count)))
+
+
+async def first_broken(world: World) -> int | None:
+    async with tenant_tx(world.tenant) as tx:
+        return await audit.first_broken(tx)
+
+
+async def test_entries_written_at_once_form_one_chain(world: World) -> None:
+    await write(world, 20)
+    seqs = [row["seq"] for row in await world.rows("select seq from audit_entry order by seq")]
+    assert seqs == list(range(1, len(seqs) + 1))
+    assert await first_broken(world) is None
+
+
+@pytest.mark.parametrize(
+    ("tampering", "found_at"),
+    [
+        ("update audit_entry set reason = 'other' where seq = 3", 3),
+        ("update audit_entry set facts = '{}' where seq = 4", 4),
+        ("update audit_entry set actor_name = 'somebody' where seq = 2", 2),
+        ("delete from audit_entry where seq = 3", 4),
+        ("update audit_entry set seq = seq + 1000 where seq = 5; update audit_entry set seq = 5 where seq = 6", 5),
+    ],
+)
+async def test_tampering_by_the_owner_is_found_where_it_happened(world: World, tampering: str, found_at: int) -> None:
+    await write(world, 10)
+    owner = await asyncpg.connect(world.urls.owner_url)
+    await owner.execute(f"set search_path to {world.tenant.schema}; {tampering}")
+    await owner.close()
+    assert await first_broken(world) == found_at
+
+
+async def test_an_act_whose_entry_cannot_be_written_does_not_happen(world: World, monkeypatch: pytest.MonkeyPatch) -> None:
+    product = await world.product()
+    await world.stock(product.skus[0].id, 1)
+    key_id = await world.value("select id from card_key")
+    monkeypatch.setattr(audit, "_INSERT", audit._INSERT.replace("audit_entry", "no_such_table"))
+    from app.inventory import service as inventory
+    from tenants.session import tenant_session
+    from tests.world import STAFF
+
+    with pytest.raises(asyncpg.UndefinedTableError):
+        async with tenant_session(world.tenant) as session:
+            await inventory.void_key(session, card_key_id=key_id, reason="leaked", actor=STAFF)
+    assert await world.value("select state from card_key") == "free"

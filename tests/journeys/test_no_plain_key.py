@@ -1,0 +1,89 @@
+"""K01: a card-key that goes through everything stands in plain text nowhere but before its buyer's eyes."""
+
+import json
+import logging
+import subprocess
+
+import pytest
+
+from app.fulfillment.revealing import reveal
+from app.inventory import rules
+from app.kernel.actor import Actor, ActorKind
+from app.kernel.vault import CannotOpen, Secret, keyring
+from tenants.session import tenant_tx
+from tests.installation import Installation
+from tests.world import World
+
+pytestmark = [pytest.mark.anyio, pytest.mark.database]
+CANARY = "CANARY-9F3K-Q7ZM-2XWT"
+PHONE = "13822220046"
+
+
+def dump(installation: Installation) -> str:
+    """The whole database as text, as a backup would hold it."""
+    pg_dump = installation.postgres.bin / "pg_dump"
+    made = subprocess.run(
+        [pg_dump, "--inserts", "--no-owner", installation.postgres.admin_url("quanyi")], capture_output=True, text=True, check=True
+    )
+    return made.stdout
+
+
+def traces(text: str) -> list[str]:
+    """The ways a key could stand in a text: as it is, as the dump writes bytes, as JSON escapes it."""
+    forms = [CANARY, CANARY.encode().hex(), CANARY.lower()]
+    return [form for form in forms if form in text]
+
+
+async def test_a_sold_key_is_in_no_dump_log_message_or_queue(
+    world: World, installation: Installation, capfd: pytest.CaptureFixture[str], caplog: pytest.LogCaptureFixture
+) -> None:
+    caplog.set_level(logging.DEBUG)
+    product = await world.product()
+    sku = product.skus[0]
+    await world.stock(sku.id, [CANARY, CANARY, "bad", f"{CANARY}-{'X' * 600}"])
+    placed = await world.bought(sku.listing.id, contact=PHONE)
+    unit = (await world.rows("select order_line_id, unit_no from delivery_unit"))[0]
+    async with tenant_tx(world.tenant) as tx:
+        shown = await reveal(tx, order_id=placed.id, **unit, actor=Actor(ActorKind.BUYER, None, "buyer"))
+    assert shown.number == CANARY
+    await world.work()
+    text = dump(installation)
+    assert "****2XWT" in text, "the dump holds the key's row"
+    assert traces(text) == []
+    assert PHONE not in text
+    assert f"+86{PHONE}" not in text
+    out, err = capfd.readouterr()
+    assert traces(out + err + caplog.text) == []
+    assert traces(json.dumps(world.outbox.messages(f"+86{PHONE}"), default=str)) == []
+
+
+async def test_sealed_bytes_open_only_where_they_were_sealed(world: World) -> None:
+    product = await world.product()
+    sku = product.skus[0]
+    await world.stock(sku.id, ["FIRST-KEY-000001", "SECOND-KEY-00002"])
+    first, second = await world.rows("select id, secret from card_key order by masked")
+    other = await world.new_tenant("Other")
+    async with tenant_tx(world.tenant) as tx:
+        ring = await keyring(tx)
+    assert rules.shown(ring.open("card_key", "secret", first["id"], first["secret"]).reveal())[0] == "FIRST-KEY-000001"
+    for table, column, row_id, sealed in (
+        ("card_key", "secret", second["id"], first["secret"]),
+        ("card_key", "fingerprint", first["id"], first["secret"]),
+        ("import_line", "secret", first["id"], first["secret"]),
+        ("card_key", "secret", first["id"], first["secret"][:-1] + bytes([first["secret"][-1] ^ 1])),
+        ("card_key", "secret", first["id"], b"\x01\x00\x09" + first["secret"][3:]),
+    ):
+        with pytest.raises(CannotOpen):
+            ring.open(table, column, row_id, sealed)
+    async with tenant_tx(other) as tx:
+        stranger = await keyring(tx)
+    with pytest.raises(CannotOpen):
+        stranger.open("card_key", "secret", first["id"], first["secret"])
+
+
+def test_a_secret_shows_itself_to_nobody_who_does_not_ask() -> None:
+    secret = Secret(CANARY)
+    assert CANARY not in f"{secret} {secret!r} {[secret]} {dict(key=secret)}"
+    with pytest.raises(TypeError):
+        json.dumps(secret)
+    assert secret.reveal() == CANARY
