@@ -27,7 +27,9 @@ def document() -> str:
     """The page as the settings of today say it."""
     rows = []
     for name, field in Settings.model_fields.items():
-        default = "required" if field.default is PydanticUndefined else "none" if field.default in (None, "") else f"`{field.default}`"
+        default = (
+            "required" if field.default is PydanticUndefined else "none" if field.default in (None, "") else f"`{field.default}`"
+        )
         rows.append(f"| `QUANYI_{name.upper()}` | {default} | {field.description} |")
     return HEAD + "\n".join(rows) + "\n"
 

@@ -168,7 +168,7 @@ class World:
     async def until(self, query: str, *args: Any, within_s: float = 10, tenant: Tenant | None = None) -> Any:
         """Wait until a query answers something true; what it answered. Raises: TimeoutError."""
         async with asyncio.timeout(within_s):
-            while not (found := await self.value(query, *args, tenant=tenant)):
+            while not (found := await self.value(query, *args, tenant=tenant)):  # noqa: ASYNC110  # another process brings it about
                 await asyncio.sleep(0.02)
         return found
 
@@ -181,7 +181,9 @@ class World:
             )
         await payments.ask(chosen, payment_id)
 
-    async def paid(self, listing_id: UUID, quantity: int = 1, *, contact: str = "13800132046", tenant: Tenant | None = None) -> Placed:
+    async def paid(
+        self, listing_id: UUID, quantity: int = 1, *, contact: str = "13800132046", tenant: Tenant | None = None
+    ) -> Placed:
         """An order that was placed and paid; what is owed for it waits for the worker."""
         placed = await self.order(listing_id, quantity, contact=contact, tenant=tenant)
         await self.pay(placed, tenant=tenant)

@@ -112,12 +112,11 @@ def _sentences(error: ValidationError) -> dict[str, str]:
         name = str(fault["loc"][0]) if fault["loc"] else "form"
         context = fault.get("ctx", {})
         if fault["type"] == "said":
-            found.setdefault(
-                name, i18n.gettext(context["msgid"]) % context["facts"] if context["facts"] else i18n.gettext(context["msgid"])
-            )
+            message, facts = context["msgid"], context["facts"]
+            found.setdefault(name, i18n.gettext(message) % facts if facts else i18n.gettext(message))
         else:
-            message, facts = _SENTENCES.get(fault["type"], (_NOT_UNDERSTOOD, ()))
-            found.setdefault(name, i18n.gettext(message) % {fact: context.get(fact) for fact in facts})
+            message, wanted = _SENTENCES.get(fault["type"], (_NOT_UNDERSTOOD, ()))
+            found.setdefault(name, i18n.gettext(message) % {fact: context.get(fact) for fact in wanted})
     return found
 
 

@@ -23,7 +23,10 @@ def dump(installation: Installation) -> str:
     """The whole database as text, as a backup would hold it."""
     pg_dump = installation.postgres.bin / "pg_dump"
     made = subprocess.run(
-        [pg_dump, "--inserts", "--no-owner", installation.postgres.admin_url("quanyi")], capture_output=True, text=True, check=True
+        [pg_dump, "--inserts", "--no-owner", installation.postgres.admin_url("quanyi")],
+        capture_output=True,
+        text=True,
+        check=True,
     )
     return made.stdout
 
@@ -83,7 +86,8 @@ async def test_sealed_bytes_open_only_where_they_were_sealed(world: World) -> No
 
 def test_a_secret_shows_itself_to_nobody_who_does_not_ask() -> None:
     secret = Secret(CANARY)
-    assert CANARY not in f"{secret} {secret!r} {[secret]} {dict(key=secret)}"
+    holder = {"key": secret}
+    assert CANARY not in f"{secret} {secret!r} {[secret]} {holder}"
     with pytest.raises(TypeError):
         json.dumps(secret)
     assert secret.reveal() == CANARY

@@ -2,6 +2,7 @@
 
 import asyncio
 import random
+from contextlib import suppress
 
 import asyncpg
 import pytest
@@ -83,7 +84,9 @@ async def test_nothing_stays_on_a_connection_after_any_end(world: World) -> None
     async with (await databases().pool("main")).acquire() as connection:
         assert await connection.fetchval("select current_user") == "quanyi_app"
         assert await connection.fetchval("show search_path") == '"$user", public'
-        assert await connection.fetchval("select count(*) from pg_locks where locktype = 'advisory' and pid = pg_backend_pid()") == 0
+        assert (
+            await connection.fetchval("select count(*) from pg_locks where locktype = 'advisory' and pid = pg_backend_pid()") == 0
+        )
 
 
 async def test_a_read_only_session_cannot_write(world: World) -> None:
@@ -93,12 +96,13 @@ async def test_a_read_only_session_cannot_write(world: World) -> None:
 
 
 async def test_a_swallowed_error_is_not_committed_in_silence(world: World) -> None:
-    with pytest.raises(CommitRefused):
+    async def swallow() -> None:
         async with tenant_tx(world.tenant) as tx:
-            try:
+            with suppress(asyncpg.DivisionByZeroError):
                 await tx.fetchval("select 1 / 0")
-            except asyncpg.DivisionByZeroError:
-                pass
+
+    with pytest.raises(CommitRefused):
+        await swallow()
 
 
 @pytest.mark.parametrize("table", ["audit_entry", "history", "transfer", "capture", "gateway_notice"])

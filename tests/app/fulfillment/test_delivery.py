@@ -66,7 +66,10 @@ async def test_what_no_key_is_left_for_is_refunded_and_the_rest_delivered(world:
     await world.pay(placed)
     await world.ask_gateway(placed)
     await world.work()
-    states = [row["state"] for row in await world.rows("select state from delivery_unit where order_id = $1 order by unit_no", placed.id)]
+    states = [
+        row["state"]
+        for row in await world.rows("select state from delivery_unit where order_id = $1 order by unit_no", placed.id)
+    ]
     assert sorted(states) == ["delivered", "refunded"]
     assert await world.value("select state from shop_order where id = $1", placed.id) == "partly_delivered"
     payment_no = await world.value("select payment_no from payment where order_id = $1", placed.id)
@@ -96,7 +99,9 @@ async def test_an_expired_key_is_never_delivered(world: World) -> None:
     await world.stock(sku.id, ["EXPIRED-KEY-0001"], expires_on=yesterday)
     await world.stock(sku.id, ["FRESH-KEY-000002"], expires_on=yesterday + timedelta(days=30))
     placed = await world.bought(sku.listing.id)
-    masked = await world.value("select k.masked from delivery_unit u join card_key k on k.id = u.card_key_id where u.order_id = $1", placed.id)
+    masked = await world.value(
+        "select k.masked from delivery_unit u join card_key k on k.id = u.card_key_id where u.order_id = $1", placed.id
+    )
     assert masked == "****0002"
 
 

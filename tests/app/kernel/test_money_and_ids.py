@@ -55,7 +55,9 @@ def test_one_business_key_one_id() -> None:
     assert ids.id_of("a", "bc") != ids.id_of("ab", "c")
 
 
-@pytest.mark.parametrize("typed", ["13800138000", "138 0013 8000", "+86 138-0013-8000", "１３８００１３８０００", "0086 13800138000"])
+@pytest.mark.parametrize(
+    "typed", ["13800138000", "138 0013 8000", "+86 138-0013-8000", "１３８００１３８０００", "0086 13800138000"]
+)
 def test_one_phone_many_ways(typed: str) -> None:
     contact = parse_phone(typed)
     assert contact is not None
@@ -75,7 +77,9 @@ def test_what_is_an_address(typed: str) -> None:
     assert contact.value == typed.strip().lower()
 
 
-@pytest.mark.parametrize("typed", ["a@b", "@b.cn", "a b@c.cn", "a@b..cn", "a\nb@c.cn", "a@b.cn\r\nBcc: x@y.cn", "a@-b.cn", "x" * 65 + "@b.cn"])
+@pytest.mark.parametrize(
+    "typed", ["a@b", "@b.cn", "a b@c.cn", "a@b..cn", "a\nb@c.cn", "a@b.cn\r\nBcc: x@y.cn", "a@-b.cn", "x" * 65 + "@b.cn"]
+)
 def test_what_is_no_address(typed: str) -> None:
     assert parse_email(typed) is None
 

@@ -79,7 +79,9 @@ async def test_red_without_the_limit_condition_one_buyer_takes_them_all(world: W
     product = await world.product(buyer_limit=2)
     sku = product.skus[0]
     await world.stock(sku.id, 50)
-    await without_guard(world, " where b.units + excluded.units <= p_limits[i];", ";", "ck_buyer_usage_never_negative", "buyer_usage")
+    await without_guard(
+        world, " where b.units + excluded.units <= p_limits[i];", ";", "ck_buyer_usage_never_negative", "buyer_usage"
+    )
     requests = [await world.request(sku.listing.id) for _ in range(20)]
     assert (await at_once(world, requests))["placed"] == 20
 
@@ -124,8 +126,7 @@ async def test_a_buyer_who_lost_his_answer_finds_his_order_by_his_key(world: Wor
     await asyncio.sleep(0)
     waiting.cancel()
     await asyncio.gather(waiting, return_exceptions=True)
-    while not await world.value("select count(*) from shop_order"):
-        await asyncio.sleep(0.01)
+    await world.until("select count(*) from shop_order")
     again = await placing.place(world.tenant, request)
     assert isinstance(again, Placed)
     assert again.repeated
@@ -157,4 +158,6 @@ async def test_a_limit_counts_all_lines_of_a_product(world: World) -> None:
     from app.ordering.rules import quote
 
     with pytest.raises(OverBuyerLimit):
-        await placing.place(world.tenant, Request(base.storefront_id, quote([(offers[0], 1), (offers[1], 2)]), base.contact, "en", "two lines"))
+        await placing.place(
+            world.tenant, Request(base.storefront_id, quote([(offers[0], 1), (offers[1], 2)]), base.contact, "en", "two lines")
+        )

@@ -52,9 +52,13 @@ class Notice:
     async def send(self, world: World, path: str = "", secret: str | None = None, **changed: Any) -> int:
         body = json.dumps({**self.fields, **changed}).encode()
         at = str(int(time.time()))
-        signature = hmac.new((self.secret if secret is None else secret).encode(), at.encode() + b"." + body, hashlib.sha256).hexdigest()
+        signature = hmac.new(
+            (self.secret if secret is None else secret).encode(), at.encode() + b"." + body, hashlib.sha256
+        ).hexdigest()
         headers = {"content-type": "application/json", "sandbox-timestamp": at, "sandbox-signature": f"v1={signature}"}
-        async with httpx2.AsyncClient(transport=httpx2.ASGITransport(app=world.app), base_url=f"http://{settings().app_host}") as client:
+        async with httpx2.AsyncClient(
+            transport=httpx2.ASGITransport(app=world.app), base_url=f"http://{settings().app_host}"
+        ) as client:
             return (await client.post(path or self.path, content=body, headers=headers)).status_code
 
 
@@ -64,7 +68,11 @@ async def notice_for(world: World, placed: Placed, tenant: Tenant | None = None)
 
     chosen = tenant or world.tenant
     await payments.open_payment(chosen, placed.id)
-    row = (await world.rows("select payment_no, gateway_ref, amount_minor from payment where order_id = $1", placed.id, tenant=chosen))[0]
+    row = (
+        await world.rows(
+            "select payment_no, gateway_ref, amount_minor from payment where order_id = $1", placed.id, tenant=chosen
+        )
+    )[0]
     connection_id, config = await connection_of(chosen)
     return Notice(
         chosen, connection_id, config,
@@ -99,9 +107,13 @@ async def test_one_notice_sent_twenty_times_at_once_is_one_capture(world: World)
     assert placed.order_no
 
 
-async def test_red_without_the_captures_own_number_a_repeat_is_booked_again(world: World, monkeypatch: pytest.MonkeyPatch) -> None:
+async def test_red_without_the_captures_own_number_a_repeat_is_booked_again(
+    world: World, monkeypatch: pytest.MonkeyPatch
+) -> None:
     notice = await notice_for(world, await unpaid(world))
-    forgetful = capturing._CAPTURE.replace("values ($1, $2, $3, $4, $5,", "values ($1, $2, $3, $4, $5 || gen_random_uuid()::text,")
+    forgetful = capturing._CAPTURE.replace(
+        "values ($1, $2, $3, $4, $5,", "values ($1, $2, $3, $4, $5 || gen_random_uuid()::text,"
+    )
     monkeypatch.setattr(capturing, "_CAPTURE", forgetful)
     await asyncio.gather(*(notice.send(world) for _ in range(5)))
     assert await world.value("select count(*) from capture") > 1
@@ -127,7 +139,9 @@ async def test_a_signed_notice_that_misstates_is_refused_and_changes_nothing(wor
     assert await world.value("select count(*) from history where event = 'payment.mismatch'") == 1
 
 
-@pytest.mark.parametrize("changed", [{"amount_minor": "1990"}, {"amount_minor": 1990.0}, {"amount_minor": [1990]}, {"amount_minor": -1}], ids=str)
+@pytest.mark.parametrize(
+    "changed", [{"amount_minor": "1990"}, {"amount_minor": 1990.0}, {"amount_minor": [1990]}, {"amount_minor": -1}], ids=str
+)
 async def test_an_amount_that_is_no_whole_number_is_a_forgery(world: World, changed: dict[str, Any]) -> None:
     placed = await unpaid(world)
     notice = await notice_for(world, placed)
@@ -156,7 +170,7 @@ async def test_a_notice_sent_to_another_tenants_address_pays_nothing(world: Worl
 
 async def test_a_notice_for_another_order_of_the_same_amount_pays_only_its_own(world: World) -> None:
     first = await unpaid(world)
-    second = await world.order((await world.value("select listing_id from order_line where order_id = $1", first.id)))
+    second = await world.order(await world.value("select listing_id from order_line where order_id = $1", first.id))
     notice = await notice_for(world, first)
     other = await notice_for(world, second)
     assert await notice.send(world, out_no=other.fields["out_no"]) == 422
@@ -182,7 +196,12 @@ async def second_payment(world: World, placed: Placed) -> Notice:
     """A second gateway transaction over the same payment, as a gateway that took the money twice would report it."""
     row = (await world.rows("select payment_no, gateway_ref, amount_minor from payment where order_id = $1", placed.id))[0]
     connection_id, config = await connection_of(world.tenant)
-    fields = {"out_no": row["payment_no"], "gateway_ref": row["gateway_ref"], "gateway_txn": "txn_second", "amount_minor": row["amount_minor"]}
+    fields = {
+        "out_no": row["payment_no"],
+        "gateway_ref": row["gateway_ref"],
+        "gateway_txn": "txn_second",
+        "amount_minor": row["amount_minor"],
+    }
     return Notice(world.tenant, connection_id, config, {**fields, "currency": "CNY", "occurred_at": "2026-11-21T06:31:00Z"})
 
 
@@ -190,7 +209,9 @@ async def test_a_payment_after_expiry_takes_stock_again_and_is_delivered(world: 
     placed, _payment_no = await late_payment(world, keys_left=1)
     await world.work()
     assert await world.value("select state from shop_order where id = $1", placed.id) == "delivered"
-    assert await world.rows("select available, reserved, delivered from stock") == [{"available": 0, "reserved": 0, "delivered": 1}]
+    assert await world.rows("select available, reserved, delivered from stock") == [
+        {"available": 0, "reserved": 0, "delivered": 1}
+    ]
 
 
 async def test_a_payment_after_expiry_and_sold_out_is_refunded_at_the_gateway(world: World) -> None:
