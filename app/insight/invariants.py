@@ -1,0 +1,176 @@
+"""What must hold at every committed point, as questions whose only right answer is "none". Asked after tests, by `./quanyi check-invariants`, and by a cron.
+
+Each question names the first rows that break it. They read tables alone and trust no counter: what can be counted is counted again.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from app.kernel import audit
+from app.ordering.models import ORDER_EDGES, UNIT_EDGES
+from app.payments.models import PAYMENT_EDGES, REFUND_EDGES
+from tenants.session import Tx
+
+_SHOWN = 20
+
+
+@dataclass(frozen=True, slots=True)
+class Invariant:
+    """A standing rule: its number in the fault catalogue, what it says, and the query that finds what breaks it."""
+
+    number: str
+    says: str
+    query: str
+
+
+@dataclass(frozen=True, slots=True)
+class Breach:
+    """A rule that does not hold, and the first rows that show it."""
+
+    number: str
+    says: str
+    rows: tuple[str, ...]
+
+
+INVARIANTS = (
+    Invariant(
+        "INV-1",
+        "A card-key serves one delivery unit at most, and a key that serves one counts as delivered or was voided after it.",
+        """
+select k.id::text from card_key k join delivery_unit u on u.card_key_id = k.id
+group by k.id, k.state having count(*) > 1 or k.state not in ('delivered', 'voided')
+union all
+select k.id::text from card_key k
+where k.state = 'delivered' and not exists (select 1 from delivery_unit u where u.card_key_id = k.id)
+""",
+    ),
+    Invariant(
+        "INV-2",
+        "Units of a line are numbered one to its quantity, their amounts sum to it, and an ended order's units are all delivered, refunded or released.",
+        """
+select l.id::text from order_line l left join delivery_unit u on u.order_line_id = l.id
+group by l.id, l.quantity, l.total_minor
+having count(u.unit_no) <> l.quantity or min(u.unit_no) <> 1 or max(u.unit_no) <> l.quantity or sum(u.amount_minor) <> l.total_minor
+union all
+select o.id::text from shop_order o join delivery_unit u on u.order_id = o.id
+where (o.state = 'delivered' and u.state <> 'delivered')
+   or (o.state = 'refunded' and u.state <> 'refunded')
+   or (o.state = 'partly_delivered' and u.state not in ('delivered', 'refunded'))
+   or (o.state in ('cancelled', 'expired') and u.state <> 'released')
+   or (o.state = 'awaiting_payment' and u.state <> 'reserved')
+""",
+    ),
+    Invariant(
+        "INV-3",
+        "A SKU's counters are what its keys and orders say: imported, delivered, voided, quarantined, expired, and free keys = available + reserved − short.",
+        """
+select s.sku_id::text from stock s
+left join (
+  select sku_id, count(*) as all_keys, count(*) filter (where state = 'free') as free, count(*) filter (where state = 'delivered') as delivered,
+         count(*) filter (where state = 'voided') as voided, count(*) filter (where state = 'quarantined') as quarantined,
+         count(*) filter (where state = 'expired') as expired
+  from card_key group by sku_id
+) k on k.sku_id = s.sku_id
+left join (
+  select sku_id, count(*) as reserved from delivery_unit where state in ('reserved', 'owed') group by sku_id
+) u on u.sku_id = s.sku_id
+where (s.imported, s.delivered, s.voided, s.quarantined, s.expired, s.reserved)
+      is distinct from
+      (coalesce(k.all_keys, 0), coalesce(k.delivered, 0), coalesce(k.voided, 0), coalesce(k.quarantined, 0), coalesce(k.expired, 0), coalesce(u.reserved, 0))
+   or coalesce(k.free, 0) <> s.available + s.reserved - s.short
+""",
+    ),
+    Invariant(
+        "INV-4",
+        "Over all accounts of a currency, debits equal credits.",
+        "select currency from ledger_account group by currency having sum(debits_minor) <> sum(credits_minor)",
+    ),
+    Invariant(
+        "INV-5",
+        "Every account's sums equal its transfers.",
+        """
+select a.name || ' ' || a.currency from ledger_account a
+where a.debits_minor <> coalesce((select sum(amount_minor) from transfer where debit_account_id = a.id), 0)
+   or a.credits_minor <> coalesce((select sum(amount_minor) from transfer where credit_account_id = a.id), 0)
+""",
+    ),
+    Invariant(
+        "INV-7",
+        "An order that was paid has exactly one capture over its total; any other capture is a surplus with a refund of its own.",
+        """
+select o.id::text from shop_order o
+left join capture c on c.order_id = o.id and c.purpose = 'order'
+where (c.id is not null and c.amount_minor <> o.total_minor)
+   or (c.id is null and o.state in ('paid', 'delivered', 'partly_delivered', 'refunding', 'refunded'))
+   or (c.id is not null and o.state in ('awaiting_payment', 'cancelled', 'expired'))
+union all
+select c.id::text from capture c
+where c.purpose = 'surplus' and not exists (select 1 from refund r where r.capture_id = c.id and r.amount_minor = c.amount_minor)
+""",
+    ),
+    Invariant(
+        "INV-8",
+        "Refunds of a capture, succeeded or not yet decided, never exceed it.",
+        """
+select c.id::text from capture c join refund r on r.capture_id = c.id
+where r.state <> 'declined' group by c.id, c.amount_minor having sum(r.amount_minor) > c.amount_minor
+""",
+    ),
+    Invariant(
+        "INV-10",
+        "Every order that is paid or being refunded has a task, an undecided refund, or a case a person sees.",
+        """
+select o.id::text from shop_order o
+where o.state in ('paid', 'refunding')
+  and not exists (select 1 from task t where t.subject_id = o.id)
+  and not exists (select 1 from refund r join task t on t.subject_id = r.id where r.order_id = o.id)
+  and not exists (select 1 from refund r where r.order_id = o.id and r.state = 'declined')
+""",
+    ),
+    Invariant(
+        "INV-19",
+        "No order holds its stock for more than a minute past its time.",
+        "select id::text from shop_order where state = 'awaiting_payment' and expires_at < now() - interval '60 seconds'",
+    ),
+    Invariant(
+        "LIMIT",
+        "No buyer holds more of a limited product than its limit.",
+        """
+select b.product_id::text from buyer_usage b
+join (
+  select l.product_id, o.contact_fingerprint, sum(l.quantity) as units
+  from order_line l join shop_order o on o.id = l.order_id
+  where o.state not in ('cancelled', 'expired', 'refunded')
+  group by 1, 2
+) t on t.product_id = b.product_id and t.contact_fingerprint = b.contact_fingerprint
+where b.units < t.units
+""",
+    ),
+)
+
+_EDGES = {"order": ORDER_EDGES, "unit": UNIT_EDGES, "payment": PAYMENT_EDGES, "refund": REFUND_EDGES}
+
+
+async def breaches(tx: Tx) -> list[Breach]:
+    """Every rule that does not hold for the tenant of this transaction."""
+    found = []
+    for rule in INVARIANTS:
+        rows = await tx.fetch(rule.query)
+        if rows:
+            found.append(Breach(rule.number, rule.says, tuple(str(row[0]) for row in rows[:_SHOWN])))
+    if (seq := await audit.first_broken(tx)) is not None:
+        found.append(Breach("INV-13", "The audit chain holds from its first entry to its last.", (str(seq),)))
+    if wrong := await _wrong_steps(tx):
+        found.append(Breach("INV-15", "Histories hold only steps the state tables allow.", tuple(wrong[:_SHOWN])))
+    return found
+
+
+async def _wrong_steps(tx: Tx) -> list[str]:
+    rows = await tx.fetch("select distinct subject_kind, from_state, to_state from history where from_state is not null and to_state is not null")
+    wrong = []
+    for row in rows:
+        edges = {str(state): {str(to) for to in following} for state, following in _EDGES.get(row["subject_kind"], {}).items()}
+        if edges and row["to_state"] not in edges.get(row["from_state"], set()):
+            wrong.append(f"{row['subject_kind']}: {row['from_state']} → {row['to_state']}")
+    return wrong
