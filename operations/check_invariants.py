@@ -20,7 +20,10 @@ async def _check() -> int:
     use_databases(Databases({"main": settings().database_url}, size=2, statement_cache=settings().statement_cache))
     try:
         async with tenant_tx(PLATFORM) as tx:
-            schemas = [row["schema_name"] for row in await tx.fetch("select schema_name from tenant where state <> 'spare' order by created_at")]
+            schemas = [
+                row["schema_name"]
+                for row in await tx.fetch("select schema_name from tenant where state <> 'spare' order by created_at")
+            ]
         found = 0
         for schema in schemas:
             tenant = await routing.by_schema(schema)

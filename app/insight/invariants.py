@@ -167,7 +167,9 @@ async def breaches(tx: Tx) -> list[Breach]:
 
 
 async def _wrong_steps(tx: Tx) -> list[str]:
-    rows = await tx.fetch("select distinct subject_kind, from_state, to_state from history where from_state is not null and to_state is not null")
+    rows = await tx.fetch(
+        "select distinct subject_kind, from_state, to_state from history where from_state is not null and to_state is not null"
+    )
     wrong = []
     for row in rows:
         edges = {str(state): {str(to) for to in following} for state, following in _EDGES.get(row["subject_kind"], {}).items()}

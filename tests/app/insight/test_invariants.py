@@ -1,0 +1,47 @@
+"""Each standing rule finds what breaks it: a check that cannot fail would be no check."""
+
+import asyncpg
+import pytest
+
+from app.insight.invariants import INVARIANTS, breaches
+from tenants.session import tenant_tx
+from tests.world import World
+
+pytestmark = [pytest.mark.anyio, pytest.mark.database]
+
+TAMPERINGS = {
+    "INV-1": "drop index uq_delivery_unit_card_key; update delivery_unit set card_key_id = (select min(card_key_id::text)::uuid from delivery_unit)",
+    "INV-2": "update shop_order set state = 'refunded' where state = 'delivered'",
+    "INV-3": "update card_key set state = 'voided' where id = (select id from card_key where state = 'free' limit 1)",
+    "INV-4": "update ledger_account set debits_minor = debits_minor + 1 where name = 'gateway'",
+    "INV-5": "update transfer set amount_minor = amount_minor + 1 where kind = 'sale'",
+    "INV-7": "update capture set amount_minor = amount_minor - 1",
+    "INV-8": """insert into refund (id, refund_no, business_key, order_id, payment_id, capture_id, reason, amount_minor, currency, requested_by, state)
+                select gen_random_uuid(), 'R', 'k', order_id, payment_id, id, 'merchant', amount_minor + 1, currency, 'x', 'unknown' from capture limit 1""",
+    "INV-10": "update shop_order set state = 'paid'; delete from task",
+    "INV-13": "update audit_entry set reason = 'x' where seq = 1",
+    "INV-15": "update history set to_state = 'awaiting_payment' where subject_kind = 'order'",
+    "INV-19": "update shop_order set state = 'awaiting_payment', expires_at = now() - interval '2 minutes'",
+    "LIMIT": "update buyer_usage set units = 0",
+}
+
+
+@pytest.mark.parametrize("number", TAMPERINGS)
+async def test_a_broken_rule_is_named(world: World, number: str) -> None:
+    product = await world.product(buyer_limit=5)
+    sku = product.skus[0]
+    await world.stock(sku.id, 5)
+    await world.bought(sku.listing.id, 2)
+    async with tenant_tx(world.tenant) as tx:
+        assert await breaches(tx) == []
+    owner = await asyncpg.connect(world.urls.owner_url)
+    await owner.execute(f"set search_path to {world.tenant.schema}; {TAMPERINGS[number]}")
+    await owner.close()
+    async with tenant_tx(world.tenant) as tx:
+        found = {breach.number for breach in await breaches(tx)}
+    assert number in found
+    world.may_break |= found
+
+
+def test_every_rule_is_tried() -> None:
+    assert {rule.number for rule in INVARIANTS} | {"INV-13", "INV-15"} == set(TAMPERINGS)
