@@ -43,6 +43,11 @@ class ReadOnlyView(DomainError):
     message = N_("You are looking at this merchant as an operator: pages can be read, nothing can be changed.")
 
 
+class SecondFactorMissing(DomainError):
+    status = 403
+    message = N_("Operators need a second factor. Set it up under My account, Security, and open this page again.")
+
+
 class TenantClosed(DomainError):
     status = 403
     message = N_("This business is closed.")
@@ -84,12 +89,17 @@ async def logged_in(connection: Connection, handler: BaseRouteHandler) -> None:
 
 
 async def operator(connection: Connection, handler: BaseRouteHandler) -> None:
-    """The platform's own people, who have a second factor. To others the console is not there. Raises: LogInFirst, NotFound."""
+    """The platform's own people, who have a second factor. To others the console is not there.
+
+    Raises: LogInFirst, NotFound, SecondFactorMissing.
+    """
     await logged_in(connection, handler)
     identity = await identify(connection)
     assert identity is not None
     if not identity.is_operator:
         raise NotFound
+    if not identity.has_second_factor:
+        raise SecondFactorMissing
     state = connection.scope["state"]
     state["actor"] = Actor(ActorKind.OPERATOR, identity.user_id, identity.name)
     state["tenant"] = PLATFORM
@@ -123,6 +133,8 @@ async def _enter_tenant(connection: Connection) -> MemberRole | None:
     )
     structlog.contextvars.bind_contextvars(tenant=tenant.slug, user=str(identity.user_id))
     if is_viewing:
+        shown = {"name": tenant.name, "may_write": False, "end_url": "/view/end", "until": identity.viewing_until}
+        state["shell"] = {**state.get("shell", {}), "view_as": shown}
         await _record_view(connection, tenant, identity)
     return role
 

@@ -169,6 +169,7 @@ def upgrade() -> None:
     sa.Column('is_second_factor_due', sa.Boolean(), server_default='false', nullable=False),
     sa.Column('viewing_tenant_id', sa.Uuid(), nullable=True),
     sa.Column('viewing_reason', sa.Text(), server_default='', nullable=False),
+    sa.Column('viewing_until', sa.DateTime(timezone=True), nullable=True),
     sa.Column('address', sa.Text(), nullable=False),
     sa.Column('agent', sa.Text(), nullable=False),
     sa.Column('seen_at', sa.DateTime(timezone=True), nullable=False),
