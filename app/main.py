@@ -15,8 +15,9 @@ from litestar.exceptions import HTTPException
 from litestar.static_files import create_static_files_router
 from litestar.types import ControllerRouterHandler
 
+from app.console.pages import CONSOLE
 from app.kernel import csrf, http, logs, metrics, web
-from app.kernel.bell import Ringer, open_queue
+from app.kernel.bell import Ringer, open_queue, share_queue
 from app.kernel.errors import DomainError, NotFound
 from app.kernel.hosts import Hosts
 from app.kernel.tasks import use_ringer
@@ -26,7 +27,9 @@ from tenants import routing
 from tenants.directory import PLATFORM
 from tenants.session import Databases, databases, tenant_tx, use_databases
 
-ROUTES: list[ControllerRouterHandler] = []
+ROUTES: list[ControllerRouterHandler] = [
+    *CONSOLE,
+]
 """The slices' pages, in the order of the sidebar."""
 MOST_BODY_BYTES = 256 * 1024
 _STATIC = Path(__file__).resolve().parent.parent / "web" / "static"
@@ -66,6 +69,7 @@ async def _lifespan(_app: Litestar) -> AsyncIterator[None]:
     queue = open_queue()
     await queue.connect()
     use_ringer(Ringer(queue).ring)
+    share_queue(queue)
     follower = asyncio.create_task(routing.listen())
     try:
         yield

@@ -4,7 +4,10 @@ from __future__ import annotations
 
 import asyncio
 from collections import defaultdict
-from typing import cast
+from collections.abc import Mapping
+from dataclasses import dataclass
+from datetime import timedelta
+from typing import Any, cast
 from urllib.parse import quote
 
 import structlog
@@ -45,6 +48,46 @@ async def make_tables(owner_url: str) -> None:
     queue = open_queue(owner_url)
     await queue.connect()
     await queue.disconnect()
+
+
+@dataclass(frozen=True, slots=True)
+class Beat:
+    """A worker process that reported in the last half minute: since when it runs, and how many jobs of the queue it did."""
+
+    worker: str
+    uptime: timedelta
+    jobs_done: int
+    jobs_failed: int
+
+
+@dataclass(frozen=True, slots=True)
+class QueueState:
+    """What the queue knows: jobs that wait and run, and the workers that are alive."""
+
+    waiting: int
+    running: int
+    workers: tuple[Beat, ...]
+
+
+_shared: Queue | None = None
+
+
+def share_queue(queue: Queue) -> None:
+    """Let this process's pages look at its queue; the composition root calls it once."""
+    global _shared  # noqa: PLW0603  # one queue per process
+    _shared = queue
+
+
+async def queue_state() -> QueueState:
+    """Look at this process's queue. Raises: what its store raises while it is away."""
+    assert _shared is not None, "the composition root has not shared the queue"
+    info = await _shared.info()
+    beats = [_beat(name, dict(worker["stats"] or {})) for name, worker in info["workers"].items()]
+    return QueueState(info["queued"], info["active"], tuple(sorted(beats, key=lambda beat: beat.uptime, reverse=True)))
+
+
+def _beat(name: str, stats: Mapping[str, Any]) -> Beat:
+    return Beat(name, timedelta(milliseconds=stats.get("uptime", 0)), stats.get("complete", 0), stats.get("failed", 0))
 
 
 class Ringer:
