@@ -10,7 +10,9 @@ from datetime import timedelta
 from typing import Any, cast
 from urllib.parse import quote
 
+import psycopg
 import structlog
+from redis.exceptions import RedisError
 from saq import Queue
 from saq.queue.postgres import PostgresQueue
 
@@ -21,6 +23,8 @@ QUEUE = "quanyi"
 SCHEMA = "queue"
 JOB_TIMEOUT_S = 900
 _COALESCE_S = 0.005
+_AWAY = (OSError, TimeoutError, RuntimeError, psycopg.Error, RedisError)
+"""What an enqueue raises while the queue's store is away."""
 _log = structlog.get_logger(__name__)
 
 
@@ -112,5 +116,5 @@ class Ringer:
                 await self._queue.enqueue(
                     "drain_lane", lane=lane.value, schemas=sorted(schemas), timeout=JOB_TIMEOUT_S, retries=1, ttl=-1, heartbeat=0
                 )
-            except (OSError, TimeoutError, RuntimeError) as error:
+            except _AWAY as error:
                 _log.warning("bell.not_rung", lane=lane, error=type(error).__name__)
