@@ -1,6 +1,7 @@
 -- Place many buyers' orders for one SKU in one call, first come first served: the stock row is locked once and flushed once for all of them.
 -- Answers one row per buyer, in their order: placed | repeated | key_reused | changed | sold_out | over_limit.
 -- A repeated key inside one batch, or one placed by another process meanwhile, fails the batch; the caller then places singles.
+-- Planned once per connection, by its indexes whatever the tables' size is by then: planning each call anew costs more than the writes.
 create or replace function place_hot_orders(
   p_storefront uuid, p_listing uuid, p_sku uuid, p_product uuid, p_product_name text, p_sku_name text, p_kind text,
   p_price bigint, p_currency text, p_limit int, p_hold interval, p_sweep_task uuid,
@@ -8,7 +9,10 @@ create or replace function place_hot_orders(
   p_contact_kinds text[], p_contacts bytea[], p_masks text[], p_contact_fps bytea[], p_tail_fps bytea[], p_locales text[],
   p_lines uuid[], p_quantities int[]
 ) returns table (outcome text, order_id uuid, order_no text)
-language plpgsql as $$
+language plpgsql
+set plan_cache_mode = force_generic_plan
+set enable_seqscan = off
+as $$
 declare
   v_left bigint;
   v_taken bigint := 0;
