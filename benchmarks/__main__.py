@@ -26,7 +26,9 @@ def run(arguments: list[str]) -> int:
     """0, or 1 when a correctness check is wrong."""
     options = argparse.ArgumentParser(prog="./quanyi bench", description=__doc__)
     options.add_argument("name", choices=NAMES, help="; ".join(f"{name}: {what}" for name, what in NAMES.items()))
-    options.add_argument("--seconds", type=float, default=DEFAULT_SECONDS, help=f"to measure for, {DEFAULT_SECONDS:.0f} by default")
+    options.add_argument(
+        "--seconds", type=float, default=DEFAULT_SECONDS, help=f"to measure for, {DEFAULT_SECONDS:.0f} by default"
+    )
     options.add_argument("--tenants", type=int, help="how many, for migrate and memory")
     given = options.parse_args(arguments)
     about: dict[str, object] = {"machine": figures.machine()}

@@ -57,7 +57,12 @@ async def _measure(stage: Stage, options: Options) -> Figures:
     async def unbound_to_one(_turn: int) -> None:
         await unbound(0)
 
-    ways: dict[str, Once] = {"unbound": unbound, "bound": bound, "unbound, one tenant": unbound_to_one, "bound, one tenant": bound_to_one}
+    ways: dict[str, Once] = {
+        "unbound": unbound,
+        "bound": bound,
+        "unbound, one tenant": unbound_to_one,
+        "bound, one tenant": bound_to_one,
+    }
     took: dict[str, list[float]] = {name: [] for name in ways}
     for way in ways.values():
         await _microseconds(way, 0.2)
@@ -116,6 +121,13 @@ async def _pool(url: str) -> asyncpg.Pool[asyncpg.Record]:
         return None
 
     pool = asyncpg.create_pool(
-        url, min_size=1, max_size=8, timeout=5, command_timeout=30, statement_cache_size=200, server_settings={"jit": "off"}, reset=keep
+        url,
+        min_size=1,
+        max_size=8,
+        timeout=5,
+        command_timeout=30,
+        statement_cache_size=200,
+        server_settings={"jit": "off"},
+        reset=keep,
     )
     return await pool

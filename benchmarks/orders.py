@@ -20,7 +20,10 @@ def reference_script(shop: Shop) -> str:
 async def prepare_reference(shop: Shop) -> None:
     """Numbers for SKUs, so that the script can draw one, and nothing the application does not have."""
     async with tenant_tx(shop.tenant) as tx:
-        await tx.execute("update sku set position = p.n from unnest($1::uuid[]) with ordinality as p (id, n) where sku.id = p.id", list(shop.skus))
+        await tx.execute(
+            "update sku set position = p.n from unnest($1::uuid[]) with ordinality as p (id, n) where sku.id = p.id",
+            list(shop.skus),
+        )
 
 
 async def count(tenant: Tenant, *, stock: int) -> Mapping[str, int]:

@@ -16,6 +16,7 @@ import asyncpg
 import psycopg
 
 from app.catalog import service as catalog
+from app.kernel.ids import new_id
 from app.kernel.vault import keyring
 from app.settings import settings
 from benchmarks.pgbench import ABSENT, Pgbench, find_program
@@ -30,6 +31,7 @@ from tenants.session import Databases, databases, tenant_session, tenant_tx, use
 # fsync and synchronous_commit stay on, as in production: a bench without durable commits measures something else.
 POSTGRES = {"max_wal_size": "4GB", "checkpoint_timeout": "15min", "max_connections": "200"}
 CONNECTIONS = 4
+PRODUCTS = 5
 SHOWN = ("server_version", "fsync", "synchronous_commit")
 SYSTEM = {"QUANYI_LOG_LEVEL": "INFO", "QUANYI_TRUSTED_PROXIES": "1"}
 """Buyers come from many addresses behind one proxy, so the limit per address stays as it is in production."""
@@ -50,9 +52,9 @@ class Stage:
 
 
 @contextmanager
-def database(**more_settings: str) -> Iterator[Stage]:
+def database() -> Iterator[Stage]:
     """A migrated database in a temporary folder, and its settings in this process's environment. Everything is deleted at the end."""
-    system = System.temporary(Plan(postgres_settings=POSTGRES, more_settings=more_settings))
+    system = System.temporary(Plan(postgres_settings=POSTGRES))
     with stop_on_signals():
         try:
             system.start_database()
@@ -62,9 +64,9 @@ def database(**more_settings: str) -> Iterator[Stage]:
 
 
 @contextmanager
-def whole(**more_settings: str) -> Iterator[Stage]:
-    """The whole system: two web processes, the worker, the simulators."""
-    system = System.temporary(Plan(postgres_settings=POSTGRES, more_settings={**SYSTEM, **more_settings}))
+def whole(*, web_processes: int = 2) -> Iterator[Stage]:
+    """The whole system: web processes, the worker, the simulators."""
+    system = System.temporary(Plan(postgres_settings=POSTGRES, more_settings=SYSTEM, web_processes=web_processes))
     with stop_on_signals():
         try:
             system.start()
@@ -86,7 +88,7 @@ def _staged(system: System, *, migrated: bool) -> Stage:
 def _versions(system: System, program: str | None) -> dict[str, str]:
     """Said with the settings that decide how durable a commit is."""
     with psycopg.connect(system.postgres_admin_url(DATABASE), autocommit=True) as connection:
-        server, fsync, commit = (str(connection.execute(f"show {name}").fetchone()[0]) for name in SHOWN)  # type: ignore[index, arg-type]
+        server, fsync, commit = (str(connection.execute(f"show {name}").fetchone()[0]) for name in SHOWN)  # type: ignore[index]
     tools = {"postgresql": f"{server} (fsync {fsync}, synchronous_commit {commit})"}
     if program:
         words = subprocess.run([program, "--version"], capture_output=True, text=True, check=True).stdout.split()
@@ -146,12 +148,19 @@ async def open_tenant(owner_url: str) -> Tenant:
 async def open_shop(owner_url: str, *, skus: int, stock: int, is_hot: bool = False) -> Shop:
     """A new tenant with so many SKUs on sale. Its stock is a number without card-keys: enough to place orders."""
     tenant = await open_tenant(owner_url)
-    async with tenant_tx(tenant) as tx:
-        storefront_id = await tx.fetchval("select id from storefront")
-        rows = await tx.fetch(_SHELF, skus, storefront_id, stock, is_hot)
+    rows = await put_on_shelf(tenant, skus=skus, stock=stock, is_hot=is_hot)
     await tidy(owner_url, tenant)
     columns = list(zip(*((row["listing_id"], row["sku_id"], row["product_id"]) for row in rows), strict=True))
-    return Shop(tenant, storefront_id, tuple(columns[0]), tuple(columns[1]), tuple(columns[2]))
+    return Shop(tenant, rows[0]["storefront_id"], tuple(columns[0]), tuple(columns[1]), tuple(columns[2]))
+
+
+async def put_on_shelf(tenant: Tenant, *, skus: int, stock: int, is_hot: bool = False) -> list[asyncpg.Record]:
+    """SKUs on sale, each on a product of its own, by plain SQL; a storefront when there is none."""
+    async with tenant_tx(tenant) as tx:
+        await tx.execute(
+            "insert into storefront (id, name) select $1, 'Bench' where not exists (select 1 from storefront)", new_id()
+        )
+        return await tx.fetch(_SHELF, skus, stock, is_hot)
 
 
 async def make_tenants(owner_url: str, wanted: int) -> list[Tenant]:
@@ -195,11 +204,11 @@ with made as materialized (
 ), p as (
   insert into product (id, name, delivery_kind, state) select product_id, 'Card ' || n, 'card_key', 'on_sale' from made
 ), s as (
-  insert into sku (id, product_id, name, is_hot) select sku_id, product_id, 'Month', $4 from made
+  insert into sku (id, product_id, name, is_hot) select sku_id, product_id, 'Month', $3 from made
 ), l as (
-  insert into listing (id, storefront_id, sku_id, price_minor) select listing_id, $2, sku_id, 1990 from made
+  insert into listing (id, storefront_id, sku_id, price_minor) select listing_id, f.id, sku_id, 1990 from made, storefront f
 ), t as (
-  insert into stock (sku_id, imported, available) select sku_id, $3::bigint, $3::bigint from made
+  insert into stock (sku_id, imported, available) select sku_id, $2::bigint, $2::bigint from made
 )
-select listing_id, sku_id, product_id from made order by n
+select f.id as storefront_id, listing_id, sku_id, product_id from made, storefront f order by n
 """
