@@ -127,14 +127,14 @@ def _plain_script(shop: Shop) -> str:
 _POOL = """
 insert into card_key (id, sku_id, batch_id, state, pos, expires_on, masked, secret, fingerprint, tail_fingerprint, unit_cost)
 select gen_random_uuid(), $1, '00000000-0000-0000-0000-000000000001', case when random() < 0.5 then 'delivered' else 'free' end,
-       (random() * 2147483646)::int, '9999-12-31', '****' || n % 10000, sha256(int8send(n)) || sha256(int8send(-n)), sha256(int8send(n)),
+       (random() * 2147483646)::int, 'infinity', '****' || n % 10000, sha256(int8send(n)) || sha256(int8send(-n)), sha256(int8send(n)),
        sha256(int8send(n % 10000)), 14.7
 from generate_series(1, $2::bigint) n
 """
 _PLAIN = """
 with chosen as (
   select id from card_key
-  where sku_id = '{sku}' and state = 'free' and expires_on = '9999-12-31' and pos >= :pivot
+  where sku_id = '{sku}' and state = 'free' and expires_on = 'infinity' and pos >= :pivot
   order by pos limit 1 for update skip locked
 )
 update card_key k set state = 'delivered', changed_at = now() from chosen where k.id = chosen.id
