@@ -2,9 +2,20 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+import asyncio
+import random
+import re
+import time
+from uuid import UUID
 
-from benchmarks.stage import Shop
+from app.kernel.contact import Contact
+from app.kernel.ids import new_id
+from app.ordering import placing, rules
+from app.storefront.shelf import shelf_of
+from benchmarks.client import Client
+from benchmarks.load import Load
+from benchmarks.stage import Shop, Stage
+from operations.trouble import Trouble
 from tenants.directory import Tenant
 from tenants.session import tenant_tx
 
@@ -12,26 +23,71 @@ ZEROES = ("oversold", "duplicates", "unbalanced", "incomplete", "misreserved")
 """Checks that are zero after any number of orders."""
 
 
-def reference_script(shop: Shop) -> str:
-    """The writes of app/ordering/sql/place_order.sql as plain statements in one transaction, the stock row last as there."""
-    return _REFERENCE.format(storefront=shop.storefront_id, skus=len(shop.skus))
+def reference_script(shop: Shop, *, last: int) -> str:
+    """The writes of app/ordering/sql/place_order.sql as plain statements in one transaction, the stock row last as there, on the first `last` SKUs."""
+    return _REFERENCE.format(storefront=shop.storefront_id, skus=last)
 
 
 async def prepare_reference(shop: Shop) -> None:
-    """Numbers for SKUs, so that the script can draw one, and nothing the application does not have."""
+    """Number the SKUs, so that the script can draw one."""
     async with tenant_tx(shop.tenant) as tx:
-        await tx.execute(
-            "update sku set position = p.n from unnest($1::uuid[]) with ordinality as p (id, n) where sku.id = p.id",
-            list(shop.skus),
+        await tx.execute(_NUMBER, list(shop.skus))
+
+
+async def count(tenant: Tenant) -> dict[str, int]:
+    """Counted by plain SQL over the whole tenant."""
+    async with tenant_tx(tenant) as tx:
+        row = await tx.fetchrow(_CHECKS)
+    assert row is not None
+    return {name: int(value) for name, value in row.items()}
+
+
+async def sold(shop: Shop, sku_id: UUID | None = None) -> int:
+    """Units in orders, of one SKU or of all."""
+    async with tenant_tx(shop.tenant) as tx:
+        return int(
+            await tx.fetchval("select coalesce(sum(quantity), 0) from order_line where $1::uuid is null or sku_id = $1", sku_id)
         )
 
 
-async def count(tenant: Tenant, *, stock: int) -> Mapping[str, int]:
-    """Counted by plain SQL over the whole tenant; every SKU began with `stock` units."""
-    async with tenant_tx(tenant) as tx:
-        row = await tx.fetchrow(_CHECKS, stock)
-    assert row is not None
-    return {name: int(value) for name, value in row.items()}
+def load_of(stage: Stage, shop: Shop, listings: tuple[UUID, ...], *, connections: int, seconds: float) -> Load:
+    """Buyers who send the form of a product's page. One page is fetched before for its cookie and token; contact, request and address vary."""
+    port = stage.system.ports.web
+    host = f"{shop.tenant.slug}.shop.localhost:{port}"
+    with Client(stage.system.address) as client:
+        shown = client.get(host, f"/products/{shop.products[shop.listings.index(listings[0])]}")
+        token = re.search(r'name="_csrf" value="([^"]+)"', shown.body)
+        if shown.status != 200 or token is None:
+            raise Trouble(f"The product's page answered {shown.status} and has no form.")
+        cookies = "; ".join(f"{name}={value}" for name, value in client.cookies.items())
+    headers = {
+        "Host": host,
+        "Origin": f"http://{host}",
+        "Accept": "text/html",
+        "Cookie": cookies,
+        "Content-Type": "application/x-www-form-urlencoded",
+        "X-Forwarded-For": "{address}",
+    }
+    body = f"_csrf={token[1]}&listing={{listing}}&quantity=1&contact={{phone}}&request_id={{request_id}}"
+    return Load(port, "POST", "/checkout", headers, body, tuple(map(str, listings)), connections, seconds)
+
+
+async def in_process(shop: Shop, listings: tuple[UUID, ...], *, buyers: int, seconds: float) -> float:
+    """Orders a second of `placing.place` in this process alone, without HTTP."""
+    offers = [(await shelf_of(shop.tenant)).offers[listing] for listing in listings]
+    ends, done = time.perf_counter() + seconds, 0
+
+    async def buyer() -> None:
+        nonlocal done
+        while time.perf_counter() < ends:
+            contact = Contact("phone", f"+86138{random.randrange(10**8):08d}")
+            wanted = rules.quote([(random.choice(offers), 1)])
+            await placing.place(shop.tenant, placing.Request(shop.storefront_id, wanted, contact, "zh_CN", str(new_id())))
+            done += 1
+
+    started = time.perf_counter()
+    await asyncio.gather(*(buyer() for _ in range(buyers)))
+    return done / (time.perf_counter() - started)
 
 
 _REFERENCE = """
@@ -60,10 +116,11 @@ on conflict do nothing;
 update stock set available = available - 1, reserved = reserved + 1 where sku_id = :sku_id and available >= 1;
 commit;
 """
+_NUMBER = "update sku set position = p.n from unnest($1::uuid[]) with ordinality as p (id, n) where sku.id = p.id"
 _CHECKS = """
 select
   (select coalesce(sum(quantity), 0) from order_line) as sold,
-  (select count(*) from stock s where s.available < 0 or s.reserved > $1 or s.available + s.reserved <> $1) as oversold,
+  (select count(*) from stock s where s.available < 0 or s.available + s.reserved <> s.imported) as oversold,
   (select count(*) - count(distinct idempotency_key) from shop_order) + (select count(*) - count(distinct order_no) from shop_order) as duplicates,
   (select count(*) from shop_order o
    where o.total_minor <> (select coalesce(sum(l.total_minor), 0) from order_line l where l.order_id = o.id)) as unbalanced,
