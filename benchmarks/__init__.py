@@ -1,1 +1,1 @@
-"""Where the figures of the README come from, each against its own reference in the same run."""
+"""Measures what is promised, each against a reference on the same machine in the same run: `./quanyi bench NAME`."""

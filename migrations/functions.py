@@ -10,7 +10,7 @@ _APP = Path(__file__).resolve().parent.parent / "app"
 _FILES = (
     "ordering/sql/sweep_unpaid_at.sql",
     "ordering/sql/place_order.sql",
-    "ordering/sql/place_hot_orders.sql",
+    "ordering/sql/place_orders.sql",
     "inventory/sql/claim_card_keys.sql",
 )
 

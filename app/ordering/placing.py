@@ -1,7 +1,8 @@
 """Placing an order: one call of one function takes every claim or none.
 
-A hot SKU's buyers go through a micro-batch per process: up to 64 of them in one call, first come first served. A failed batch falls back to single
-calls; a client that lost its answer asks again with its idempotency key and finds its order.
+Orders of one line go through a micro-batch per process: up to 64 buyers in one call, first come first served; whoever comes alone is placed at once.
+A hot SKU has batches of its own, so that others do not wait for its row. A failed batch falls back to single calls; a client that lost its answer
+asks again with its idempotency key and finds its order.
 """
 
 from __future__ import annotations
@@ -17,13 +18,14 @@ from app.kernel.contact import Contact
 from app.kernel.errors import N_, DomainError
 from app.kernel.ids import new_id, new_number
 from app.kernel.vault import Keyring, keyring
-from app.ordering.rules import Quote, QuotedLine
+from app.ordering.rules import Offered, Quote
 from app.settings import settings
 from tenants.directory import Tenant
 from tenants.session import Tx, tenant_tx
 
 _BATCH = 64
 _BATCHES_AT_ONCE = 2
+_DATABASE_FAULTS = (asyncpg.PostgresError, asyncpg.InterfaceError, OSError, TimeoutError)
 _NUMBER_DRAWS = 3
 
 
@@ -90,18 +92,18 @@ async def place(tenant: Tenant, request: Request) -> Placed:
     """
     if not tenant.is_open:
         raise ShopClosed
-    if line := request.quote.hot_line:
-        return await _batcher(tenant, line).place(request)
+    if request.quote.goes_in_batches:
+        return await _batcher(tenant, request.quote.lines[0].offered).place(request)
     return await place_single(tenant, request)
 
 
 async def place_single(tenant: Tenant, request: Request) -> Placed:
-    """One order in one call. A number that is taken is drawn again; a key that is taken meanwhile is asked about again."""
+    """One order in one call. A number that is taken is drawn again; a key that a batch takes meanwhile is asked about again."""
     for draw in range(_NUMBER_DRAWS):
         try:
             async with tenant_tx(tenant) as tx:
                 return await _call(tx, _sealed(request, await keyring(tx)))
-        except asyncpg.UniqueViolationError:
+        except (asyncpg.UniqueViolationError, asyncpg.DeadlockDetectedError):
             if draw == _NUMBER_DRAWS - 1:
                 raise
         except asyncpg.PostgresError as error:
@@ -167,6 +169,18 @@ def _sealed(request: Request, ring: Keyring) -> _Sealed:
     )
 
 
+def _row(sealed: _Sealed) -> tuple[object, ...]:
+    """One buyer's part of every array that `place_orders` takes, the storefront first."""
+    request, line = sealed.request, sealed.request.quote.lines[0]
+    offered = line.offered
+    return (
+        request.storefront_id, sealed.order_id, sealed.order_no, request.idempotency_key, sealed.request_hash,
+        request.contact.kind, sealed.contact, request.contact.masked, sealed.contact_fingerprint, sealed.tail_fingerprint, request.locale,
+        new_id(), offered.listing_id, offered.sku_id, offered.product_id, offered.product_name, offered.sku_name, offered.delivery_kind,
+        line.quantity, offered.price_minor, offered.currency, offered.buyer_limit,
+    )  # fmt: skip
+
+
 def _hold() -> timedelta:
     return timedelta(minutes=settings().reservation_minutes)
 
@@ -175,11 +189,10 @@ _Waiting = tuple[Request, "asyncio.Future[Placed]"]
 
 
 class _Batcher:
-    """The waiting buyers of one hot SKU in this process."""
+    """The waiting buyers of one tenant in this process: those of one hot SKU, or of all others."""
 
-    def __init__(self, tenant: Tenant, line: QuotedLine) -> None:
+    def __init__(self, tenant: Tenant) -> None:
         self._tenant = tenant
-        self._line = line
         self._waiting: list[_Waiting] = []
         self._running = 0
 
@@ -203,8 +216,11 @@ class _Batcher:
                 batch = self._take()
                 try:
                     await self._place_together(batch)
-                except (asyncpg.PostgresError, OSError, TimeoutError):
+                except _DATABASE_FAULTS:
                     await asyncio.gather(*(self._place_alone(request, future) for request, future in batch))
+                finally:
+                    for _, future in batch:
+                        future.cancel()  # nobody waits for an answer that a bug took; answered ones stay as they are
         finally:
             self._running -= 1
             self._start()
@@ -215,39 +231,25 @@ class _Batcher:
         later: list[_Waiting] = []
         keys: set[str] = set()
         for request, future in self._waiting:
-            fits = (
-                len(batch) < _BATCH
-                and request.idempotency_key not in keys
-                and request.quote.lines[0].offered == self._line.offered
-            )
+            fits = len(batch) < _BATCH and request.idempotency_key not in keys
             keys.add(request.idempotency_key)
             (batch if fits else later).append((request, future))
-        if not batch:
-            self._line, batch, later = self._waiting[0][0].quote.lines[0], self._waiting[:1], self._waiting[1:]
         self._waiting = later
         return batch
 
     async def _place_together(self, batch: list[_Waiting]) -> None:
-        offered = batch[0][0].quote.lines[0].offered
         async with tenant_tx(self._tenant) as tx:
             ring = await keyring(tx)
-            sealed = [_sealed(request, ring) for request, _ in batch]
-            rows = await tx.fetch(
-                _PLACE_HOT,
-                batch[0][0].storefront_id, offered.listing_id, offered.sku_id, offered.product_id, offered.product_name, offered.sku_name,
-                offered.delivery_kind, offered.price_minor, offered.currency, offered.buyer_limit, _hold(), new_id(),
-                [s.order_id for s in sealed], [s.order_no for s in sealed], [s.request.idempotency_key for s in sealed], [s.request_hash for s in sealed],
-                [s.request.contact.kind for s in sealed], [s.contact for s in sealed], [s.request.contact.masked for s in sealed],
-                [s.contact_fingerprint for s in sealed], [s.tail_fingerprint for s in sealed], [s.request.locale for s in sealed],
-                [new_id() for _ in sealed], [s.request.quote.lines[0].quantity for s in sealed],
-            )  # fmt: skip
+            columns = zip(*(_row(_sealed(request, ring)) for request, _ in batch), strict=True)
+            storefronts, *others = (list(column) for column in columns)
+            rows = await tx.fetch(_PLACE_TOGETHER, storefronts, _hold(), new_id(), *others)
         for (request, future), row in zip(batch, rows, strict=True):
             _settle(future, request, row)
 
     async def _place_alone(self, request: Request, future: asyncio.Future[Placed]) -> None:
         try:
             placed = await place_single(self._tenant, request)
-        except (DomainError, asyncpg.PostgresError, OSError, TimeoutError) as error:
+        except (DomainError, *_DATABASE_FAULTS) as error:
             if not future.done():
                 future.set_exception(error)
         else:
@@ -270,17 +272,17 @@ def _settle(future: asyncio.Future[Placed], request: Request, row: asyncpg.Recor
 
 
 _flushes: set[asyncio.Task[None]] = set()
-_batchers: dict[tuple[UUID, UUID], _Batcher] = {}
+_batchers: dict[tuple[UUID, UUID | None], _Batcher] = {}
 
 
-def _batcher(tenant: Tenant, line: QuotedLine) -> _Batcher:
-    key = (tenant.id, line.offered.sku_id)
+def _batcher(tenant: Tenant, offered: Offered) -> _Batcher:
+    key = (tenant.id, offered.sku_id if offered.is_hot else None)
     if key not in _batchers:
         if len(_batchers) > 1000:
             _batchers.clear()
-        _batchers[key] = _Batcher(tenant, line)
+        _batchers[key] = _Batcher(tenant)
     return _batchers[key]
 
 
 _PLACE = f"select * from place_order({', '.join(f'${n}' for n in range(1, 28))})"
-_PLACE_HOT = f"select * from place_hot_orders({', '.join(f'${n}' for n in range(1, 25))})"
+_PLACE_TOGETHER = f"select * from place_orders({', '.join(f'${n}' for n in range(1, 25))})"

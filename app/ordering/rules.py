@@ -73,10 +73,10 @@ class Quote:
         return self.lines[0].offered.currency
 
     @property
-    def hot_line(self) -> QuotedLine | None:
-        """The line that may go through the micro-batcher: the only one, of a hot SKU."""
-        only = self.lines[0] if len(self.lines) == 1 else None
-        return only if only and only.offered.is_hot else None
+    def goes_in_batches(self) -> bool:
+        """Whether it may be placed together with other buyers' orders: one line, and a limit per buyer only where the batches are of one SKU."""
+        offered = self.lines[0].offered
+        return len(self.lines) == 1 and (offered.is_hot or not offered.buyer_limit)
 
     def limits(self) -> dict[UUID, tuple[int, int]]:
         """Limited products: units wanted over all lines, and the most one buyer may hold."""

@@ -1,8 +1,13 @@
 -- Take up to so many free card-keys of a SKU, soonest expiry first. Within one expiry the search starts at a pivot drawn by the caller and wraps
 -- around, so that claims neither queue for the same first key nor walk over the ones already sold. Keys other claims hold are skipped.
+-- Planned once per connection, by its indexes whatever the tables' size is by then: planning each call anew costs more than the writes.
 create or replace function claim_card_keys(p_sku uuid, p_units int, p_today date, p_pivot int)
 returns table (id uuid, masked text, unit_cost numeric)
-language plpgsql as $$
+language plpgsql
+set plan_cache_mode = force_generic_plan
+set enable_seqscan = off
+set enable_bitmapscan = off
+as $$
 declare
   v_left int := p_units;
   v_after date := p_today - 1;  -- strictly after, because the day after infinity is infinity

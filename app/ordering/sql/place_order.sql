@@ -1,6 +1,7 @@
 -- Place one order with all its claims, or none of them. Plain statements only; ids come from the application; the hottest row goes last.
 -- Answers one row: placed | repeated | key_reused | changed (subject: the listing).
 -- Raises QY001 sold out (detail: the SKU) and QY002 over a buyer's limit (detail: the product); the transaction is then rolled back.
+-- Planned once per connection, by its indexes whatever the tables' size is by then: planning each call anew costs more than the writes.
 create or replace function place_order(
   p_id uuid, p_order_no text, p_storefront uuid, p_key text, p_request_hash bytea,
   p_contact_kind text, p_contact bytea, p_contact_masked text, p_contact_fp bytea, p_tail_fp bytea, p_locale text,
@@ -9,7 +10,10 @@ create or replace function place_order(
   p_quantities int[], p_prices bigint[],
   p_limited uuid[], p_limited_units int[], p_limits int[]
 ) returns table (outcome text, order_id uuid, order_no text, subject uuid)
-language plpgsql as $$
+language plpgsql
+set plan_cache_mode = force_generic_plan
+set enable_seqscan = off
+as $$
 declare
   v_known record;
   v_changed uuid;

@@ -2,6 +2,7 @@
 
 import asyncio
 from collections import Counter
+from collections.abc import Awaitable, Callable
 from pathlib import Path
 
 import asyncpg
@@ -11,19 +12,25 @@ from app.catalog.service import SkuTerms
 from app.kernel.errors import DomainError
 from app.ordering import placing
 from app.ordering.placing import KeyReused, OverBuyerLimit, Placed, Request, SoldOut
+from tenants.directory import Tenant
 from tests.world import World
 
 pytestmark = [pytest.mark.anyio, pytest.mark.database]
 SQL = Path(__file__).resolve().parents[3] / "app" / "ordering" / "sql" / "place_order.sql"
-KINDS = pytest.mark.parametrize("is_hot", [False, True], ids=["single", "micro-batch"])
+KINDS = pytest.mark.parametrize(
+    ("is_hot", "place"),
+    [(False, placing.place_single), (False, placing.place), (True, placing.place)],
+    ids=["single", "micro-batch", "hot micro-batch"],
+)
+Place = Callable[[Tenant, Request], Awaitable[Placed]]
 
 
-async def at_once(world: World, requests: list[Request]) -> Counter[str]:
+async def at_once(world: World, requests: list[Request], place: Place = placing.place) -> Counter[str]:
     """Place all requests in the same instant; how many of each answer."""
 
     async def one(request: Request) -> str:
         try:
-            placed = await placing.place(world.tenant, request)
+            placed = await place(world.tenant, request)
         except DomainError as refusal:
             return type(refusal).__name__
         return "repeated" if placed.repeated else "placed"
@@ -45,12 +52,12 @@ async def without_guard(world: World, guarded: str, unguarded: str, constraint: 
 
 
 @KINDS
-async def test_fifty_buyers_and_one_card_is_one_sale(world: World, is_hot: bool) -> None:
+async def test_fifty_buyers_and_one_card_is_one_sale(world: World, is_hot: bool, place: Place) -> None:
     product = await world.product(SkuTerms("Month", 1990, is_hot=is_hot))
     sku = product.skus[0]
     await world.stock(sku.id, 1)
     requests = [await world.request(sku.listing.id, contact=f"138{n:08d}") for n in range(50)]
-    assert await at_once(world, requests) == {"placed": 1, "SoldOut": 49}
+    assert await at_once(world, requests, place) == {"placed": 1, "SoldOut": 49}
     assert await world.rows("select available, reserved from stock") == [{"available": 0, "reserved": 1}]
     assert await world.value("select count(*) from shop_order") == 1
 
@@ -62,16 +69,16 @@ async def test_red_without_the_stock_condition_one_card_is_sold_many_times(world
     await without_guard(world, " and available >= p_quantities[i]", "", "ck_stock_never_negative", "stock")
     await without_guard(world, " and available >= p_quantities[i]", "", "ck_stock_short_before_shelf", "stock")
     requests = [await world.request(sku.listing.id, contact=f"138{n:08d}") for n in range(10)]
-    assert (await at_once(world, requests))["placed"] > 1
+    assert (await at_once(world, requests, placing.place_single))["placed"] > 1
 
 
 @KINDS
-async def test_a_hundred_requests_of_one_buyer_hold_exactly_his_limit(world: World, is_hot: bool) -> None:
+async def test_a_hundred_requests_of_one_buyer_hold_exactly_his_limit(world: World, is_hot: bool, place: Place) -> None:
     product = await world.product(SkuTerms("Month", 1990, is_hot=is_hot), buyer_limit=2)
     sku = product.skus[0]
     await world.stock(sku.id, 50)
     requests = [await world.request(sku.listing.id, contact="13800132046") for _ in range(100)]
-    assert await at_once(world, requests) == {"placed": 2, "OverBuyerLimit": 98}
+    assert await at_once(world, requests, place) == {"placed": 2, "OverBuyerLimit": 98}
     assert await world.value("select available from stock") == 48
 
 
@@ -87,32 +94,58 @@ async def test_red_without_the_limit_condition_one_buyer_takes_them_all(world: W
 
 
 @KINDS
-async def test_one_form_sent_twenty_times_is_one_order(world: World, is_hot: bool) -> None:
+async def test_one_form_sent_twenty_times_is_one_order(world: World, is_hot: bool, place: Place) -> None:
     product = await world.product(SkuTerms("Month", 1990, is_hot=is_hot))
     sku = product.skus[0]
     await world.stock(sku.id, 50)
     requests = [await world.request(sku.listing.id, key="the-same-form") for _ in range(20)]
-    answers = await at_once(world, requests)
+    answers = await at_once(world, requests, place)
     assert answers["placed"] == 1
     assert answers["repeated"] == 19
     assert await world.value("select count(*) from shop_order") == 1
 
 
 @KINDS
-async def test_a_key_with_other_content_is_refused(world: World, is_hot: bool) -> None:
+async def test_a_key_with_other_content_is_refused(world: World, is_hot: bool, place: Place) -> None:
     product = await world.product(SkuTerms("Month", 1990, is_hot=is_hot))
     sku = product.skus[0]
     await world.stock(sku.id, 5)
-    await placing.place(world.tenant, await world.request(sku.listing.id, 1, key="k"))
+    await place(world.tenant, await world.request(sku.listing.id, 1, key="k"))
     with pytest.raises(KeyReused):
-        await placing.place(world.tenant, await world.request(sku.listing.id, 2, key="k"))
+        await place(world.tenant, await world.request(sku.listing.id, 2, key="k"))
+
+
+async def test_orders_of_many_skus_go_together_and_each_sells_exactly_its_stock(world: World) -> None:
+    product = await world.product(*(SkuTerms(f"Card {n}", 1990) for n in range(5)))
+    for sku in product.skus:
+        await world.stock(sku.id, 3)
+    requests = [await world.request(product.skus[n % 5].listing.id, contact=f"138{n:08d}") for n in range(40)]
+    assert await at_once(world, requests) == {"placed": 15, "SoldOut": 25}
+    assert await world.rows("select distinct available, reserved from stock") == [{"available": 0, "reserved": 3}]
+    sold = await world.rows("select sku_id, count(*)::int as units from delivery_unit group by sku_id")
+    assert {row["sku_id"]: row["units"] for row in sold} == dict.fromkeys((sku.id for sku in product.skus), 3)
+
+
+async def test_an_offer_that_changed_refuses_its_own_buyer_and_no_other_of_the_batch(world: World) -> None:
+    product = await world.product(SkuTerms("Month", 1990), SkuTerms("Year", 17800))
+    month, year = product.skus
+    for sku in product.skus:
+        await world.stock(sku.id, 20)
+    requests = [await world.request((month, year)[n % 2].listing.id, contact=f"138{n:08d}") for n in range(10)]
+    await world.rows("update listing set price_minor = 18800 where id = $1 returning id", year.listing.id)
+    assert await at_once(world, requests) == {"placed": 5, "OfferChanged": 5}
+    totals = await world.rows("select o.total_minor, l.sku_name from shop_order o join order_line l on l.order_id = o.id")
+    assert totals == [{"total_minor": 1990, "sku_name": "Month"}] * 5
+    assert await world.rows("select available, reserved from stock where sku_id = $1", year.id) == [
+        {"available": 20, "reserved": 0}
+    ]
 
 
 async def test_a_failed_batch_falls_back_to_single_orders(world: World, monkeypatch: pytest.MonkeyPatch) -> None:
     product = await world.product(SkuTerms("Month", 1990, is_hot=True))
     sku = product.skus[0]
     await world.stock(sku.id, 5)
-    monkeypatch.setattr(placing, "_PLACE_HOT", "select 1 / 0, " + placing._PLACE_HOT.removeprefix("select "))
+    monkeypatch.setattr(placing, "_PLACE_TOGETHER", "select 1 / 0, " + placing._PLACE_TOGETHER.removeprefix("select "))
     requests = [await world.request(sku.listing.id, contact=f"138{n:08d}") for n in range(8)]
     assert await at_once(world, requests) == {"placed": 5, "SoldOut": 3}
 

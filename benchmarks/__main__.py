@@ -1,0 +1,41 @@
+"""`./quanyi bench NAME [--seconds N]`: measure one thing against its reference."""
+
+from __future__ import annotations
+
+import argparse
+import importlib
+import sys
+
+from benchmarks import figures
+from benchmarks.options import DEFAULT_SECONDS, Options
+
+NAMES = {
+    "order-many": "orders over HTTP on 1,000 SKUs against pgbench with the same writes",
+    "order-hot": "64 buyers at once on one SKU that sells out, against pgbench on one row",
+    "card-claim": "keys claimed from a pool of a million against pgbench with the best statement",
+    "deliver": "paid orders until their key can be read",
+    "page": "the shop's product page over HTTP against its template rendered from memory",
+    "signup": "a new tenant until its first page against one CREATE SCHEMA script",
+    "migrate": "a revision for many tenants against psql over four connections",
+    "bind": "one statement bound to a tenant against the same one unbound",
+    "memory": "a web process after many tenants were touched",
+}
+
+
+def run(arguments: list[str]) -> int:
+    """0, or 1 when a correctness check is wrong."""
+    options = argparse.ArgumentParser(prog="./quanyi bench", description=__doc__)
+    options.add_argument("name", choices=NAMES, help="; ".join(f"{name}: {what}" for name, what in NAMES.items()))
+    options.add_argument(
+        "--seconds", type=float, default=DEFAULT_SECONDS, help=f"to measure for, {DEFAULT_SECONDS:.0f} by default"
+    )
+    options.add_argument("--tenants", type=int, help="how many, for migrate and memory")
+    given = options.parse_args(arguments)
+    about: dict[str, object] = {"machine": figures.machine()}
+    bench = importlib.import_module(f"benchmarks.{given.name.replace('-', '_')}")
+    found, stage = bench.measure(Options(given.seconds, given.tenants))
+    return figures.report(given.name, found, {**about, "versions": figures.versions(stage.versions)})
+
+
+if __name__ == "__main__":
+    sys.exit(run(sys.argv[1:]))
