@@ -1,4 +1,4 @@
-"""Accounts of people: signing up with a shop, confirming an address, logging in, choosing a new password.
+"""Accounts of people: opening one with a shop, confirming an address, the profile.
 
 What a stranger can learn is the same for known and unknown addresses: the same answer, the same work.
 """
@@ -12,7 +12,7 @@ from uuid import UUID
 
 import asyncpg
 
-from app.access import one_time, passwords, sessions
+from app.access import one_time, passwords
 from app.access.models import LinkPurpose, MemberRole
 from app.access.sessions import Browser, Identity
 from app.integrations.service import queue_message
@@ -28,8 +28,6 @@ from tenants import provisioning, routing
 from tenants.directory import PLATFORM, Tenant
 from tenants.session import Tx, tenant_tx
 
-_LOGIN = Limit("log-in", 10, 900)
-_LOGIN_ADDRESS = Limit("log-in-address", 100, 900)
 _MAIL = Limit("access-mail", 4, 3600)
 _MAIL_ADDRESS = Limit("access-mail-address", 60, 3600)
 
@@ -39,21 +37,9 @@ class NoShopReady(DomainError):
     message = N_("Many shops are being opened this minute. Nothing was lost; send it again in %(seconds)s seconds.")
 
 
-class WrongLogIn(DomainError):
-    """The same for a wrong password and for an address nobody has."""
-
-    status = 422
-    message = N_("E-mail address and password do not fit together. Check both, or choose a new password.")
-
-
 class SlugTaken(DomainError):
     status = 422
     message = N_("Another shop has this address. Choose another.")
-
-
-class WrongPassword(DomainError):
-    status = 422
-    message = N_("That is not your current password.")
 
 
 @dataclass(frozen=True, slots=True)
@@ -76,15 +62,6 @@ class Opened:
 
     user_id: UUID | None = None
     tenant: Tenant | None = None
-
-
-@dataclass(frozen=True, slots=True)
-class LoggedIn:
-    """A session's token, and whether the second factor must still come."""
-
-    token: str
-    user_id: UUID
-    is_second_factor_due: bool
 
 
 # Opening a shop
@@ -143,7 +120,7 @@ async def _refuse_unless_repeated(new: NewShop) -> None:
 
 async def _tell_owner_of_address(tx: Tx, email: str) -> None:
     """Somebody signs up with a known address: its owner gets the verification again, or a mail that the account exists. At most one a minute."""
-    user = await tx.fetchrow(_USER_BY_EMAIL, email)
+    user = await tx.fetchrow(USER_BY_EMAIL, email)
     assert user is not None
     if not await _is_quiet(tx, email):
         return
@@ -157,9 +134,9 @@ async def _tell_owner_of_address(tx: Tx, email: str) -> None:
 
 async def resend_verification(email: str, *, browser: Browser) -> None:
     """Send the verification mail once more to an account that still needs it; silent about every other address. Raises: TooMany."""
-    await _count_mail(email, browser)
+    await count_mail(email, browser)
     async with tenant_tx(PLATFORM) as tx:
-        user = await tx.fetchrow(_USER_BY_EMAIL, email)
+        user = await tx.fetchrow(USER_BY_EMAIL, email)
         if user is not None and user["email_verified_at"] is None:
             await _mail_verification(tx, email, user["id"], await _first_tenant(tx, user["id"]), user["locale"])
 
@@ -179,114 +156,7 @@ async def _mail_verification(tx: Tx, email: str, user_id: UUID, tenant: Tenant |
     await queue_message(tx, template="verify_email", to=(EMAIL, email), locale=locale, params=params)
 
 
-# Logging in
-
-
-async def log_in(email: str, password: str, *, browser: Browser, knows_browser: bool, old_token: str | None) -> LoggedIn:
-    """A new session for the right password; the browser's earlier one ends. `knows_browser`: this person has logged in from it before.
-
-    A known browser has tries of its own, so strangers who guess at an account do not shut its owner out.
-    Raises: WrongLogIn, TooMany, TimeoutError.
-    """
-    subject = _subject(email) + (":known" if knows_browser else "")
-    await rates.count(PLATFORM, _LOGIN_ADDRESS, browser.address)
-    await rates.count(PLATFORM, _LOGIN, subject)
-    async with tenant_tx(PLATFORM) as tx:
-        user = await tx.fetchrow(_USER_BY_EMAIL, email)
-    if not await passwords.fits(password, user["password_hash"] if user else None) or user is None:
-        raise WrongLogIn
-    await rates.give_back(PLATFORM, _LOGIN_ADDRESS, browser.address)
-    await rates.give_back(PLATFORM, _LOGIN, subject)
-    renewed = await passwords.hash_of(password) if passwords.is_outdated(user["password_hash"]) else None
-    is_due = user["totp_confirmed_at"] is not None
-    async with tenant_tx(PLATFORM) as tx:
-        if renewed:
-            await tx.execute("update app_user set password_hash = $2 where id = $1", user["id"], renewed)
-        token = await start_session(tx, user["id"], browser=browser, old_token=old_token, is_second_factor_due=is_due)
-        if not knows_browser and user["email_verified_at"] is not None:
-            await _mail_new_log_in(tx, user, browser)
-    return LoggedIn(token, user["id"], is_due)
-
-
-async def start_session(
-    tx: Tx, user_id: UUID, *, browser: Browser, old_token: str | None, is_second_factor_due: bool = False
-) -> str:
-    """A fresh token; whatever the browser carried before is dead, so nothing planted there is ever adopted."""
-    if old_token:
-        await sessions.end(tx, old_token)
-    return await sessions.open_session(tx, user_id=user_id, browser=browser, is_second_factor_due=is_second_factor_due)
-
-
-async def _mail_new_log_in(tx: Tx, user: asyncpg.Record, browser: Browser) -> None:
-    params = {"address": browser.address, "url": links.app("/me/security")}
-    await queue_message(tx, template="login_elsewhere", to=(EMAIL, user["email"]), locale=user["locale"], params=params)
-
-
-# Passwords
-
-
-async def ask_for_reset(email: str, *, browser: Browser) -> None:
-    """Mail a link for a new password to whoever has the address; silent when nobody has. Raises: TooMany."""
-    await _count_mail(email, browser)
-    async with tenant_tx(PLATFORM) as tx:
-        user = await tx.fetchrow(_USER_BY_EMAIL, email)
-        if user is None:
-            return
-        token = await one_time.make(tx, LinkPurpose.RESET_PASSWORD, one_time.to(email, user_id=user["id"]))
-        params = {"url": links.app(f"/password/reset/{token}")}
-        await queue_message(tx, template="reset_password", to=(EMAIL, email), locale=user["locale"], params=params)
-
-
-async def look_at_reset(token: str) -> asyncpg.Record:
-    """Whose password a link changes: id, email and whether a second factor is on. Raises: LinkOver."""
-    async with tenant_tx(PLATFORM) as tx:
-        link = await one_time.look(tx, LinkPurpose.RESET_PASSWORD, token)
-        user = await tx.fetchrow(_USER_BY_EMAIL, link.email)
-    if user is None:
-        raise one_time.LinkOver
-    return user
-
-
-async def reset_password(token: str, password: str) -> None:
-    """Choose a new password with a mailed link. All sessions end; who reads the mail has the address. Raises: LinkOver, TimeoutError."""
-    await look_at_reset(token)
-    hashed = await passwords.hash_of(password)
-    async with tenant_tx(PLATFORM) as tx:
-        link = await one_time.use(tx, LinkPurpose.RESET_PASSWORD, token)
-        name = await tx.fetchval(_SET_BY_MAIL, link.user_id, hashed)
-        assert link.user_id is not None
-        assert name is not None
-        await sessions.end_all(tx, link.user_id)
-        await audit.record(
-            tx, Actor(ActorKind.STAFF, link.user_id, name), "account.password_reset", subject=("user", link.user_id)
-        )
-
-
-async def change_password(identity: Identity, *, old: str, new: str, browser: Browser) -> str:
-    """Change one's own password; every session ends and this browser gets a new one, whose token is returned. Raises: WrongPassword, TooMany."""
-    await prove_password(identity, old)
-    hashed = await passwords.hash_of(new)
-    async with tenant_tx(PLATFORM) as tx:
-        await tx.execute("update app_user set password_hash = $2 where id = $1", identity.user_id, hashed)
-        await record(tx, identity, "account.password_changed")
-        return await rotate(tx, identity, browser=browser)
-
-
-async def prove_password(identity: Identity, password: str) -> None:
-    """Have somebody who is logged in show that he is still the one. Raises: WrongPassword, TooMany."""
-    subject = _subject(identity.email) + ":inside"
-    await rates.count(PLATFORM, _LOGIN, subject)
-    async with tenant_tx(PLATFORM) as tx:
-        stored = await tx.fetchval("select password_hash from app_user where id = $1", identity.user_id)
-    if not await passwords.fits(password, stored):
-        raise WrongPassword
-    await rates.give_back(PLATFORM, _LOGIN, subject)
-
-
-async def rotate(tx: Tx, identity: Identity, *, browser: Browser) -> str:
-    """End all of one's sessions and open a fresh one here."""
-    await sessions.end_all(tx, identity.user_id)
-    return await sessions.open_session(tx, user_id=identity.user_id, browser=browser)
+# One's own account
 
 
 async def change_profile(identity: Identity, *, name: str, locale: str) -> None:
@@ -321,19 +191,19 @@ async def _first_tenant(tx: Tx, user_id: UUID) -> Tenant | None:
     return await routing.by_slug(rows[0]["slug"]) if rows else None
 
 
-def _subject(email: str) -> str:
+def subject_of(email: str) -> str:
     """An account as the counters know it: they keep no address."""
     return hashlib.sha256(email.encode()).hexdigest()[:32]
 
 
-async def _count_mail(email: str, browser: Browser) -> None:
+async def count_mail(email: str, browser: Browser) -> None:
     await rates.count(PLATFORM, _MAIL_ADDRESS, browser.address)
-    await rates.count(PLATFORM, _MAIL, _subject(email))
+    await rates.count(PLATFORM, _MAIL, subject_of(email))
 
 
 async def _is_quiet(tx: Tx, email: str) -> bool:
     """Whether nobody had this address written to in the last minute. Locks: the address's turn."""
-    key, at = f"sign-up-mail:{_subject(email)}", clock.now()
+    key, at = f"sign-up-mail:{subject_of(email)}", clock.now()
     return bool(await tx.execute(_QUIET, key, at, at - timedelta(minutes=1)))
 
 
@@ -347,7 +217,7 @@ _JOIN = """
 insert into membership (id, tenant_id, user_id, role) values ($1, $2, $3, $4)
 on conflict (tenant_id, user_id) do update set role = excluded.role, ended_at = null
 """
-_USER_BY_EMAIL = (
+USER_BY_EMAIL = (
     "select id, email, name, password_hash, locale, email_verified_at, totp_confirmed_at from app_user where email = $1"
 )
 _OWNER_HASH = """
@@ -357,9 +227,6 @@ where u.email = $1 and t.slug = $2 and m.role = 'owner' and m.ended_at is null
 _VERIFY = """
 update app_user set email_verified_at = coalesce(email_verified_at, now()) where id = $1
 returning id, email, name, locale, totp_confirmed_at
-"""
-_SET_BY_MAIL = """
-update app_user set password_hash = $2, email_verified_at = coalesce(email_verified_at, now()) where id = $1 returning name
 """
 _PLACES = """
 select t.id, t.slug, t.name, m.role from membership m join tenant t on t.id = m.tenant_id

@@ -98,14 +98,15 @@ def _normal(password: str) -> str:
 
 
 def _is_common(password: str) -> bool:
-    """On the list, with or without the digits and signs people hang on; a few signs over and over; or a run such as 23456789."""
+    """On the list, with or without the digits and signs people hang on; a few signs over and over; or a run such as 7890123456."""
     bare = re.sub(r"[\W\d_]+$", "", password)
     if password in _common() or (len(bare) >= LEAST_WITH_SECOND_FACTOR and bare in _common()):
         return True
     if re.fullmatch(r"(.{1,4}?)\1+.{0,3}", password):
         return True
-    steps = {ord(after) - ord(before) for before, after in pairwise(password)}
-    return len(steps) == 1 and steps <= {-1, 0, 1}
+    circle = 10 if password.isdigit() else 0x110000
+    steps = {(ord(after) - ord(before)) % circle for before, after in pairwise(password)}
+    return len(steps) == 1 and steps <= {0, 1, circle - 1}
 
 
 def _is_near(password: str, words: Sequence[str]) -> bool:

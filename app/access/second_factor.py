@@ -14,7 +14,8 @@ from uuid import UUID
 import pyotp
 
 from app.access import passwords, sessions
-from app.access.accounts import prove_password, record, rotate
+from app.access.accounts import record
+from app.access.log_ins import prove_password, rotate
 from app.access.sessions import Browser, Identity
 from app.kernel import rates
 from app.kernel.errors import N_, DomainError

@@ -8,10 +8,10 @@ from urllib.parse import quote
 from litestar import Controller, Response, get, post
 from litestar.params import FromPath
 
-from app.access import accounts, passwords, second_factor, sessions
-from app.access.accounts import WrongLogIn
-from app.access.pages.browsers import browser_of, give_session, is_known, take_session
+from app.access import accounts, log_ins, passwords, second_factor, sessions
 from app.access.guards import LogInFirst, identify
+from app.access.log_ins import WrongLogIn
+from app.access.pages.browsers import browser_of, give_session, is_known, take_session
 from app.access.pages.fields import Code, TypedPassword, steady
 from app.access.pages.signing_up import home_of, wanted_page
 from app.access.second_factor import WrongCode
@@ -56,7 +56,7 @@ class LogInPages(Controller):
         form = parse(LogInForm, sent, retry="access/log_in.html", next=wanted or "")
         knows_browser = is_known(request, await accounts.id_of(form.email))
         try:
-            logged_in = await accounts.log_in(
+            logged_in = await log_ins.log_in(
                 form.email,
                 form.password,
                 browser=browser_of(request),
@@ -111,23 +111,23 @@ class PasswordPages(Controller):
     async def ask(self, request: AnyRequest, sent: RawForm) -> Response[Any]:
         form = parse(ForgotForm, sent, retry="access/forgot.html", is_sent=False)
         async with steady():
-            await accounts.ask_for_reset(form.email, browser=browser_of(request))
+            await log_ins.ask_for_reset(form.email, browser=browser_of(request))
         return page(request, "access/forgot.html", is_sent=True)
 
     @get("/reset/{token:str}")
     async def choose(self, request: AnyRequest, token: FromPath[str]) -> Response[str]:
-        user = await accounts.look_at_reset(token)
+        user = await log_ins.look_at_reset(token)
         return page(request, "access/reset.html", email=user["email"], least=_least(user["totp_confirmed_at"] is not None))
 
     @post("/reset/{token:str}")
     async def reset(self, request: AnyRequest, token: FromPath[str], sent: RawForm) -> Response[Any]:
-        user = await accounts.look_at_reset(token)
+        user = await log_ins.look_at_reset(token)
         has_second_factor = user["totp_confirmed_at"] is not None
         retry: dict[str, Any] = {"retry": "access/reset.html", "email": user["email"], "least": _least(has_second_factor)}
         form = parse(NewPasswordForm, sent, **retry)
         if fault := passwords.fault_of(form.password, has_second_factor=has_second_factor, near=[user["email"]]):
             raise invalid(sent, {"password": fault}, **retry)
-        await accounts.reset_password(token, form.password)
+        await log_ins.reset_password(token, form.password)
         take_session(request)
         return see_other(request, "/log-in", flash=N_("Your new password counts from now on. All earlier log-ins have ended."))
 

@@ -8,10 +8,10 @@ from uuid import UUID
 from litestar import Controller, Response, get, post
 from litestar.params import FromPath
 
-from app.access import accounts, passwords, second_factor, sessions
-from app.access.accounts import WrongPassword
-from app.access.pages.browsers import browser_of, give_session, name_of
+from app.access import accounts, log_ins, passwords, second_factor, sessions
 from app.access.guards import identify, logged_in
+from app.access.log_ins import WrongPassword
+from app.access.pages.browsers import browser_of, give_session, name_of
 from app.access.pages.fields import Code, TypedPassword
 from app.access.second_factor import NotBegun, PasswordTooShortAlone, WrongCode
 from app.access.sessions import Identity
@@ -83,7 +83,7 @@ class SecurityPages(Controller):
         if fault:
             raise invalid(sent, {"new_password": fault}, retry="access/security.html", **context)
         try:
-            token = await accounts.change_password(
+            token = await log_ins.change_password(
                 identity, old=form.old_password, new=form.new_password, browser=browser_of(request)
             )
         except WrongPassword:

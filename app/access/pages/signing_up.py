@@ -8,12 +8,12 @@ from litestar import Controller, Response, get, post
 from litestar.params import FromPath
 from pydantic import ValidationInfo, field_validator
 
-from app.access import accounts, one_time
+from app.access import accounts, log_ins, one_time
 from app.access.accounts import NewShop, SlugTaken
 from app.access.addresses import SLUG_TAKEN, way_back
-from app.access.pages.browsers import browser_of, give_session, is_known, mark
 from app.access.guards import identify
 from app.access.models import LinkPurpose
+from app.access.pages.browsers import browser_of, give_session, is_known, mark
 from app.access.pages.fields import Slug, TypedPassword, new_password, steady
 from app.catalog import service as catalog
 from app.kernel import i18n
@@ -119,7 +119,7 @@ class SignUpPages(Controller):
             home = f"/m/{places[0]['slug']}" if places else "/me"
             if not is_known(request, user["id"]) or user["totp_confirmed_at"] is not None:
                 return see_other(request, f"/log-in?next={home}", flash=N_("Your address is confirmed. Log in to go on."))
-            fresh = await accounts.start_session(
+            fresh = await log_ins.start_session(
                 tx, user["id"], browser=browser_of(request), old_token=request.cookies.get(STAFF_COOKIE)
             )
         give_session(request, fresh, user["id"])

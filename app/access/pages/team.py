@@ -9,10 +9,10 @@ from litestar import Controller, Response, get, post
 from litestar.params import FromPath
 from pydantic import ValidationInfo, field_validator
 
-from app.access import accounts, one_time, team
-from app.access.pages.browsers import browser_of, give_session
+from app.access import log_ins, one_time, team
 from app.access.guards import identify, may
 from app.access.models import MemberRole
+from app.access.pages.browsers import browser_of, give_session
 from app.access.pages.fields import TypedPassword, new_password
 from app.access.pages.me import me
 from app.access.permissions import ALLOWED, PERMISSION_WORDS, ROLE_WORDS, Permission, allows
@@ -114,7 +114,7 @@ class InvitationPages(Controller):
             user_id = await team.join_anew(tenant, token, name=form.name, password=form.password, locale=i18n.locale())
             async with tenant_tx(PLATFORM) as tx:
                 old = request.cookies.get(STAFF_COOKIE)
-                fresh = await accounts.start_session(tx, user_id, browser=browser_of(request), old_token=old)
+                fresh = await log_ins.start_session(tx, user_id, browser=browser_of(request), old_token=old)
             give_session(request, fresh, user_id)
         return see_other(request, f"/m/{tenant.slug}", flash=N_("Welcome to %(shop)s."), shop=tenant.name)
 
@@ -165,5 +165,5 @@ async def _renew_own_session(request: AnyRequest) -> None:
     """Whoever changed his own role goes on with a new session."""
     identity = await me(request)
     async with tenant_tx(PLATFORM) as tx:
-        token = await accounts.rotate(tx, identity, browser=browser_of(request))
+        token = await log_ins.rotate(tx, identity, browser=browser_of(request))
     give_session(request, token, identity.user_id)

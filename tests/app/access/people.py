@@ -17,7 +17,7 @@ from tenants.directory import PLATFORM, Tenant
 from tenants.session import tenant_tx
 from tests.world import World
 
-PASSWORD = "four green lamps hum"  # noqa: S105
+PASSWORD = "four green lamps hum"
 STAFF = "__Host-q_staff"
 _hashed: dict[str, str] = {}
 
@@ -51,7 +51,11 @@ async def person(
         )
         if tenant is not None:
             await tx.execute(
-                "insert into membership (id, tenant_id, user_id, role) values ($1, $2, $3, $4)", new_id(), tenant.id, made.id, role
+                "insert into membership (id, tenant_id, user_id, role) values ($1, $2, $3, $4)",
+                new_id(),
+                tenant.id,
+                made.id,
+                role,
             )
     return made
 
@@ -83,7 +87,9 @@ async def send(client: httpx2.AsyncClient, path: str, *, page: str = "", **field
     return await client.post(path, data=data)
 
 
-async def log_in(world: World, who: Person, *, password: str = PASSWORD, client: httpx2.AsyncClient | None = None) -> httpx2.AsyncClient:
+async def log_in(
+    world: World, who: Person, *, password: str = PASSWORD, client: httpx2.AsyncClient | None = None
+) -> httpx2.AsyncClient:
     """A browser somebody has logged in with."""
     chosen = client or browser(world)
     answer = await send(chosen, "/log-in", email=who.email, password=password)
@@ -91,7 +97,9 @@ async def log_in(world: World, who: Person, *, password: str = PASSWORD, client:
     return chosen
 
 
-async def member(world: World, role: MemberRole = MemberRole.OWNER, *, tenant: Tenant | None = None) -> tuple[Person, httpx2.AsyncClient]:
+async def member(
+    world: World, role: MemberRole = MemberRole.OWNER, *, tenant: Tenant | None = None
+) -> tuple[Person, httpx2.AsyncClient]:
     """A member of a tenant and his browser, logged in."""
     who = await person(tenant or world.tenant, role)
     return who, await log_in(world, who)
@@ -100,7 +108,11 @@ async def member(world: World, role: MemberRole = MemberRole.OWNER, *, tenant: T
 async def mails(world: World, to: str, count: int = 1) -> list[str]:
     """The texts of the mails that have reached somebody, newest first, after the worker's work."""
     await world.work()
-    return [message["text"] for message in world.outbox.wait_for(to, count=count)] if count else [m["text"] for m in world.outbox.messages(to)]
+    return (
+        [message["text"] for message in world.outbox.wait_for(to, count=count)]
+        if count
+        else [m["text"] for m in world.outbox.messages(to)]
+    )
 
 
 def link_in(mail: str) -> str:

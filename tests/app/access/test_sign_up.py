@@ -46,14 +46,16 @@ async def test_from_the_form_to_the_own_shop(world: World) -> None:
 
 
 async def test_the_form_shows_every_fault_and_keeps_what_was_typed_but_no_password(world: World) -> None:
-    answer = await send(browser(world), "/sign-up", shop_name="", slug="-Nope-", email="azhou@nanzhi", password="short")
+    answer = await send(browser(world), "/sign-up", shop_name="", slug="-Nope-", email="azhou@nanzhi", password="tiny#one")
     assert answer.status_code == 422
-    assert answer.text.count('role="alert"') == 4
+    assert answer.text.count('-error"><svg') == 4
     assert 'value="azhou@nanzhi"' in answer.text
-    assert "short" not in answer.text
+    assert "tiny#one" not in answer.text
 
 
-@pytest.mark.parametrize("slug", ["ab", "a" * 41, "-abc", "abc-", "xn--abc", "a_b_c", "a b c", "店铺店铺", "admin", "www", "a.bc", "ａｂｃｄ"])
+@pytest.mark.parametrize(
+    "slug", ["ab", "a" * 41, "-abc", "abc-", "xn--abc", "a_b_c", "a b c", "店铺店铺", "admin", "www", "a.bc", "ａｂｃｄ"]
+)
 async def test_a_shop_address_is_a_plain_free_name(world: World, slug: str) -> None:
     answer = await send(browser(world), "/sign-up", **new_form(slug=slug))
     assert answer.status_code == 422
@@ -62,7 +64,16 @@ async def test_a_shop_address_is_a_plain_free_name(world: World, slug: str) -> N
 
 @pytest.mark.parametrize(
     "password",
-    ["elevenchars", "password2024!!", "qwertyuiop1234", "aaaaaaaaaaaaaa", "abcabcabcabcab", "123456789012", "woaini5201314", "x" * 201],
+    [
+        "elevenchars",
+        "password2024!!",
+        "qwertyuiop1234",
+        "aaaaaaaaaaaaaa",
+        "abcabcabcabcab",
+        "123456789012",
+        "woaini5201314",
+        "x" * 201,
+    ],
 )
 async def test_a_password_is_long_and_not_among_the_first_that_are_tried(world: World, password: str) -> None:
     answer = await send(browser(world), "/sign-up", **new_form(password=password))
@@ -169,7 +180,9 @@ async def test_an_unconfirmed_account_waits_before_every_page(world: World) -> N
 
 async def test_fields_that_are_not_the_forms_change_nothing(world: World) -> None:
     await spares(world)
-    form = new_form(is_operator="true", role="owner", tenant_id=str(world.tenant.id), email_verified_at="2020-01-01", state="closed")
+    form = new_form(
+        is_operator="true", role="owner", tenant_id=str(world.tenant.id), email_verified_at="2020-01-01", state="closed"
+    )
     await send(browser(world), "/sign-up", **form)
     async with tenant_tx(PLATFORM) as tx:
         row = await tx.fetchrow("select is_operator, email_verified_at from app_user where email = $1", form["email"])
@@ -199,7 +212,9 @@ async def test_the_gateway_may_be_away_while_a_shop_opens(world: World) -> None:
     tenant = await routing.by_slug(form["slug"])
     assert tenant is not None
     async with tenant_tx(PLATFORM) as tx:
-        assert await tx.fetchval("select exists (select 1 from task where kind = 'tenants.furnish' and subject_id = $1)", tenant.id)
+        assert await tx.fetchval(
+            "select exists (select 1 from task where kind = 'tenants.furnish' and subject_id = $1)", tenant.id
+        )
     await world.work()
     assert await world.value("select count(*) from gateway_connection", tenant=tenant) == 1
     assert settings().sandbox_gateway_url
@@ -209,7 +224,9 @@ async def test_links_are_made_from_our_own_records_not_from_the_host_header(worl
     who = await person()
     client = browser(world)
     data = {"email": who.email, "_csrf": "x"}
-    answer = await client.post("/password/forgot", data=data, headers={"host": "evil.example", "x-forwarded-host": "evil.example"})
+    answer = await client.post(
+        "/password/forgot", data=data, headers={"host": "evil.example", "x-forwarded-host": "evil.example"}
+    )
     assert answer.status_code == 421
     await send(client, "/password/forgot", email=who.email)
     assert "evil" not in (await mails(world, who.email))[0]
