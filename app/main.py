@@ -16,6 +16,8 @@ from litestar.static_files import create_static_files_router
 from litestar.types import ControllerRouterHandler
 
 from app.console.pages import CONSOLE
+from app.access import answers
+from app.access import pages as access_pages
 from app.kernel import csrf, http, logs, metrics, web
 from app.kernel.bell import Ringer, open_queue, share_queue
 from app.kernel.errors import DomainError, NotFound
@@ -29,6 +31,7 @@ from tenants.session import Databases, databases, tenant_tx, use_databases
 
 ROUTES: list[ControllerRouterHandler] = [
     *CONSOLE,
+    *access_pages.ROUTES,
 ]
 """The slices' pages, in the order of the sidebar."""
 MOST_BODY_BYTES = 256 * 1024
@@ -101,6 +104,7 @@ def create_app() -> Hosts:
         },
         exception_handlers={
             DomainError: web.on_refusal,
+            **answers.HANDLERS,
             HTTPException: web.on_http_exception,
             **dict.fromkeys(web.BUSY, web.on_busy),
             Exception: web.on_bug,

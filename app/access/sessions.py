@@ -98,6 +98,17 @@ async def end_viewing(tx: Tx, session_id: UUID) -> None:
     )
 
 
+async def end_one(tx: Tx, user_id: UUID, session_id: UUID) -> None:
+    """End one of a user's own sessions. Idempotent; somebody else's is left alone, as one that never was."""
+    await tx.execute("delete from user_session where id = $1 and user_id = $2", session_id, user_id)
+
+
+async def of_user(tx: Tx, user_id: UUID) -> list[asyncpg.Record]:
+    """A user's live sessions, the last used first, at most 50: id, address, agent, seen_at, created_at."""
+    at = clock.now()
+    return await tx.fetch(_OF_USER, user_id, at, at - IDLE)
+
+
 async def role_of(tx: Tx, user_id: UUID, tenant_id: UUID) -> MemberRole | None:
     """A user's role in a tenant; None for a stranger or a former member."""
     role = await tx.fetchval(
@@ -137,4 +148,10 @@ select s.id as session_id, s.user_id, s.is_second_factor_due, s.viewing_reason, 
        u.name, u.email, u.is_operator, u.email_verified_at, u.totp_confirmed_at
 from user_session s join app_user u on u.id = s.user_id
 where s.token_hash = $1 and s.expires_at > $2 and s.seen_at > $3
+"""
+_OF_USER = """
+select id, address, agent, seen_at, created_at from user_session
+where user_id = $1 and expires_at > $2 and seen_at > $3 and not is_second_factor_due
+order by seen_at desc
+limit 50
 """

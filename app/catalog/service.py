@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 from uuid import UUID
 
-from sqlalchemy import select
+from sqlalchemy import select, text
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from app.catalog import queries, richtext
@@ -59,7 +59,8 @@ class ProductTerms:
 
 
 async def open_storefront(session: AsyncSession, *, name: str) -> Storefront:
-    """The tenant's first shop face. Idempotent: a tenant that has one keeps it."""
+    """The tenant's first shop face. Idempotent: a tenant that has one keeps it. Locks: others who open one."""
+    await session.execute(text("lock table storefront in share row exclusive mode"))
     if (existing := await queries.storefront(session)) is not None:
         return existing
     made = Storefront(id=new_id(), name=name)
