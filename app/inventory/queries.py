@@ -9,7 +9,7 @@ import asyncpg
 from sqlalchemy import func, select
 from sqlalchemy.ext.asyncio import AsyncSession
 
-from app.catalog.models import Product, Sku
+from app.catalog.models import DeliveryKind, Product, Sku
 from app.inventory.models import ImportBatch, ImportLine, LineVerdict, Stock
 from app.kernel.errors import NotFound
 from tenants.session import Tx
@@ -18,7 +18,9 @@ from tenants.session import Tx
 async def stock_of(session: AsyncSession, sku_id: UUID) -> Stock:
     """The counters of a SKU; all zero before its first import."""
     stock = await session.get(Stock, sku_id)
-    return stock or Stock(sku_id=sku_id, imported=0, available=0, reserved=0, delivered=0, voided=0, quarantined=0, expired=0)
+    return stock or Stock(
+        sku_id=sku_id, imported=0, available=0, reserved=0, delivered=0, voided=0, quarantined=0, expired=0, short=0
+    )
 
 
 async def sellable(tx: Tx, sku_ids: Sequence[UUID]) -> dict[UUID, int]:
@@ -34,7 +36,7 @@ async def pools(session: AsyncSession) -> list[tuple[Sku, Product, Stock | None]
         select(Sku, Product, Stock)
         .join(Product, Product.id == Sku.product_id)
         .outerjoin(Stock, Stock.sku_id == Sku.id)
-        .where(Product.delivery_kind == "card_key")
+        .where(Product.delivery_kind == DeliveryKind.CARD_KEY)
         .order_by(func.coalesce(Stock.available, 0), Product.name, Sku.position)
         .limit(500)
     )
@@ -42,10 +44,9 @@ async def pools(session: AsyncSession) -> list[tuple[Sku, Product, Stock | None]
 
 
 async def pool_or_404(session: AsyncSession, sku_id: UUID) -> tuple[Sku, Product, Stock]:
-    """One SKU's pool. Raises: NotFound."""
-    row = (
-        await session.execute(select(Sku, Product).join(Product, Product.id == Sku.product_id).where(Sku.id == sku_id))
-    ).first()
+    """One card-key SKU's pool. Raises: NotFound."""
+    found = select(Sku, Product).join(Product, Product.id == Sku.product_id)
+    row = (await session.execute(found.where(Sku.id == sku_id, Product.delivery_kind == DeliveryKind.CARD_KEY))).first()
     if row is None:
         raise NotFound
     return row[0], row[1], await stock_of(session, sku_id)
