@@ -15,6 +15,8 @@ from litestar.exceptions import HTTPException
 from litestar.static_files import create_static_files_router
 from litestar.types import ControllerRouterHandler
 
+from app.catalog.pages import CATALOG
+from app.inventory.pages import INVENTORY
 from app.kernel import csrf, http, logs, metrics, web
 from app.kernel.bell import Ringer, open_queue
 from app.kernel.errors import DomainError, NotFound
@@ -26,7 +28,10 @@ from tenants import routing
 from tenants.directory import PLATFORM
 from tenants.session import Databases, databases, tenant_tx, use_databases
 
-ROUTES: list[ControllerRouterHandler] = []
+ROUTES: list[ControllerRouterHandler] = [
+    *CATALOG,
+    *INVENTORY,
+]
 """The slices' pages, in the order of the sidebar."""
 MOST_BODY_BYTES = 256 * 1024
 _STATIC = Path(__file__).resolve().parent.parent / "web" / "static"
