@@ -18,7 +18,7 @@ from app.inventory.forms import ReasonForm
 from app.kernel.actor import Actor
 from app.kernel.errors import N_
 from app.kernel.forms import RawForm, parse
-from app.kernel.web import NO_STORE, see_other
+from app.kernel.web import NO_STORE, is_partial, see_other
 from tenants.directory import Tenant
 from tenants.session import raw, tenant_session
 
@@ -42,7 +42,8 @@ class KeyPages(Controller):
         """The key, once, to this reader; written down with his reason. A reveal counts even when the answer is lost."""
         async with tenant_session(tenant, read_only=True) as session:
             context = await _context(session, tenant, card_key_id, "reveal")
-        form = parse(ReasonForm, sent, retry="inventory/reason.html", **context)
+        retry = "inventory/_reason.html" if is_partial(request) else "inventory/reason.html"
+        form = parse(ReasonForm, sent, retry=retry, **context)
         await revealing.count_reveal(tenant, actor)
         async with tenant_session(tenant) as session:
             number, password = await revealing.reveal_key(await raw(session), card_key_id, reason=form.reason, actor=actor)
