@@ -18,6 +18,8 @@ from litestar.types import ControllerRouterHandler
 from app.console.pages import CONSOLE
 from app.access import answers
 from app.access import pages as access_pages
+from app.catalog.pages import CATALOG
+from app.inventory.pages import INVENTORY
 from app.kernel import csrf, http, logs, metrics, web
 from app.kernel.bell import Ringer, open_queue, share_queue
 from app.kernel.errors import DomainError, NotFound
@@ -32,6 +34,8 @@ from tenants.session import Databases, databases, tenant_tx, use_databases
 ROUTES: list[ControllerRouterHandler] = [
     *CONSOLE,
     *access_pages.ROUTES,
+    *CATALOG,
+    *INVENTORY,
 ]
 """The slices' pages, in the order of the sidebar."""
 MOST_BODY_BYTES = 256 * 1024
