@@ -15,10 +15,10 @@ from litestar.exceptions import HTTPException
 from litestar.static_files import create_static_files_router
 from litestar.types import ControllerRouterHandler
 
-from app.console.pages import CONSOLE
 from app.access import answers
 from app.access import pages as access_pages
 from app.catalog.pages import CATALOG
+from app.console.pages import CONSOLE
 from app.inventory.pages import INVENTORY
 from app.kernel import csrf, http, logs, metrics, web
 from app.kernel.bell import Ringer, open_queue, share_queue
@@ -27,6 +27,7 @@ from app.kernel.hosts import Hosts
 from app.kernel.tasks import use_ringer
 from app.payments.notices import Notices
 from app.settings import settings
+from app.storefront.routes import SHOP
 from tenants import routing
 from tenants.directory import PLATFORM
 from tenants.session import Databases, databases, tenant_tx, use_databases
@@ -36,6 +37,7 @@ ROUTES: list[ControllerRouterHandler] = [
     *access_pages.ROUTES,
     *CATALOG,
     *INVENTORY,
+    SHOP,
 ]
 """The slices' pages, in the order of the sidebar."""
 MOST_BODY_BYTES = 256 * 1024
