@@ -160,6 +160,8 @@ async def provide_actor(request: AnyRequest) -> Actor:
 async def provide_session(request: AnyRequest) -> AsyncIterator[AsyncSession]:
     """The request's transaction in its tenant's schema: read-only on GET, committed before the answer is sent."""
     tenant = await provide_tenant(request)
+    if request.method not in READS:
+        await provide_sent(request)  # what cannot be read is refused here too: no transaction is then left open behind it
     async with tenant_session(tenant, read_only=request.method in READS) as session:
         yield session
 
