@@ -20,13 +20,20 @@ from app.kernel.bell import Ringer, open_queue
 from app.kernel.errors import DomainError, NotFound
 from app.kernel.hosts import Hosts
 from app.kernel.tasks import use_ringer
+from app.ordering.pages import OrderListPages, OrderPages, OrderViewPages
 from app.payments.notices import Notices
+from app.payments.pages import PaymentSettingsPages
 from app.settings import settings
 from tenants import routing
 from tenants.directory import PLATFORM
 from tenants.session import Databases, databases, tenant_tx, use_databases
 
-ROUTES: list[ControllerRouterHandler] = []
+ROUTES: list[ControllerRouterHandler] = [
+    OrderListPages,
+    OrderViewPages,
+    OrderPages,
+    PaymentSettingsPages,
+]
 """The slices' pages, in the order of the sidebar."""
 MOST_BODY_BYTES = 256 * 1024
 _STATIC = Path(__file__).resolve().parent.parent / "web" / "static"
