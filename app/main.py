@@ -25,7 +25,9 @@ from app.kernel.bell import Ringer, open_queue, share_queue
 from app.kernel.errors import DomainError, NotFound
 from app.kernel.hosts import Hosts
 from app.kernel.tasks import use_ringer
+from app.ordering.pages import OrderListPages, OrderPages, OrderViewPages
 from app.payments.notices import Notices
+from app.payments.pages import PaymentSettingsPages
 from app.settings import settings
 from app.storefront.routes import SHOP
 from tenants import routing
@@ -38,6 +40,10 @@ ROUTES: list[ControllerRouterHandler] = [
     *CATALOG,
     *INVENTORY,
     SHOP,
+    OrderListPages,
+    OrderViewPages,
+    OrderPages,
+    PaymentSettingsPages,
 ]
 """The slices' pages, in the order of the sidebar."""
 MOST_BODY_BYTES = 256 * 1024

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import asyncio
 import io
 
 from PIL import Image, ImageOps, UnidentifiedImageError
+from sqlalchemy.ext.asyncio import AsyncSession
 
 from app.catalog.models import Picture
 from app.kernel.errors import N_, DomainError
@@ -28,8 +30,16 @@ class PictureTooLarge(DomainError):
     message = N_("This picture is too large: at most 5 MB and 40 million pixels. Make it smaller and choose it again.")
 
 
-def encoded(body: bytes) -> Picture:
-    """The picture as WebP, at most 960 pixels on its longer side, upright and without metadata. Costs processor time: run it in a thread.
+async def store(session: AsyncSession, upload_bytes: bytes, *, most_px: int = LONGEST_SIDE) -> Picture:
+    """Store an upload, encoded again off the event loop. Raises: NotAPicture, PictureTooLarge."""
+    picture = await asyncio.to_thread(encoded, upload_bytes, most_px)
+    session.add(picture)
+    await session.flush()
+    return picture
+
+
+def encoded(body: bytes, most_px: int = LONGEST_SIDE) -> Picture:
+    """The picture as WebP, at most `most_px` on its longer side, upright and without metadata. Costs processor time: run it in a thread.
 
     Raises: NotAPicture, PictureTooLarge.
     """
@@ -39,9 +49,9 @@ def encoded(body: bytes) -> Picture:
         with Image.open(io.BytesIO(body), formats=_FORMATS) as opened:
             if opened.width * opened.height > MOST_PIXELS:
                 raise PictureTooLarge
-            opened.draft("RGB", (2 * LONGEST_SIDE, 2 * LONGEST_SIDE))
+            opened.draft("RGB", (2 * most_px, 2 * most_px))
             upright = ImageOps.exif_transpose(opened)
-            upright.thumbnail((LONGEST_SIDE, LONGEST_SIDE))
+            upright.thumbnail((most_px, most_px))
             plain = upright.convert("RGBA" if upright.has_transparency_data else "RGB")
     except (Image.DecompressionBombError, Image.DecompressionBombWarning):
         raise PictureTooLarge from None

@@ -164,6 +164,8 @@ async def provide_session(request: AnyRequest, sent: RawForm) -> AsyncIterator[A
     the others' generators open, and a connection with them.
     """
     tenant = await provide_tenant(request)
+    if request.method not in READS:
+        await provide_sent(request)  # what cannot be read is refused here too: no transaction is then left open behind it
     async with tenant_session(tenant, read_only=request.method in READS) as session:
         yield session
 

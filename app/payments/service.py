@@ -95,7 +95,7 @@ async def connect_sandbox(tenant: Tenant) -> None:
 
 
 async def connection_of(tx: Tx, connection_id: UUID | None = None) -> Connection:
-    """A live connection: the one named, or the tenant's own choice. Raises: NoGateway."""
+    """The connection named, live or replaced since, or for a new payment the newest live one. Raises: NoGateway."""
     row = await tx.fetchrow(_CONNECTION, connection_id)
     if row is None:
         raise NoGateway
@@ -213,8 +213,8 @@ async def _close(tx: Tx, payment_id: UUID) -> None:
 
 _CONNECTION = """
 select id, gateway, config from gateway_connection
-where is_live and ($1::uuid is null or id = $1)
-order by created_at
+where case when $1::uuid is null then is_live else id = $1 end
+order by created_at desc
 limit 1
 """
 _OPEN_PAYMENT = """
