@@ -10,11 +10,11 @@ from app.fulfillment import service as fulfillment
 from app.integrations import sending
 from app.inventory import importing, warning
 from app.kernel.tasks import Lane, TaskRow, handles
+from app.ordering import queries as order_queries
 from app.ordering import service as ordering
 from app.payments import refunding
 from app.payments import service as payments
 from app.settings import settings
-from app.storefront import queries as shop_queries
 from tenants import provisioning, routing
 from tenants.directory import Tenant
 from tenants.session import tenant_session, tenant_tx
@@ -79,7 +79,7 @@ async def send_code(tenant: Tenant, tasks: list[TaskRow]) -> None:
     assert tasks[0].subject_id
     async with tenant_tx(tenant) as tx:
         waiting = await customers.waiting_code(tx, tasks[0].subject_id)
-        locale = await shop_queries.language_of(tx, waiting["contact_fingerprint"]) if waiting else None
+        locale = await order_queries.language_of(tx, waiting["contact_fingerprint"]) if waiting else None
         if waiting and locale:
             await customers.send_code(tx, waiting, locale=locale)
 

@@ -186,6 +186,16 @@ ENDED = frozenset(
 
 # `_WHERE` is one text for lists and totals, so that a figure and its list cannot disagree. A place that is null does not narrow; the planner
 # sees the values and drops those conditions, so each search uses its own index.
+
+
+async def language_of(tx: Tx, contact_fingerprint: bytes) -> str | None:
+    """The language a contact last ordered in; None when it has no order."""
+    found: str | None = await tx.fetchval(
+        "select locale from shop_order where contact_fingerprint = $1 order by placed_at desc limit 1", contact_fingerprint
+    )
+    return found
+
+
 _WHERE = """
 where ($1::text[] is null or o.state = any($1))
   and ($2::text is null

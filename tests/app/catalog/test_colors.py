@@ -36,7 +36,15 @@ def test_a_pale_yellow_is_offered_a_dark_one_of_its_hue() -> None:
 
 @pytest.mark.parametrize(
     ("typed", "read"),
-    [("#9A3B1B", "#9a3b1b"), ("9a3b1b", "#9a3b1b"), (" #abc ", "#aabbcc"), ("red", None), ("#12345", None), ("#12345g", None), ("", None)],
+    [
+        ("#9A3B1B", "#9a3b1b"),
+        ("9a3b1b", "#9a3b1b"),
+        (" #abc ", "#aabbcc"),
+        ("red", None),
+        ("#12345", None),
+        ("#12345g", None),
+        ("", None),
+    ],
 )
 def test_colours_are_read_as_people_type_them(typed: str, read: str | None) -> None:
     assert parse_color(typed) == read
