@@ -275,7 +275,7 @@ async def test_form_without_its_token_is_refused(world: World) -> None:
 async def test_on_sale_needs_a_session(world: World) -> None:
     product = await world.product()
     answer = await world.client("app").get(f"/m/{world.tenant.slug}/products/{product.id}")
-    assert answer.status_code == 401
+    assert (answer.status_code, answer.headers["location"].partition("?")[0]) == (303, "/log-in")
 
 
 async def test_every_kind_says_whether_it_sells(world: World) -> None:
