@@ -75,7 +75,7 @@ def test_only_the_session_module_begins_and_ends_transactions() -> None:
 
 def test_session_settings_are_local_to_their_transaction() -> None:
     """A session-level SET would follow a pooled connection to the next tenant (`set local` and set_config(…, true) do not)."""
-    session_level = re.compile(r"(^|;)\s*set\s+(?!local\b)", re.I)
+    session_level = re.compile(r"(^|;)\s*set\s+(?!local\b)(session\s+|role|search_path|statement_timeout|synchronous_commit)", re.I)
     found = [
         f"{path}:{node.lineno}"
         for path, tree in modules("app", "tenants", "workers")
