@@ -175,7 +175,7 @@ async def test_every_route_is_guarded_or_says_it_is_public(application: object) 
             if set(handler.http_methods) == {"OPTIONS"}:
                 continue  # the framework's own, which name the allowed methods
             guards = [guard for guard in handler.resolve_guards() if getattr(guard, "__name__", "") != "guard"]
-            if not guards and not handler.opt.get("public") and not route.path.startswith(("/s", "/static")):
+            if not guards and not handler.opt.get("public") and not f"{route.path}/".startswith(("/s/", "/static/")):
                 open_routes.append(route.path)
     assert open_routes == []
 

@@ -60,10 +60,10 @@ PLACES = (
     Place(N_("Orders"), "/orders", "receipt", Permission.ORDERS_VIEW),
     Place(N_("Products"), "/products", "package", Permission.CATALOG_VIEW, _GOODS),
     Place(N_("Card pools"), "/card-pools", "key-round", Permission.INVENTORY_VIEW, _GOODS),
-    Place(N_("Shop settings"), "/settings", "store", Permission.SETTINGS_VIEW, _SHOP),
-    Place(N_("Payments"), "/settings/payments", "wallet", Permission.PAYMENTS_VIEW, _SHOP),
     Place(N_("Team"), "/team", "users", Permission.TEAM_VIEW, _PEOPLE),
     Place(N_("Audit log"), "/audit", "shield-check", Permission.AUDIT_VIEW, _PEOPLE),
+    Place(N_("Shop settings"), "/settings", "store", Permission.SETTINGS_VIEW, _SHOP),
+    Place(N_("Payments"), "/settings/payments", "wallet", Permission.PAYMENTS_VIEW, _SHOP),
 )
 """The sidebar, eight items at most."""
 COMMANDS = (

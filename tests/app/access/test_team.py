@@ -175,7 +175,13 @@ async def test_a_removed_member_is_out_at_once(world: World) -> None:
     _, owner = await member(world)
     who, client = await member(world, MemberRole.OWNER)
     assert (await client.get(page(world))).status_code == 200
-    assert (await send(owner, page(world, f"/members/{who.id}/removal"), page=page(world))).status_code == 303
+    question = page(world, f"/members/{who.id}/removal")
+    assert "<html" in (await owner.get(question)).text
+    part = (await owner.get(question, headers={"hx-request": "true", "hx-request-type": "partial"})).text
+    assert "<html" not in part
+    assert who.email in part
+    assert (await owner.get(page(world, f"/members/{new_id()}/removal"))).status_code == 404
+    assert (await send(owner, question, page=page(world))).status_code == 303
     assert (await client.get(page(world))).status_code == 303
     assert (await (await log_in(world, who)).get(page(world))).status_code == 404
     again = await send(owner, page(world, f"/members/{who.id}/removal"), page=page(world))
@@ -319,7 +325,8 @@ async def test_an_operator_who_looks_reads_only_and_is_in_both_audit_chains(worl
     async with tenant_tx(PLATFORM) as tx:
         await tx.execute("update app_user set totp_confirmed_at = now() where id = $1", who.id)
         await tx.execute(
-            "update user_session set viewing_tenant_id = $2, viewing_reason = 'ticket 7' where user_id = $1",
+            "update user_session set viewing_tenant_id = $2, viewing_reason = 'ticket 7', viewing_until = now() + interval '1 hour' "
+            "where user_id = $1",
             who.id,
             world.tenant.id,
         )
