@@ -53,6 +53,7 @@ class Buyer:
 def words(html: str) -> str:
     """The text of a page."""
     text = re.sub(r"<(script|style|svg)\b.*?</\1>", " ", html, flags=re.S)
+    text = re.sub(r"</?(b|small|span|strong|i)\b[^>]*>", "", text)
     return " ".join(re.sub(r"<[^>]+>", " ", text).split())
 
 

@@ -97,7 +97,9 @@ async def test_stock_is_read_anew_for_each_page(world: World) -> None:
     assert "Every key is sold" in (await buyer.get(f"/products/{product.id}")).text
 
 
-@pytest.mark.parametrize(("rule", "label"), [("phone", "Mobile number"), ("email", "E-mail"), ("either", "Mobile number or e-mail")])
+@pytest.mark.parametrize(
+    ("rule", "label"), [("phone", "Mobile number"), ("email", "E-mail"), ("either", "Mobile number or e-mail")]
+)
 async def test_the_contact_rule_names_the_field(world: World, rule: str, label: str) -> None:
     product = await world.product()
     await world.stock(product.skus[0].id, 1)
@@ -117,7 +119,9 @@ async def test_another_tenants_product_is_not_there(world: World) -> None:
     assert 'class="shop"' in none.text, "in the shop's own shell"
 
 
-@pytest.mark.parametrize("path", ["/products/1", "/products/zzz", "/nowhere", "/products/%00", "/categories/x", "/s/products", "/pictures/1"])
+@pytest.mark.parametrize(
+    "path", ["/products/1", "/products/zzz", "/nowhere", "/products/%00", "/categories/x", "/s/products", "/pictures/1"]
+)
 async def test_addresses_that_lead_nowhere(world: World, path: str) -> None:
     assert (await Buyer(world.client()).get(path)).status_code == 404
 
@@ -131,7 +135,8 @@ async def test_what_a_merchant_writes_never_becomes_markup(world: World) -> None
         SkuTerms(EVIL[:40], 1990),
         name=EVIL,
         summary=EVIL,
-        description_html='<p onclick="x()" hx-get="/x" style="a">ok</p><script>alert(1)</script><a href="javascript:x()">y</a>' + EVIL,
+        description_html='<p onclick="x()" hx-get="/x" style="a">ok</p><script>alert(1)</script><a href="javascript:x()">y</a>'
+        + EVIL,
         usage_html='<svg onload="x()"></svg><iframe src="//evil"></iframe>' + EVIL,
     )
     await world.stock(product.skus[0].id, 1)
@@ -202,7 +207,9 @@ async def test_a_suspended_shop_is_closed_at_once_but_what_was_bought_stays(worl
         assert "is closed for now" in closed.text
     for path in (order_path, "/orders", "/me", "/brand.css", "/help", "/terms"):
         assert (await buyer.get(path)).status_code == 200, path
-    refused = await buyer.post("/orders", "/checkout", listing=str(product.skus[0].listing.id), quantity="1", contact="13800132046")
+    refused = await buyer.post(
+        "/orders", "/checkout", listing=str(product.skus[0].listing.id), quantity="1", contact="13800132046"
+    )
     assert refused.status_code == 503
     unpayable = await buyer.post(order_path, f"{order_path}/payment")
     assert unpayable.status_code == 503
@@ -236,5 +243,7 @@ async def test_the_first_load_of_a_product_page_is_light(world: World) -> None:
     await world.stock(product.skus[0].id, 2)
     html = (await Buyer(world.client()).get(f"/products/{product.id}")).text
     files = set(re.findall(r"/static/([\w./-]+)\?v=", html))
-    weight = len(gzip.compress(html.encode(), 6)) + sum(len(gzip.compress((templating.STATIC / f).read_bytes(), 6)) for f in files)
+    weight = len(gzip.compress(html.encode(), 6)) + sum(
+        len(gzip.compress((templating.STATIC / f).read_bytes(), 6)) for f in files
+    )
     assert weight < 120 * 1024, f"{weight:,} bytes"
