@@ -11,7 +11,7 @@ from app.catalog import service as catalog_service
 from app.catalog.models import Picture
 from app.catalog.service import SkuTerms
 from app.kernel.ids import new_id
-from app.storefront import brand
+from app.storefront.files import sheet_of
 from app.storefront.shelf import forget_shelf
 from tenants import operating
 from tenants.directory import PLATFORM, TenantState
@@ -166,9 +166,17 @@ async def test_the_brand_sheet_changes_its_address_with_its_colour(world: World)
     async with tenant_session(world.tenant) as session:
         (await catalog.storefront(session)).brand_color = "#14507a"  # type: ignore[union-attr]
     forget_shelf(world.tenant)
-    assert (await buyer.get("/brand.css")).text == brand.sheet("#14507a")
+    assert (await buyer.get("/brand.css")).text == sheet_of("#14507a")
     assert "immutable" not in (await buyer.get(address)).headers["cache-control"], "an old address is not kept for ever"
     assert address not in (await buyer.get("/")).text
+
+
+@pytest.mark.parametrize("stored", ["red", "", "}body{display:none", "#9a3b1b;}"])
+async def test_what_is_no_colour_never_becomes_css(world: World, stored: str) -> None:
+    async with tenant_tx(world.tenant) as tx:
+        await tx.execute("update storefront set brand_color = $1", stored)
+    forget_shelf(world.tenant)
+    assert (await Buyer(world.client()).get("/brand.css")).text == sheet_of("#9a3b1b")
 
 
 async def test_a_picture_is_this_shops_own_and_kept_for_ever(world: World) -> None:
