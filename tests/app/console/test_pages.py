@@ -237,3 +237,19 @@ async def test_the_chain_names_the_first_entry_that_was_touched(world: World) ->
         await owner.execute("update public.audit_entry set reason = $2 where seq = $1", seq, before)
         await owner.close()
     assert "The chain is whole" in (await client.get("/console/audit?check=1")).text
+
+
+async def test_a_home_that_does_not_answer_is_named_and_hides_nothing(world: World) -> None:
+    import asyncpg
+
+    from app.console import lookout
+
+    client, owner = await operator_of(world), await asyncpg.connect(world.urls.owner_url)
+    await owner.execute(f"alter table {world.tenant.schema}.task rename to task_away")
+    lookout.forget()
+    try:
+        assert "1 home does not answer" in (await client.get("/console/tasks")).text
+    finally:
+        await owner.execute(f"alter table {world.tenant.schema}.task_away rename to task")
+        await owner.close()
+        lookout.forget()
