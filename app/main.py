@@ -22,11 +22,14 @@ from app.kernel.hosts import Hosts
 from app.kernel.tasks import use_ringer
 from app.payments.notices import Notices
 from app.settings import settings
+from app.storefront.routes import SHOP
 from tenants import routing
 from tenants.directory import PLATFORM
 from tenants.session import Databases, databases, tenant_tx, use_databases
 
-ROUTES: list[ControllerRouterHandler] = []
+ROUTES: list[ControllerRouterHandler] = [
+    SHOP,
+]
 """The slices' pages, in the order of the sidebar."""
 MOST_BODY_BYTES = 256 * 1024
 _STATIC = Path(__file__).resolve().parent.parent / "web" / "static"

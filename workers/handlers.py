@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from app.access import messages as access_messages
+from app.customers import service as customers
 from app.fulfillment import mailing
 from app.fulfillment import service as fulfillment
 from app.integrations import sending
@@ -12,6 +13,7 @@ from app.ordering import service as ordering
 from app.payments import refunding
 from app.payments import service as payments
 from app.settings import settings
+from app.storefront import queries as shop_queries
 from tenants import provisioning
 from tenants.directory import Tenant
 from tenants.session import tenant_tx
@@ -68,6 +70,17 @@ async def warn(tenant: Tenant, tasks: list[TaskRow]) -> None:
     recipients = await access_messages.stock_watchers(tenant)
     async with tenant_tx(tenant) as tx:
         await warning.warn(tx, tasks[0].subject_id, recipients)
+
+
+@handles("customers.send_code", lane=Lane.MESSAGES, timeout_s=30)
+async def send_code(tenant: Tenant, tasks: list[TaskRow]) -> None:
+    """A contact without an order here gets no message; its page looks the same."""
+    assert tasks[0].subject_id
+    async with tenant_tx(tenant) as tx:
+        waiting = await customers.waiting_code(tx, tasks[0].subject_id)
+        locale = await shop_queries.language_of(tx, waiting["contact_fingerprint"]) if waiting else None
+        if waiting and locale:
+            await customers.send_code(tx, waiting, locale=locale)
 
 
 @handles("integrations.send", lane=Lane.MESSAGES, timeout_s=30)

@@ -135,6 +135,11 @@ async def keyring(on: AsyncSession | Tx) -> Keyring:
     return ring
 
 
+def opened_keyring(home: UUID) -> Keyring | None:
+    """The keyring of a home this process has opened before, without a transaction; None when it has to be asked for."""
+    return _opened.get(home)
+
+
 def forget_keyrings() -> None:
     """Drop the opened keys of this process, so that the next use reads them again."""
     _opened.clear()

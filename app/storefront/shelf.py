@@ -6,8 +6,11 @@ Stock is never kept: it is read for every page that shows it.
 
 from __future__ import annotations
 
+import asyncio
+import hashlib
 import time
 from collections import OrderedDict
+from collections.abc import Sequence
 from dataclasses import dataclass
 from uuid import UUID
 
@@ -54,6 +57,8 @@ class Shelved:
     offers: tuple[Offered, ...]
     was_minor: dict[UUID, int | None]
     """Struck-through prices, by listing."""
+    mark: str
+    """Changes when an offer or a price does: a form carries it, so that nobody buys at a price he has not seen."""
 
     @property
     def from_minor(self) -> int:
@@ -79,6 +84,8 @@ class Shelf:
 
 
 _shelves: OrderedDict[UUID, tuple[float, Shelf]] = OrderedDict()
+_readings: dict[UUID, asyncio.Task[Shelf]] = {}
+"""Shelves being read this moment: however many pages want one, it is read once."""
 
 
 async def shelf_of(tenant: Tenant) -> Shelf:
@@ -86,17 +93,39 @@ async def shelf_of(tenant: Tenant) -> Shelf:
     known = _shelves.get(tenant.id)
     if known is not None and time.monotonic() - known[0] < _FRESH_S:
         return known[1]
-    async with tenant_tx(tenant) as tx:
-        shelf = await _read(tx)
-    _shelves[tenant.id] = (time.monotonic(), shelf)
-    if len(_shelves) > _KEPT:
-        _shelves.popitem(last=False)
-    return shelf
+    reading = _readings.get(tenant.id)
+    if reading is None:
+        reading = _readings[tenant.id] = asyncio.get_running_loop().create_task(_read_and_keep(tenant))
+    return await asyncio.shield(reading)
+
+
+def kept_shelf(tenant: Tenant) -> Shelf | None:
+    """The shelf this process saw last, however old; None before the first look. For a page that only needs the shop's face."""
+    known = _shelves.get(tenant.id)
+    return known[1] if known else None
 
 
 def forget_shelf(tenant: Tenant) -> None:
     """Read a tenant's shelf again at the next page of this process: after its merchant changed something, or an offer had changed."""
     _shelves.pop(tenant.id, None)
+    _readings.pop(tenant.id, None)
+
+
+async def _read_and_keep(tenant: Tenant) -> Shelf:
+    mine = asyncio.current_task()
+    at = time.monotonic()
+    try:
+        async with tenant_tx(tenant) as tx:
+            shelf = await _read(tx)
+        if _readings.get(tenant.id) is mine:  # else it was told to forget meanwhile, and what was read may be old
+            _shelves[tenant.id] = (at, shelf)
+            _shelves.move_to_end(tenant.id)
+            if len(_shelves) > _KEPT:
+                _shelves.popitem(last=False)
+        return shelf
+    finally:
+        if _readings.get(tenant.id) is mine:
+            del _readings[tenant.id]
 
 
 async def _read(tx: Tx) -> Shelf:
@@ -134,7 +163,13 @@ def _shelved(rows: list[asyncpg.Record]) -> Shelved:
             for row in rows
         ),
         was_minor={row["listing_id"]: row["was_minor"] for row in rows},
+        mark=offers_mark([(row["listing_id"], row["price_minor"]) for row in rows]),
     )  # fmt: skip
+
+
+def offers_mark(offers: Sequence[tuple[UUID, int]]) -> str:
+    """A short mark of listings and their prices."""
+    return hashlib.sha256(repr(sorted((str(listing), price) for listing, price in offers)).encode()).hexdigest()[:12]
 
 
 _FACE = """

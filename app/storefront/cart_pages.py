@@ -1,0 +1,155 @@
+"""The cart's page, and buying what is in it."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Annotated, Any, Literal
+from uuid import UUID
+
+from litestar import Controller, Response, get, post
+from pydantic import StringConstraints
+
+from app.inventory.queries import sellable
+from app.kernel.errors import N_, DomainError
+from app.kernel.forms import Form, InvalidForm, RawForm, parse
+from app.kernel.ids import new_id
+from app.kernel.web import AnyRequest, page, see_other
+from app.ordering.placing import OfferChanged
+from app.ordering.rules import MOST_UNITS, EmptyCart, Offered, TooManyLines, quote
+from app.storefront import carts, checkout
+from app.storefront.checkout import PLACING_REFUSALS, NotOnSale, RequestKey, Units
+from app.storefront.shelf import Shelf, Shelved, offers_mark
+from app.storefront.shell import shelf_in
+from app.storefront.showing import product_page
+from tenants.directory import Tenant
+from tenants.session import tenant_tx
+
+
+@dataclass(frozen=True, slots=True)
+class CartLine:
+    """One line of the cart as its page shows it."""
+
+    product: Shelved
+    offered: Offered
+    units: int
+    left: int
+
+    @property
+    def total_minor(self) -> int:
+        return self.offered.price_minor * self.units
+
+
+class LineForm(Form):
+    """`add` puts more in, `set` says how many there shall be."""
+
+    listing: UUID
+    quantity: Units
+    mode: Literal["add", "set"] = "add"
+
+
+class RemovalForm(Form):
+    listing: UUID
+
+
+class CartCheckoutForm(Form):
+    contact: Annotated[str, StringConstraints(max_length=254)]
+    request_id: RequestKey
+    mark: str = ""
+
+
+class CartPages(Controller):
+    """Several things at once."""
+
+    path = "/cart"
+
+    @get()
+    async def show(self, request: AnyRequest, tenant: Tenant) -> Response[str]:
+        return await _cart_page(request, tenant, shelf_in(request))
+
+    @post("/lines")
+    async def add(self, request: AnyRequest, tenant: Tenant, sent: RawForm) -> Response[Any]:
+        shelf, cart = shelf_in(request), carts.read(request)
+        try:
+            form = parse(LineForm, sent)
+            offered = shelf.offers.get(form.listing)
+            if offered is None:
+                raise NotOnSale
+            kept = cart if form.mode == "add" else {**cart, form.listing: 0}
+            carts.keep(request, carts.put(kept, form.listing, form.quantity))
+        except InvalidForm as fault:
+            return await _refused_line(request, tenant, sent, fault)
+        except TooManyLines as refusal:
+            return await _cart_page(request, tenant, shelf, status=refusal.status, refusal=checkout.said(refusal))
+        return see_other(request, "/cart", flash=N_("In the cart.") if form.mode == "add" else "")
+
+    @post("/removals")
+    async def remove(self, request: AnyRequest, sent: RawForm) -> Response[Any]:
+        form = parse(RemovalForm, sent)
+        cart = carts.read(request)
+        cart.pop(form.listing, None)
+        carts.keep(request, cart)
+        return see_other(request, "/cart")
+
+    @post("/checkout")
+    async def place(self, request: AnyRequest, tenant: Tenant, sent: RawForm) -> Response[Any]:
+        shelf = shelf_in(request)
+        wanted = carts.on_shelf(carts.read(request), shelf)
+        try:
+            form, contact = checkout.read_form(CartCheckoutForm, sent, shelf)
+            if form.mark and form.mark != _mark(wanted):
+                raise OfferChanged
+            checkout.count_checkout(request, tenant)
+            placed = await checkout.place_order(tenant, shelf, quote(wanted), contact, form.request_id)
+        except InvalidForm as fault:
+            return await _cart_page(request, tenant, shelf, status=422, errors=fault.errors, values=sent.values())
+        except (*PLACING_REFUSALS, EmptyCart) as refusal:
+            if isinstance(refusal, OfferChanged):
+                shelf = await checkout.fresh_shelf(request, tenant)
+            words = checkout.said(refusal)
+            return await _cart_page(request, tenant, shelf, status=refusal.status, values=sent.values(), refusal=words)
+        carts.keep(request, {})
+        return see_other(request, await checkout.path_of(tenant, placed))
+
+
+async def _refused_line(request: AnyRequest, tenant: Tenant, sent: RawForm, fault: DomainError) -> Response[str]:
+    """A wrong quantity is said where it was typed: on the product's page, or in the cart."""
+    assert isinstance(fault, InvalidForm)
+    shelf = shelf_in(request)
+    product = checkout.product_of(sent, shelf)
+    if sent.get("mode") == "set" or product is None:
+        words = next(iter(fault.errors.values()))
+        return await _cart_page(request, tenant, shelf, status=fault.status, refusal=words)
+    return await product_page(request, shelf, product, status=fault.status, errors=fault.errors, values=sent.values())
+
+
+async def _cart_page(request: AnyRequest, tenant: Tenant, shelf: Shelf, *, status: int = 200, **more: Any) -> Response[str]:
+    cart = carts.read(request)
+    wanted = carts.on_shelf(cart, shelf)
+    lines = await _lines(tenant, shelf, wanted)
+    context: dict[str, Any] = {
+        "lines": lines,
+        "gone": len(cart) - len(wanted),
+        "total_minor": sum(line.total_minor for line in lines),
+        "short": [line for line in lines if line.left < line.units],
+        "mark": _mark(wanted),
+        "most_units": MOST_UNITS,
+        "contact_rule": shelf.face.contact_rule,
+        "request_key": str(new_id()),
+        "refusal": "",
+        **more,
+    }
+    return page(request, "storefront/cart.html", status=status, **context)
+
+
+async def _lines(tenant: Tenant, shelf: Shelf, wanted: Sequence[tuple[Offered, int]]) -> list[CartLine]:
+    if not wanted:
+        return []
+    async with tenant_tx(tenant) as tx:
+        left = await sellable(tx, [offered.sku_id for offered, _ in wanted])
+    return [CartLine(shelf.products[o.product_id], o, units, left[o.sku_id]) for o, units in wanted]
+
+
+def _mark(wanted: Sequence[tuple[Offered, int]]) -> str:
+    """Of the prices and quantities the cart's page showed."""
+    return offers_mark([(offered.listing_id, offered.price_minor * units) for offered, units in wanted])

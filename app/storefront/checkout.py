@@ -1,0 +1,162 @@
+"""Placing an order: one form, one answer. The busiest address of the system: one call to the database, and no page is built unless something is refused."""
+
+from __future__ import annotations
+
+from functools import cache
+from typing import Annotated, Any, TypeVar
+from uuid import UUID
+
+from litestar import Controller, Response, post
+from pydantic import Field, StringConstraints
+
+from app.catalog.models import ContactRule
+from app.kernel import i18n
+from app.kernel.contact import NOT_A_CONTACT, NOT_A_PHONE, NOT_AN_EMAIL, Contact, parse_contact
+from app.kernel.errors import N_, DomainError
+from app.kernel.forms import Count, Form, InvalidForm, RawForm, parse
+from app.kernel.rates import Limit, RateWindow
+from app.kernel.vault import keyring, opened_keyring
+from app.kernel.web import AnyRequest, see_other
+from app.ordering import placing
+from app.ordering.placing import KeyReused, OfferChanged, OverBuyerLimit, Placed, SoldOut
+from app.ordering.rules import MOST_UNITS, Offered, Quote, quote
+from app.settings import settings
+from app.storefront.shelf import Shelf, Shelved, forget_shelf, shelf_of
+from app.storefront.shell import shelf_in, shell_of
+from app.storefront.showing import product_page
+from tenants.directory import Tenant
+from tenants.session import tenant_tx
+
+F = TypeVar("F", bound=Form)
+CONTACT_FAULTS = {ContactRule.PHONE: NOT_A_PHONE, ContactRule.EMAIL: NOT_AN_EMAIL, ContactRule.EITHER: NOT_A_CONTACT}
+PLACING_REFUSALS = (SoldOut, OverBuyerLimit, OfferChanged, KeyReused)
+RequestKey = Annotated[str, StringConstraints(pattern=r"^[0-9A-Za-z-]{16,64}$")]
+Units = Annotated[Count, Field(ge=1, le=MOST_UNITS)]
+
+
+class NotOnSale(DomainError):
+    status = 404
+    message = N_("This is not on sale here any more. Nothing was ordered and nothing is to be paid.")
+
+
+class CheckoutForm(Form):
+    """One SKU, bought now. `request_id` was made by us for this form; `mark` names the prices its page showed."""
+
+    listing: UUID
+    quantity: Units
+    contact: Annotated[str, StringConstraints(max_length=254)]
+    request_id: RequestKey
+    mark: str = ""
+
+
+class Checkout(Controller):
+    """Buy now."""
+
+    path = "/checkout"
+
+    @post()
+    async def place(self, request: AnyRequest, tenant: Tenant, sent: RawForm) -> Response[Any]:
+        shelf = shelf_in(request)
+        try:
+            form, contact = read_form(CheckoutForm, sent, shelf)
+            offered = _offered(shelf, form)
+            count_checkout(request, tenant)
+            placed = await place_order(tenant, shelf, quote([(offered, form.quantity)]), contact, form.request_id)
+        except InvalidForm as fault:
+            return await _again(request, tenant, sent, fault, errors=fault.errors)
+        except PLACING_REFUSALS as refusal:
+            return await _again(request, tenant, sent, refusal)
+        return see_other(request, await path_of(tenant, placed))
+
+
+def read_form(form: type[F], sent: RawForm, shelf: Shelf) -> tuple[F, Contact]:
+    """A checkout's form and its contact, all faults at once. Raises: InvalidForm."""
+    contact = parse_contact(sent.get("contact"), shelf.face.contact_rule)
+    wrong = {} if contact else {"contact": i18n.gettext(CONTACT_FAULTS[ContactRule(shelf.face.contact_rule)])}
+    try:
+        parsed = parse(form, sent)
+    except InvalidForm as fault:
+        fault.errors.update(wrong)
+        if "request_id" in fault.errors:
+            fault.errors["request_id"] = i18n.gettext(_NOT_WHOLE)
+        raise
+    if contact is None:
+        raise InvalidForm(wrong, sent.values())
+    return parsed, contact
+
+
+async def place_order(tenant: Tenant, shelf: Shelf, wanted: Quote, contact: Contact, key: str) -> Placed:
+    """Place what was priced. Raises what `placing.place` raises."""
+    return await placing.place(tenant, placing.Request(shelf.face.storefront_id, wanted, contact, i18n.locale(), key))
+
+
+def count_checkout(request: AnyRequest, tenant: Tenant) -> None:
+    """Count a checkout of this network address. Raises: TooMany."""
+    _window().count(tenant, request.scope["state"]["address"])
+
+
+async def path_of(tenant: Tenant, order: Placed) -> str:
+    """An order's own secret address, on the host its buyer is on."""
+    ring = opened_keyring(tenant.id)
+    if ring is None:
+        async with tenant_tx(tenant) as tx:
+            ring = await keyring(tx)
+    return f"/orders/{order.order_no}/{ring.link_signature('order', order.id)}"
+
+
+async def fresh_shelf(request: AnyRequest, tenant: Tenant) -> Shelf:
+    """The shelf as it is now, after an offer was found changed; this request's page is built from it."""
+    forget_shelf(tenant)
+    state = request.scope["state"]
+    state["shelf"] = await shelf_of(tenant)
+    state["shell"] = shell_of(state["shelf"], request)
+    return shelf_in(request)
+
+
+def said(refusal: DomainError) -> str:
+    """A refusal's sentence in the buyer's language."""
+    return i18n.gettext(refusal.message) % refusal.facts if refusal.facts else i18n.gettext(refusal.message)
+
+
+def _offered(shelf: Shelf, form: CheckoutForm) -> Offered:
+    offered = shelf.offers.get(form.listing)
+    if offered is None:
+        raise NotOnSale
+    if form.mark and form.mark != shelf.products[offered.product_id].mark:
+        raise OfferChanged
+    return offered
+
+
+async def _again(
+    request: AnyRequest, tenant: Tenant, sent: RawForm, refusal: DomainError, *, errors: dict[str, str] | None = None
+) -> Response[str]:
+    """The product's page once more: what was typed is kept, and the sentence stands beside the button."""
+    shelf = await fresh_shelf(request, tenant) if isinstance(refusal, OfferChanged) else shelf_in(request)
+    product = product_of(sent, shelf)
+    if product is None:
+        raise NotOnSale if isinstance(refusal, OfferChanged) else refusal
+    words = "" if errors else said(refusal)
+    values = sent.values()
+    return await product_page(request, shelf, product, status=refusal.status, errors=errors or {}, values=values, refusal=words)
+
+
+def product_of(sent: RawForm, shelf: Shelf) -> Shelved | None:
+    """The product a form was about: of its SKU, or the one its page was of."""
+    offered = shelf.offers.get(_uuid(sent.get("listing")) or _NOBODY)
+    return shelf.products.get(offered.product_id if offered else _uuid(sent.get("product")) or _NOBODY)
+
+
+def _uuid(text: str) -> UUID | None:
+    try:
+        return UUID(text)
+    except ValueError:
+        return None
+
+
+@cache
+def _window() -> RateWindow:
+    return RateWindow(Limit("checkout", settings().checkouts_per_minute, 60))
+
+
+_NOBODY = UUID(int=0)
+_NOT_WHOLE = N_("This form had lost a part of itself. It is whole again: look it over and send it once more.")

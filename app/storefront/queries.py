@@ -1,0 +1,172 @@
+"""Reads of a buyer's orders: one by its number, all of one contact, everything he has."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from datetime import date, datetime
+from typing import Any
+from uuid import UUID
+
+import asyncpg
+
+from app.inventory.models import NEVER
+from app.kernel.ids import is_number
+from app.ordering.models import UnitState
+from tenants.session import Tx
+
+_MOST_ORDERS = 100
+_MOST_UNITS = 300
+
+
+@dataclass(frozen=True, slots=True)
+class BoughtUnit:
+    """One unit of a line; its key is shown masked. `expires_on` is None when it does not expire."""
+
+    line_id: UUID
+    unit_no: int
+    state: str
+    amount_minor: int
+    masked: str
+    expires_on: date | None
+    revealed_at: datetime | None
+
+    @property
+    def dom_id(self) -> str:
+        return f"unit-{self.line_id}-{self.unit_no}"
+
+
+@dataclass(frozen=True, slots=True)
+class BoughtLine:
+    """One line of an order with its units."""
+
+    row: asyncpg.Record
+    units: tuple[BoughtUnit, ...]
+
+    @property
+    def delivered(self) -> list[BoughtUnit]:
+        return [unit for unit in self.units if unit.state == UnitState.DELIVERED]
+
+    @property
+    def expires_on(self) -> date | None:
+        """When the first of its delivered keys expires."""
+        return min((unit.expires_on for unit in self.delivered if unit.expires_on), default=None)
+
+
+@dataclass(frozen=True, slots=True)
+class Bought:
+    """Everything an order's page shows."""
+
+    order: asyncpg.Record
+    lines: Sequence[BoughtLine]
+    refunds: Sequence[asyncpg.Record] = field(default_factory=list)
+    pay_url: str | None = None
+
+    def minor_in(self, *states: UnitState) -> int:
+        """What the units in these states cost together."""
+        return sum(unit.amount_minor for line in self.lines for unit in line.units if unit.state in states)
+
+    def units_in(self, *states: UnitState) -> int:
+        return sum(unit.state in states for line in self.lines for unit in line.units)
+
+
+async def order_head(tx: Tx, order_no: str) -> asyncpg.Record | None:
+    """An order's row with what its page changes by; None for a number that is none of ours."""
+    return await tx.fetchrow(_HEAD, order_no) if is_number(order_no) else None
+
+
+async def bought(tx: Tx, order: asyncpg.Record) -> Bought:
+    """An order with its lines, units, refunds and the address where it can be paid."""
+    units: dict[UUID, list[BoughtUnit]] = {}
+    for row in await tx.fetch(_UNITS, order["id"]):
+        units.setdefault(row["order_line_id"], []).append(_unit(row))
+    lines = [BoughtLine(row, tuple(units.get(row["id"], ()))) for row in await tx.fetch(_LINES, order["id"])]
+    return Bought(order, lines, await tx.fetch(_REFUNDS, order["id"]), await tx.fetchval(_PAY_URL, order["id"]))
+
+
+async def orders_of(tx: Tx, contact_fingerprint: bytes) -> list[asyncpg.Record]:
+    """A contact's orders with their first line, newest first."""
+    return await tx.fetch(_OF_CONTACT, contact_fingerprint, _MOST_ORDERS)
+
+
+async def entitlements_of(tx: Tx, contact_fingerprint: bytes) -> list[asyncpg.Record]:
+    """Everything delivered to a contact, what expires soonest first."""
+    return await tx.fetch(_ENTITLEMENTS, contact_fingerprint, NEVER, _MOST_UNITS)
+
+
+async def language_of(tx: Tx, contact_fingerprint: bytes) -> str | None:
+    """The language a contact last ordered in; None when it has no order."""
+    found: str | None = await tx.fetchval(
+        "select locale from shop_order where contact_fingerprint = $1 order by placed_at desc limit 1", contact_fingerprint
+    )
+    return found
+
+
+def _unit(row: Any) -> BoughtUnit:
+    expires_on = row["expires_on"] if row["expires_on"] != NEVER else None
+    return BoughtUnit(
+        row["order_line_id"],
+        row["unit_no"],
+        row["state"],
+        row["amount_minor"],
+        row["masked"] or "",
+        expires_on,
+        row["revealed_at"],
+    )
+
+
+_HEAD = """
+select o.id, o.order_no, o.state, o.contact_kind, o.contact_masked, o.total_minor, o.currency, o.placed_at, o.expires_at, o.paid_at,
+       o.ended_at,
+       (select count(*) from payment p where p.order_id = o.id and p.pay_url is not null and p.state = 'open') as open_payments,
+       (select string_agg(r.state, ',' order by r.created_at) from refund r where r.order_id = o.id) as refund_states
+from shop_order o
+where o.order_no = $1
+"""
+_LINES = """
+select l.id, l.product_id, l.product_name, l.sku_name, l.quantity, l.unit_price_minor, l.total_minor,
+       p.cover_icon, p.cover_hue, p.picture_id, p.usage_html
+from order_line l join product p on p.id = l.product_id
+where l.order_id = $1
+order by l.line_no
+"""
+_UNITS = """
+select u.order_line_id, u.unit_no, u.state, u.amount_minor, u.revealed_at, k.masked, k.expires_on
+from delivery_unit u left join card_key k on k.id = u.card_key_id
+where u.order_id = $1
+order by u.order_line_id, u.unit_no
+"""
+_REFUNDS = """
+select refund_no, state, reason, amount_minor, currency, created_at, succeeded_at
+from refund where order_id = $1
+order by created_at
+"""
+_PAY_URL = """
+select pay_url from payment
+where order_id = $1 and state = 'open' and pay_url is not null
+order by created_at desc
+limit 1
+"""
+_OF_CONTACT = """
+select o.id, o.order_no, o.state, o.total_minor, o.currency, o.placed_at, o.expires_at, l.product_name, l.sku_name, l.quantity,
+       p.cover_icon, p.cover_hue, p.picture_id,
+       (select count(*) from order_line m where m.order_id = o.id) as lines
+from shop_order o
+join order_line l on l.order_id = o.id and l.line_no = 1
+join product p on p.id = l.product_id
+where o.contact_fingerprint = $1
+order by o.placed_at desc
+limit $2
+"""
+_ENTITLEMENTS = """
+select o.id as order_id, o.order_no, l.product_name, l.sku_name, u.unit_no, u.delivered_at, u.revealed_at, k.masked,
+       nullif(k.expires_on, $2) as expires_on, p.cover_icon, p.cover_hue, p.picture_id
+from shop_order o
+join delivery_unit u on u.order_id = o.id and u.state = 'delivered'
+join order_line l on l.id = u.order_line_id
+join card_key k on k.id = u.card_key_id
+join product p on p.id = l.product_id
+where o.contact_fingerprint = $1
+order by k.expires_on, u.delivered_at desc, u.unit_no
+limit $3
+"""

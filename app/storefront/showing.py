@@ -1,0 +1,95 @@
+"""Products as pages show them, with the stock of this moment."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+from uuid import UUID
+
+from litestar import Response
+
+from app.inventory.queries import sellable
+from app.kernel.ids import new_id
+from app.kernel.web import AnyRequest, page
+from app.ordering.rules import MOST_UNITS, Offered
+from app.storefront.richtext import shown
+from app.storefront.shelf import Shelf, Shelved
+from tenants.directory import Tenant
+from tenants.session import tenant_tx
+
+
+@dataclass(frozen=True, slots=True)
+class Choice:
+    """One SKU to choose, and how many of it are left."""
+
+    offered: Offered
+    was_minor: int | None
+    left: int
+
+
+@dataclass(frozen=True, slots=True)
+class Cover:
+    """A product in a list."""
+
+    product: Shelved
+    is_sold_out: bool
+
+    @property
+    def label(self) -> str:
+        """What stands on the ticket: the SKU, when there is only one and its name is short."""
+        return label_of(self.product.offers)
+
+
+async def covers(tenant: Tenant, products: Sequence[Shelved]) -> list[Cover]:
+    """Products for a list; those that are sold out say so and stand where they stood."""
+    left = await _left(tenant, [offer.sku_id for product in products for offer in product.offers])
+    return [Cover(product, not any(left[offer.sku_id] for offer in product.offers)) for product in products]
+
+
+async def choices(tenant: Tenant, product: Shelved) -> list[Choice]:
+    """A product's SKUs with what is left of each this moment."""
+    left = await _left(tenant, [offer.sku_id for offer in product.offers])
+    return [Choice(offer, product.was_minor[offer.listing_id], left[offer.sku_id]) for offer in product.offers]
+
+
+async def product_page(request: AnyRequest, shelf: Shelf, product: Shelved, **more: Any) -> Response[str]:
+    """The page of one product. After a refusal `more` holds status, errors, values and `refusal`, a sentence for beside the button."""
+    offered = await choices(request.scope["state"]["tenant"], product)
+    values: Mapping[str, Any] = more.get("values", {})
+    context: dict[str, Any] = {
+        "product": product,
+        "choices": offered,
+        "chosen": _chosen(offered, str(values.get("listing") or request.query_params.get("listing", ""))),
+        "label": label_of(product.offers),
+        "category": next((name for category_id, name in shelf.categories if category_id == product.category_id), ""),
+        "contact_rule": shelf.face.contact_rule,
+        "most_units": min(MOST_UNITS, product.buyer_limit or MOST_UNITS),
+        "description": shown(product.description_html),
+        "usage": shown(product.usage_html),
+        "request_key": str(new_id()),
+        "refusal": "",
+        **more,
+    }
+    return page(request, "storefront/product.html", **context)
+
+
+def label_of(offers: Sequence[Offered]) -> str:
+    """A short name for the cover's ticket, or none."""
+    name = offers[0].sku_name if len(offers) == 1 else ""
+    width = sum(2 if ord(sign) > 0x2E80 else 1 for sign in name)
+    return name if width <= 12 else ""
+
+
+def _chosen(offered: Sequence[Choice], wanted: str) -> Choice:
+    """The SKU asked for, else the first that can be bought, else the first."""
+    named = next((choice for choice in offered if str(choice.offered.listing_id) == wanted), None)
+    return named or next((choice for choice in offered if choice.left), offered[0])
+
+
+async def _left(tenant: Tenant, sku_ids: Iterable[UUID]) -> dict[UUID, int]:
+    wanted = list(sku_ids)
+    if not wanted:
+        return {}
+    async with tenant_tx(tenant) as tx:
+        return await sellable(tx, wanted)
