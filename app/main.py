@@ -15,12 +15,19 @@ from litestar.exceptions import HTTPException
 from litestar.static_files import create_static_files_router
 from litestar.types import ControllerRouterHandler
 
+from app.access import answers
+from app.access import pages as access_pages
+from app.catalog.pages import CATALOG
+from app.console.pages import CONSOLE
+from app.inventory.pages import INVENTORY
 from app.kernel import csrf, http, logs, metrics, web
-from app.kernel.bell import Ringer, open_queue
+from app.kernel.bell import Ringer, open_queue, share_queue
 from app.kernel.errors import DomainError, NotFound
 from app.kernel.hosts import Hosts
 from app.kernel.tasks import use_ringer
+from app.ordering.pages import OrderListPages, OrderPages, OrderViewPages
 from app.payments.notices import Notices
+from app.payments.pages import PaymentSettingsPages
 from app.settings import settings
 from app.storefront.routes import SHOP
 from tenants import routing
@@ -28,7 +35,15 @@ from tenants.directory import PLATFORM
 from tenants.session import Databases, databases, tenant_tx, use_databases
 
 ROUTES: list[ControllerRouterHandler] = [
+    *CONSOLE,
+    *access_pages.ROUTES,
+    *CATALOG,
+    *INVENTORY,
     SHOP,
+    OrderListPages,
+    OrderViewPages,
+    OrderPages,
+    PaymentSettingsPages,
 ]
 """The slices' pages, in the order of the sidebar."""
 MOST_BODY_BYTES = 256 * 1024
@@ -69,6 +84,7 @@ async def _lifespan(_app: Litestar) -> AsyncIterator[None]:
     queue = open_queue()
     await queue.connect()
     use_ringer(Ringer(queue).ring)
+    share_queue(queue)
     follower = asyncio.create_task(routing.listen())
     try:
         yield
@@ -100,6 +116,7 @@ def create_app() -> Hosts:
         },
         exception_handlers={
             DomainError: web.on_refusal,
+            **answers.HANDLERS,
             HTTPException: web.on_http_exception,
             **dict.fromkeys(web.BUSY, web.on_busy),
             Exception: web.on_bug,

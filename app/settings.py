@@ -43,7 +43,11 @@ class Settings(BaseSettings):
     spare_tenants: int = Field(3, ge=1, le=100, description="Ready-made tenants kept for the next sign-ups.")
     reservation_minutes: int = Field(15, ge=1, le=1440, description="How long an unpaid order holds its stock.")
     checkouts_per_minute: int = Field(60, ge=1, description="Orders one network address may place in a minute.")
+    sign_ups_per_hour: int = Field(60, ge=1, description="Shops one network address may open in an hour.")
     trusted_proxies: int = Field(0, ge=0, le=3, description="Proxies in front of us whose X-Forwarded-For hop we believe.")
+    dns_server: str | None = Field(
+        None, description="Name server asked about merchants' domains, as address or address:port; this machine's own by default."
+    )
     log_level: Literal["DEBUG", "INFO", "WARNING", "ERROR"] = Field("INFO", description="Least severe line that is written.")
 
     @field_validator("key_encryption_key")

@@ -6,6 +6,7 @@ search path for that transaction alone, and `public` is not on a tenant's path, 
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import AsyncIterator, Callable, Iterable, Sequence
 from contextlib import asynccontextmanager, suppress
 from typing import Any, cast
@@ -97,6 +98,7 @@ class Databases:
         self._cache = statement_cache
         self._engines: dict[str, AsyncEngine] = {}
         self._pools: dict[str, asyncpg.Pool[Any]] = {}
+        self._opening = asyncio.Lock()
 
     def engine(self, alias: str) -> AsyncEngine:
         if alias not in self._engines:
@@ -115,22 +117,24 @@ class Databases:
 
     async def pool(self, alias: str) -> asyncpg.Pool[Any]:
         if alias not in self._pools:
-            pool = asyncpg.create_pool(
-                self._urls[alias],
-                min_size=1,
-                max_size=self._size,
-                max_inactive_connection_lifetime=600,
-                max_queries=200_000,
-                timeout=5,
-                command_timeout=30,
-                statement_cache_size=200 if self._cache else 0,
-                server_settings={"jit": "off"},
-                reset=_leave_as_is,
-            )
-            self._pools[alias] = pool
-        pool = self._pools[alias]
-        await pool  # opens it once; later waits return at once
-        return pool
+            async with self._opening:  # whoever comes while it opens waits for it; one that did not open is tried again
+                if alias not in self._pools:
+                    self._pools[alias] = await self._open_pool(alias)
+        return self._pools[alias]
+
+    async def _open_pool(self, alias: str) -> asyncpg.Pool[Any]:
+        return await asyncpg.create_pool(
+            self._urls[alias],
+            min_size=1,
+            max_size=self._size,
+            max_inactive_connection_lifetime=600,
+            max_queries=200_000,
+            timeout=5,
+            command_timeout=30,
+            statement_cache_size=200 if self._cache else 0,
+            server_settings={"jit": "off"},
+            reset=_leave_as_is,
+        )
 
     def url(self, alias: str) -> str:
         return self._urls[alias]

@@ -63,6 +63,7 @@ class Installation:
                 "QUANYI_OUTBOX_URL": outbox_url,
                 "QUANYI_SPARE_TENANTS": "5",
                 "QUANYI_CHECKOUTS_PER_MINUTE": "100000",
+                "QUANYI_SIGN_UPS_PER_HOUR": "100000",
                 "QUANYI_LOG_LEVEL": "WARNING",
             }
         )

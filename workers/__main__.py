@@ -3,89 +3,66 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 from typing import Any
 
 import structlog
 import uvloop
-from saq import CronJob, Worker
+from saq import Worker
 
 import workers.handlers  # noqa: F401  # registers every kind of task
-from app.inventory import service as inventory
-from app.kernel import logs
-from app.kernel.bell import JOB_TIMEOUT_S, Ringer, open_queue
-from app.kernel.rates import forget
+from app.kernel import http, logs
+from app.kernel.bell import Ringer, open_queue
 from app.kernel.tasks import Lane, use_ringer
 from app.settings import settings
-from tenants import provisioning, routing
-from tenants.directory import PLATFORM
-from tenants.session import Databases, databases, tenant_tx, use_databases
-from workers.drain import drain, sweep
+from tenants import routing
+from tenants.session import Databases, databases, use_databases
+from workers.drain import drain
+from workers.timers import TIMERS, keep
 
 _log = structlog.get_logger(__name__)
-_CRON_LOCK = 7350200
+_GRACE_S = 14
+"""Running handlers may end in this time after a signal; then they are cancelled and give their tasks back. Stays under the 20 s a supervisor waits."""
+_CANCEL_S = 3.0
 
 
-async def drain_lane(_context: dict[str, Any], *, lane: str, schemas: list[str] | None = None) -> int:
-    return await drain(Lane(lane), schemas=schemas or ())
+class OurWorker(Worker[Any]):
+    """SAQ's worker with our timers. Told to stop, it waits for jobs and timers that work, and not for SAQ's own timers, which sleep."""
+
+    _sleepers: tuple[asyncio.Task[None], ...] = ()
+
+    async def upkeep(self) -> list[asyncio.Task[None]]:
+        self._sleepers = tuple(await super().upkeep())
+        return [*self._sleepers, *(asyncio.create_task(keep(timer, self.event)) for timer in TIMERS)]
+
+    async def stop(self) -> None:
+        for sleeper in self._sleepers:
+            sleeper.cancel()
+        await super().stop()
 
 
-async def look(_context: dict[str, Any]) -> None:
-    """Drain the quick lanes whether anybody rang or not; every two seconds."""
-    for lane in (Lane.ORDERS, Lane.MESSAGES):
-        await drain(lane, until_s=30)
-
-
-async def look_at_bulk(_context: dict[str, Any]) -> None:
-    await drain(Lane.BULK, until_s=JOB_TIMEOUT_S - 60)
-
-
-async def sweep_homes(_context: dict[str, Any]) -> None:
-    async with tenant_tx(PLATFORM) as tx:
-        if not await tx.fetchval("select pg_try_advisory_xact_lock($1)", _CRON_LOCK):
-            return
-        await sweep()
-
-
-async def keep_spares(_context: dict[str, Any]) -> None:
-    if owner_url := settings().owner_database_url:
-        await provisioning.refill(owner_url, wanted=settings().spare_tenants)
-
-
-async def tidy(_context: dict[str, Any]) -> None:
-    """Hourly: expired keys leave the shelf, old counters go."""
-    async with tenant_tx(PLATFORM) as tx:
-        if not await tx.fetchval("select pg_try_advisory_xact_lock($1)", _CRON_LOCK + 1):
-            return
-        await forget(tx)
-        schemas = [row["schema_name"] for row in await tx.fetch("select schema_name from tenant where state <> 'spare'")]
-    for schema in schemas:
-        if (tenant := await routing.by_schema(schema)) is not None:
-            async with tenant_tx(tenant) as tx:
-                await inventory.expire_keys(tx)
-                await forget(tx)
+async def drain_lane(context: dict[str, Any], *, lane: str, schemas: list[str] | None = None) -> int:
+    """The one job of the queue: somebody rang."""
+    return await drain(Lane(lane), schemas=schemas or (), is_over=context["worker"].event.is_set)
 
 
 async def main() -> None:
-    logs.configure(settings().log_level)
+    chosen = settings()
+    logs.configure(chosen.log_level)
     use_databases(
-        Databases(
-            {"main": settings().database_url}, size=settings().database_connections, statement_cache=settings().statement_cache
-        )
+        Databases({"main": chosen.database_url}, size=chosen.database_connections, statement_cache=chosen.statement_cache)
     )
+    http.start(allow_loopback=chosen.allow_loopback_calls)
     queue = open_queue(listens=True)
     await queue.connect()
     use_ringer(Ringer(queue).ring)
-    crons = [("look", look, "* * * * * */2"), ("bulk", look_at_bulk, "* * * * * */2"), ("sweep", sweep_homes, "* * * * * */20"),
-             ("spares", keep_spares, "* * * * * */5"), ("tidy", tidy, "7 * * * *")]  # fmt: skip
-    worker: Worker[Any] = Worker(
+    worker = OurWorker(
         queue,
         functions=[("drain_lane", drain_lane)],
         concurrency=10,
-        cron_jobs=[
-            CronJob(function, cron=at, unique=True, timeout=JOB_TIMEOUT_S, retries=1, ttl=-1) for _, function, at in crons
-        ],
-        timers={"schedule": 1, "worker_info": 30, "sweep": 30, "abort": 5},
-        shutdown_grace_period_s=20,
+        timers={"schedule": 1, "worker_info": 10, "sweep": 30, "abort": 5},
+        shutdown_grace_period_s=_GRACE_S,
+        cancellation_hard_deadline_s=_CANCEL_S,
         dequeue_timeout=1,
     )
     follower = asyncio.create_task(routing.listen())
@@ -94,7 +71,10 @@ async def main() -> None:
         await worker.start()
     finally:
         follower.cancel()
+        with contextlib.suppress(asyncio.CancelledError):
+            await follower
         await queue.disconnect()
+        await http.stop()
         await databases().close()
     _log.info("worker.stopped")
 

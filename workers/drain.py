@@ -8,14 +8,16 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import Sequence
-from datetime import timedelta
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
 from itertools import groupby
-from uuid import uuid4
+from uuid import UUID, uuid4
 
+import asyncpg
 import structlog
 
 from app.kernel import clock
+from app.kernel.metrics import TASKS
 from app.kernel.tasks import Lane, TaskKind, TaskRow, kind_of, kinds, ring_bell
 from tenants import routing
 from tenants.directory import PLATFORM, Tenant
@@ -27,30 +29,126 @@ _TURN = 100
 """Tasks one tenant may have done before the next tenant's turn."""
 _TENANTS_AT_ONCE = 4
 _HANDLERS_AT_ONCE = 8
+_LOOK_AGAIN_S = 2.0
+"""How long a drain waits for a slow turn before it looks for other homes' bells."""
 _LEASE_GRACE_S = 30
+"""How much longer than its handler may run a task is ours."""
+_RENEW_AFTER_S = 10.0
+"""A batch that waited longer than this for its turn makes sure that its tasks are still ours."""
+_LOST = "its worker ended while it ran, each time"
 
 
-async def drain(lane: Lane, *, schemas: Sequence[str] = (), until_s: float = 60.0) -> int:
-    """Do what is due in a lane until no bell is due, or the time is over; the number of tasks done.
+IsOver = Callable[[], bool]
+
+
+def never() -> bool:
+    return False
+
+
+async def drain(lane: Lane, *, schemas: Sequence[str] = (), until_s: float = 60.0, is_over: IsOver = never) -> int:
+    """Do what is due in a lane until no bell is due, the time is over, or `is_over` says so; the number of tasks done.
 
     `schemas` are homes whose work was committed a moment ago: they are looked at whether their bell is still there or not.
     """
-    ends = asyncio.get_running_loop().time() + until_s
-    rung = [tenant for schema in schemas if (tenant := await routing.by_schema(schema)) is not None]
-    done = sum(await asyncio.gather(*(_turn(home, lane) for home in rung)))
-    while asyncio.get_running_loop().time() < ends:
-        homes = await _due_homes(lane)
-        if not homes:
-            break
-        for start in range(0, len(homes), _TENANTS_AT_ONCE):
-            turns = await asyncio.gather(*(_turn(home, lane) for home in homes[start : start + _TENANTS_AT_ONCE]))
-            done += sum(turns)
-    return done
+    clock_s = asyncio.get_running_loop().time
+    ends = clock_s() + until_s
+    rung = [home for schema in schemas if (home := await routing.by_schema(schema)) is not None]
+    return await _Drain(lane, lambda: is_over() or clock_s() > ends).run(rung)
+
+
+class _Drain:
+    """The homes that wait for their turn and the turns that run, a few at once. A home whose handlers hang holds up its own turn alone.
+
+    A home has one turn at a time; rung meanwhile, it gets another.
+    """
+
+    def __init__(self, lane: Lane, is_over: IsOver) -> None:
+        self._lane = lane
+        self._is_over = is_over
+        self._waiting: dict[str, Tenant] = {}
+        self._running: dict[asyncio.Task[int], str] = {}
+
+    async def run(self, homes: Sequence[Tenant]) -> int:
+        self._waiting.update((home.schema, home) for home in homes)
+        done = 0
+        try:
+            while await self._start_turns():
+                finished, _ = await asyncio.wait(self._running, timeout=_LOOK_AGAIN_S, return_when=asyncio.FIRST_COMPLETED)
+                for turn in finished:
+                    del self._running[turn]
+                    done += turn.result()
+        finally:
+            await self._leave()
+        return done
+
+    async def _start_turns(self) -> bool:
+        """Start what may start; whether anything runs."""
+        while len(self._running) < _TENANTS_AT_ONCE and not self._is_over():
+            home = self._next()
+            if home is None:
+                self._waiting.update((home.schema, home) for home in await _due_homes(self._lane))
+                home = self._next()
+            if home is None:
+                break
+            self._running[asyncio.create_task(_guarded(home, self._lane))] = home.schema
+        return bool(self._running)
+
+    def _next(self) -> Tenant | None:
+        busy = set(self._running.values())
+        schema = next((schema for schema in self._waiting if schema not in busy), None)
+        return self._waiting.pop(schema) if schema else None
+
+    async def _leave(self) -> None:
+        """Cut short, the turns give their tasks back, and the bells that were taken for others ring again."""
+        for turn in self._running:
+            turn.cancel()
+        await asyncio.gather(*self._running, return_exceptions=True)
+        for home in self._waiting.values():
+            async with tenant_tx(home) as tx:
+                await ring_bell(tx, self._lane, clock.now())
+
+
+async def _guarded(home: Tenant, lane: Lane) -> int:
+    """A turn that cannot stop the others' turns: a home whose tables do not answer is logged, and the sweep rings for it again."""
+    try:
+        return await drain_home(home, lane)
+    except Exception as error:
+        _log.error("turn.failed", tenant=home.slug, lane=lane, error=f"{type(error).__name__}: {str(error)[:300]}")
+        return 0
 
 
 async def drain_home(tenant: Tenant, lane: Lane) -> int:
-    """One turn for one home, whether its bell rang or not; the number of tasks done."""
-    return await _turn(tenant, lane)
+    """One bounded turn for one home, whether its bell rang or not; the number of tasks it claimed.
+
+    Cancelled, as when the worker must end now, it gives back what it had claimed.
+    """
+    structlog.contextvars.bind_contextvars(tenant=tenant.slug)
+    turn = _Turn(tenant, lane, uuid4(), asyncio.get_running_loop().time())
+    tasks = await _claim(turn)
+    limit = asyncio.Semaphore(_HANDLERS_AT_ONCE)
+
+    async def bounded(batch: list[TaskRow]) -> None:
+        async with limit:
+            await _run(turn, batch)
+
+    try:
+        ended = await asyncio.gather(*(bounded(batch) for batch in _batches(tasks)), return_exceptions=True)
+    except asyncio.CancelledError:
+        await asyncio.shield(_give_back(turn))
+        raise
+    if errors := [error for error in ended if error is not None]:
+        raise errors[0]
+    return len(tasks)
+
+
+@dataclass(frozen=True, slots=True)
+class _Turn:
+    """One home's turn in a lane: its claims carry the token, and were made at `claimed_at` of the loop's clock."""
+
+    home: Tenant
+    lane: Lane
+    token: UUID
+    claimed_at: float
 
 
 async def _due_homes(lane: Lane) -> list[Tenant]:
@@ -60,91 +158,120 @@ async def _due_homes(lane: Lane) -> list[Tenant]:
     return [tenant for tenant in found if tenant is not None]
 
 
-async def _turn(tenant: Tenant, lane: Lane) -> int:
-    structlog.contextvars.bind_contextvars(tenant=tenant.slug)
-    token = uuid4()
-    async with tenant_tx(tenant) as tx:
-        rows = await tx.fetch(_CLAIM, lane, _TURN, token, timedelta(seconds=_longest_s(lane) + _LEASE_GRACE_S))
+async def _claim(turn: _Turn) -> list[TaskRow]:
+    """Up to a turn's tasks, due longest first; the bell rings again when there may be more."""
+    async with tenant_tx(turn.home) as tx:
+        rows = await tx.fetch(_CLAIM, turn.lane, _TURN, turn.token, *_leases())
         if len(rows) == _TURN:
-            await ring_bell(tx, lane, clock.now())
-    tasks = [TaskRow(row["id"], row["kind"], row["subject_id"], row["attempts"]) for row in rows]
-    limit = asyncio.Semaphore(_HANDLERS_AT_ONCE)
+            await ring_bell(tx, turn.lane, clock.now())
+    return [TaskRow(row["id"], row["kind"], row["subject_id"], row["attempts"]) for row in rows]
 
-    async def bounded(kind: TaskKind | None, batch: Sequence[TaskRow]) -> None:
-        async with limit:
-            await _run(tenant, lane, kind, list(batch), token)
 
+def _batches(tasks: Sequence[TaskRow]) -> list[list[TaskRow]]:
+    """Tasks of one kind together, as many as its handler takes at once. What was lost with its worker before goes alone."""
     batches = []
     for name, group in groupby(sorted(tasks, key=lambda task: task.kind), key=lambda task: task.kind):
-        kind = kind_of(name)
         of_kind = list(group)
+        kind = kind_of(name)
         size = kind.at_once if kind else 1
-        batches += [(kind, of_kind[i : i + size]) for i in range(0, len(of_kind), size)]
-    await asyncio.gather(*(bounded(kind, batch) for kind, batch in batches))
-    return len(tasks)
+        batches += [of_kind[start : start + size] for start in range(0, len(of_kind), size)]
+    return batches
 
 
-async def _run(tenant: Tenant, lane: Lane, kind: TaskKind | None, tasks: list[TaskRow], token: object) -> None:
+async def _run(turn: _Turn, tasks: list[TaskRow]) -> None:
     """The worker's outermost frame: whatever a handler raises is written down on its task. A batch that fails is tried one by one."""
-    problem = "no handler for this kind of task"
-    if kind is not None:
-        try:
-            async with asyncio.timeout(kind.timeout_s):
-                await kind.handler(tenant, tasks)
-        except Exception as error:
-            problem = f"{type(error).__name__}: {str(error)[:300]}"
-            _log.warning(
-                "task.failed",
-                kind=kind.name,
-                tasks=len(tasks),
-                error=problem,
-                exc_info=logging.getLogger().isEnabledFor(logging.DEBUG),
-            )
-            if len(tasks) > 1:
-                for task in tasks:
-                    await _run(tenant, lane, kind, [task], token)
-                return
-        else:
-            problem = ""
-    await _settle(tenant, lane, kind, tasks, token, problem)
-
-
-async def _settle(tenant: Tenant, lane: Lane, kind: TaskKind | None, tasks: list[TaskRow], token: object, problem: str) -> None:
-    ids = [task.id for task in tasks]
-    async with tenant_tx(tenant) as tx:
-        if not problem:
-            again = await tx.fetch(_AGAIN, ids, token)
-            await tx.execute("delete from task where id = any($1) and lease_token = $2", ids, token)
-            for due in {row["run_at"] for row in again}:
-                await ring_bell(tx, lane, due)
+    kind = kind_of(tasks[0].kind)
+    if asyncio.get_running_loop().time() - turn.claimed_at > _RENEW_AFTER_S:
+        tasks = await _still_ours(turn, tasks)
+    if kind is None:
+        await _put_back(turn, None, tasks, "no handler for this kind of task")
+        return
+    if lost := [task for task in tasks if task.attempts > kind.tries]:
+        await _put_back(turn, kind, lost, _LOST)
+        tasks = [task for task in tasks if task not in lost]
+    if not tasks:
+        return
+    try:
+        async with asyncio.timeout(kind.timeout_s):
+            await kind.handler(turn.home, tasks)
+    except Exception as error:
+        problem = f"{type(error).__name__}: {str(error)[:300]}".replace("\x00", "")
+        wants_trace = logging.getLogger().isEnabledFor(logging.DEBUG)
+        _log.warning("task.failed", kind=kind.name, tasks=len(tasks), error=problem, exc_info=wants_trace)
+        if len(tasks) == 1:
+            await _put_back(turn, kind, tasks, problem)
             return
         for task in tasks:
-            over = kind is None or task.attempts >= kind.tries
+            await _run(turn, [task])
+        return
+    await _finish(turn, tasks)
+    TASKS.labels(kind.name, "done").inc(len(tasks))
+
+
+async def _still_ours(turn: _Turn, tasks: list[TaskRow]) -> list[TaskRow]:
+    """The tasks whose lease we still hold, for as long again; another worker has the others."""
+    async with tenant_tx(turn.home) as tx:
+        rows = await tx.fetch(_RENEW, [task.id for task in tasks], turn.token, *_leases())
+    ours = {row["id"] for row in rows}
+    return [task for task in tasks if task.id in ours]
+
+
+async def _finish(turn: _Turn, tasks: list[TaskRow]) -> None:
+    """Done: the rows go, but for those that were asked for once more while they ran. In this order no wish falls between the statements."""
+    ids = [task.id for task in tasks]
+    async with tenant_tx(turn.home) as tx:
+        await tx.execute("delete from task where id = any($1) and lease_token = $2 and not wanted_again", ids, turn.token)
+        for due in {row["run_at"] for row in await tx.fetch(_AGAIN, ids, turn.token)}:
+            await ring_bell(tx, turn.lane, due)
+
+
+async def _put_back(turn: _Turn, kind: TaskKind | None, tasks: list[TaskRow], problem: str) -> None:
+    """Failed: tried again later, or left for a person when the tries are used up. One that was asked for meanwhile starts over."""
+    async with tenant_tx(turn.home) as tx:
+        for task in tasks:
+            is_over = kind is None or task.attempts >= kind.tries
             due = clock.now() if kind is None else kind.next_try(task.attempts, clock.now())
-            await tx.execute(_PUT_BACK, task.id, token, "failed" if over else "waiting", due, problem)
-            if not over:
-                await ring_bell(tx, lane, due)
+            row = await tx.fetchrow(_PUT_BACK, task.id, turn.token, "failed" if is_over else "waiting", due, problem)
+            if row is not None and row["state"] == "waiting":
+                await ring_bell(tx, turn.lane, row["run_at"])
+    TASKS.labels(kind.name if kind else "unknown", "failed").inc(len(tasks))
 
 
-def _longest_s(lane: Lane) -> int:
-    return max((kind.timeout_s for kind in kinds() if kind.lane is lane), default=30)
+async def _give_back(turn: _Turn) -> None:
+    """What this turn still holds waits again, as if it had not been claimed."""
+    async with tenant_tx(turn.home) as tx:
+        if await tx.execute(_GIVE_BACK, turn.token):
+            await ring_bell(tx, turn.lane, clock.now())
+
+
+def _leases() -> tuple[list[str], list[int]]:
+    """How many seconds a task of each kind is ours once it is claimed."""
+    known = kinds()
+    return [kind.name for kind in known], [kind.timeout_s + _LEASE_GRACE_S for kind in known]
 
 
 async def sweep(*, limit: int = 2000) -> int:
     """Ring for every home with work that is due or whose lease ran out: what makes losing bells harmless. The number of bells rung."""
-    rung = 0
     async with tenant_tx(PLATFORM) as tx:
         rows = await tx.fetch("select schema_name from tenant where state <> 'spare' order by created_at limit $1", limit)
+    rung = 0
     for schema in [PLATFORM.schema, *(row["schema_name"] for row in rows)]:
-        tenant = await routing.by_schema(schema)
-        if tenant is None:
-            continue
-        async with tenant_tx(tenant) as tx:
-            await tx.execute(_FREE_LEASES)
-            for row in await tx.fetch("select distinct lane from task where state = 'waiting' and run_at <= now()"):
-                await ring_bell(tx, Lane(row["lane"]), clock.now())
-                rung += 1
+        if (home := await routing.by_schema(schema)) is not None:
+            rung += await _sweep_home(home)
     return rung
+
+
+async def _sweep_home(home: Tenant) -> int:
+    try:
+        async with tenant_tx(home) as tx:
+            await tx.execute(_FREE_LEASES)
+            lanes = await tx.fetch("select distinct lane from task where state = 'waiting' and run_at <= now()")
+            for row in lanes:
+                await ring_bell(tx, Lane(row["lane"]), clock.now())
+    except (asyncpg.PostgresError, OSError, TimeoutError) as error:
+        _log.error("sweep.failed", tenant=home.slug, error=type(error).__name__)
+        return 0
+    return len(lanes)
 
 
 _TAKE_BELLS = """
@@ -155,12 +282,18 @@ using (
 where b.home = due.home and b.lane = due.lane and b.ring_at = due.ring_at
 returning b.home
 """
-_CLAIM = """
+_LEASE = """
+now() + coalesce((select make_interval(secs => k.seconds) from unnest($4::text[], $5::int[]) as k (kind, seconds) where k.kind = task.kind), '1 minute')
+"""
+_CLAIM = f"""
 update task
-set state = 'running', lease_token = $3, lease_until = now() + $4, attempts = attempts + 1, wanted_again = false
+set state = 'running', lease_token = $3, attempts = attempts + 1, wanted_again = false, lease_until = {_LEASE}
 where id in (select id from task where lane = $1 and state = 'waiting' and run_at <= now() order by run_at limit $2 for update skip locked)
 returning id, kind, subject_id, attempts
-"""
+"""  # noqa: S608  # own expression
+_RENEW = f"""
+update task set lease_until = {_LEASE.replace("$4", "$3").replace("$5", "$4")} where id = any($1) and lease_token = $2 returning id
+"""  # noqa: S608  # own expression
 _AGAIN = """
 update task
 set state = 'waiting', lease_token = null, lease_until = null, wanted_again = false, attempts = 0
@@ -169,8 +302,17 @@ returning run_at
 """
 _PUT_BACK = """
 update task
-set state = $3, run_at = $4, last_error = $5, lease_token = null, lease_until = null
+set state = case when wanted_again then 'waiting' else $3 end,
+    run_at = case when wanted_again then run_at else $4 end,
+    attempts = case when wanted_again then 0 else attempts end,
+    wanted_again = false, last_error = $5, lease_token = null, lease_until = null
 where id = $1 and lease_token = $2
+returning state, run_at
+"""
+_GIVE_BACK = """
+update task
+set state = 'waiting', lease_token = null, lease_until = null, attempts = greatest(0, attempts - 1)
+where lease_token = $1 and state = 'running'
 """
 _FREE_LEASES = """
 update task set state = 'waiting', lease_token = null, lease_until = null where state = 'running' and lease_until < now()

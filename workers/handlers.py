@@ -3,20 +3,21 @@
 from __future__ import annotations
 
 from app.access import messages as access_messages
+from app.catalog import service as catalog
 from app.customers import service as customers
 from app.fulfillment import mailing
 from app.fulfillment import service as fulfillment
 from app.integrations import sending
 from app.inventory import importing, warning
 from app.kernel.tasks import Lane, TaskRow, handles
+from app.ordering import queries as order_queries
 from app.ordering import service as ordering
 from app.payments import refunding
 from app.payments import service as payments
 from app.settings import settings
-from app.storefront import queries as shop_queries
-from tenants import provisioning
+from tenants import provisioning, routing
 from tenants.directory import Tenant
-from tenants.session import tenant_tx
+from tenants.session import tenant_session, tenant_tx
 
 
 @handles("fulfillment.deliver", lane=Lane.ORDERS, timeout_s=30, at_once=100)
@@ -78,7 +79,7 @@ async def send_code(tenant: Tenant, tasks: list[TaskRow]) -> None:
     assert tasks[0].subject_id
     async with tenant_tx(tenant) as tx:
         waiting = await customers.waiting_code(tx, tasks[0].subject_id)
-        locale = await shop_queries.language_of(tx, waiting["contact_fingerprint"]) if waiting else None
+        locale = await order_queries.language_of(tx, waiting["contact_fingerprint"]) if waiting else None
         if waiting and locale:
             await customers.send_code(tx, waiting, locale=locale)
 
@@ -87,6 +88,17 @@ async def send_code(tenant: Tenant, tasks: list[TaskRow]) -> None:
 async def send(tenant: Tenant, tasks: list[TaskRow]) -> None:
     assert tasks[0].subject_id
     await sending.send(tenant, tasks[0].subject_id, more_lines=mailing.lines)
+
+
+@handles("tenants.furnish", lane=Lane.ORDERS, timeout_s=60, tries=40)
+async def furnish(_platform: Tenant, tasks: list[TaskRow]) -> None:
+    """What a new tenant needs to sell: its storefront, should its sign-up have stopped before it, and a gateway to be paid through."""
+    assert tasks[0].subject_id
+    tenant = await routing.by_id(tasks[0].subject_id)
+    assert tenant is not None, "a tenant that signed up is in the directory"
+    async with tenant_session(tenant) as session:
+        await catalog.open_storefront(session, name=tenant.name)
+    await payments.connect_sandbox(tenant)
 
 
 @handles("tenants.refill", lane=Lane.BULK, timeout_s=120)

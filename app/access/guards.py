@@ -9,10 +9,11 @@ from litestar.connection import ASGIConnection
 from litestar.handlers import BaseRouteHandler
 from litestar.types import Guard
 
-from app.access import sessions
+from app.access import accounts, sessions
 from app.access.models import MemberRole
 from app.access.permissions import Permission, allows
 from app.access.sessions import Identity
+from app.access.shell import Asked, Membership, merchant_shell, personal_shell
 from app.kernel import audit
 from app.kernel.actor import Actor, ActorKind
 from app.kernel.csrf import STAFF_COOKIE
@@ -36,6 +37,13 @@ class VerifyFirst(DomainError):
 
     status = 403
     message = N_("Confirm your e-mail address first: we sent you a link.")
+
+
+class SecondFactorFirst(DomainError):
+    """Answered with a page that leads to turning it on."""
+
+    status = 403
+    message = N_("The operator's console opens only to those who have a second factor. Turn yours on under Security first.")
 
 
 class ReadOnlyView(DomainError):
@@ -81,15 +89,22 @@ async def logged_in(connection: Connection, handler: BaseRouteHandler) -> None:
     if identity is None or identity.is_second_factor_due:
         raise LogInFirst
     connection.scope["state"]["actor"] = Actor(ActorKind.STAFF, identity.user_id, identity.name)
+    asked = Asked(connection.scope["path"], identity, await _memberships(identity))
+    connection.scope["state"]["shell"] = personal_shell(asked)
 
 
 async def operator(connection: Connection, handler: BaseRouteHandler) -> None:
-    """The platform's own people, who have a second factor. To others the console is not there. Raises: LogInFirst, NotFound."""
+    """The platform's own people, who have a second factor. To others the console is not there.
+
+    Raises: LogInFirst, NotFound, SecondFactorFirst.
+    """
     await logged_in(connection, handler)
     identity = await identify(connection)
     assert identity is not None
     if not identity.is_operator:
         raise NotFound
+    if not identity.has_second_factor:
+        raise SecondFactorFirst
     state = connection.scope["state"]
     state["actor"] = Actor(ActorKind.OPERATOR, identity.user_id, identity.name)
     state["tenant"] = PLATFORM
@@ -106,9 +121,12 @@ async def _enter_tenant(connection: Connection) -> MemberRole | None:
     tenant = await routing.by_slug(str(connection.path_params["tenant_slug"]))
     if tenant is None:
         raise NotFound
-    async with tenant_tx(PLATFORM) as tx:
-        role = await sessions.role_of(tx, identity.user_id, tenant.id)
-    is_viewing = role is None and identity.is_operator and identity.viewing_tenant_id == tenant.id
+    memberships = await _memberships(identity)
+    role = next((m.role for m in memberships if m.slug == tenant.slug), None)
+    if role is None:  # a closed tenant is not in the list, and a member may still be told that it is closed
+        async with tenant_tx(PLATFORM) as tx:
+            role = await sessions.role_of(tx, identity.user_id, tenant.id)
+    is_viewing = role is None and identity.is_operator and identity.has_second_factor and identity.viewing_tenant_id == tenant.id
     if role is None and not is_viewing:
         raise NotFound
     if not identity.is_email_verified:
@@ -120,11 +138,20 @@ async def _enter_tenant(connection: Connection) -> MemberRole | None:
         tenant=tenant,
         role=role,
         actor=Actor(ActorKind.OPERATOR if is_viewing else ActorKind.STAFF, identity.user_id, identity.name),
+        shell=merchant_shell(Asked(connection.scope["path"], identity, memberships, role), tenant),
     )
     structlog.contextvars.bind_contextvars(tenant=tenant.slug, user=str(identity.user_id))
     if is_viewing:
+        shown = {"name": tenant.name, "may_write": False, "end_url": "/view/end", "until": identity.viewing_until}
+        state["shell"] = {**state.get("shell", {}), "view_as": shown}
         await _record_view(connection, tenant, identity)
     return role
+
+
+async def _memberships(identity: Identity) -> list[Membership]:
+    async with tenant_tx(PLATFORM) as tx:
+        rows = await accounts.places_of(tx, identity.user_id)
+    return [Membership(row["slug"], row["name"], MemberRole(row["role"])) for row in rows]
 
 
 async def _record_view(connection: Connection, tenant: Tenant, identity: Identity) -> None:

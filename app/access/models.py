@@ -72,6 +72,8 @@ class UserSession(Row, PlatformBase):
     viewing_tenant_id: Mapped[UUID | None]
     """Set while an operator looks at a tenant as its merchant, read-only."""
     viewing_reason: Mapped[str] = mapped_column(server_default="")
+    viewing_until: Mapped[datetime | None]
+    """When the look ends by itself."""
     address: Mapped[str]
     agent: Mapped[str]
     seen_at: Mapped[datetime]

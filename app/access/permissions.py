@@ -5,6 +5,7 @@ from __future__ import annotations
 from enum import StrEnum
 
 from app.access.models import MemberRole
+from app.kernel.errors import N_
 
 
 class Permission(StrEnum):
@@ -57,3 +58,34 @@ ALLOWED: dict[MemberRole, frozenset[Permission]] = {
 def allows(role: MemberRole, permission: Permission) -> bool:
     """Whether a role includes a right."""
     return permission in ALLOWED[role]
+
+
+ROLE_WORDS: dict[MemberRole, str] = {
+    MemberRole.OWNER: N_("Owner"),
+    MemberRole.OPERATOR: N_("Operations"),
+    MemberRole.FINANCE_MAKER: N_("Finance, making"),
+    MemberRole.FINANCE_CHECKER: N_("Finance, checking"),
+    MemberRole.SUPPORT: N_("Support"),
+    MemberRole.READ_ONLY: N_("Read only"),
+}
+PERMISSION_WORDS: dict[Permission, str] = {
+    _P.DASHBOARD_VIEW: N_("See the overview"),
+    _P.ORDERS_VIEW: N_("See orders"),
+    _P.ORDERS_NOTE: N_("Write notes on orders"),
+    _P.ORDERS_REFUND: N_("Refund orders"),
+    _P.ORDERS_REVEAL: N_("Reveal a delivered key"),
+    _P.CATALOG_VIEW: N_("See products"),
+    _P.CATALOG_EDIT: N_("Change products and prices"),
+    _P.INVENTORY_VIEW: N_("See card pools"),
+    _P.INVENTORY_IMPORT: N_("Import keys"),
+    _P.INVENTORY_VOID: N_("Void and quarantine keys"),
+    _P.SETTINGS_VIEW: N_("See the shop's settings"),
+    _P.SETTINGS_EDIT: N_("Change the shop's settings"),
+    _P.PAYMENTS_VIEW: N_("See payment gateways"),
+    _P.PAYMENTS_EDIT: N_("Connect payment gateways"),
+    _P.PAYOUTS_MAKE: N_("Make payouts"),
+    _P.PAYOUTS_CHECK: N_("Check payouts"),
+    _P.TEAM_VIEW: N_("See the team"),
+    _P.TEAM_EDIT: N_("Invite, change and remove members"),
+    _P.AUDIT_VIEW: N_("See the audit log"),
+}

@@ -8,7 +8,7 @@ from __future__ import annotations
 import hashlib
 import secrets
 from dataclasses import dataclass
-from datetime import timedelta
+from datetime import datetime, timedelta
 from uuid import UUID
 
 import asyncpg
@@ -26,7 +26,7 @@ _SEEN_EVERY = timedelta(minutes=1)
 
 @dataclass(frozen=True, slots=True)
 class Identity:
-    """Who a valid session belongs to. `viewing_tenant_id` is set while an operator looks at a merchant's pages."""
+    """Who a valid session belongs to. `viewing_tenant_id` is set while an operator looks at a merchant's pages, and no longer than `viewing_until`."""
 
     session_id: UUID
     user_id: UUID
@@ -38,6 +38,7 @@ class Identity:
     is_second_factor_due: bool
     viewing_tenant_id: UUID | None
     viewing_reason: str
+    viewing_until: datetime | None
 
 
 @dataclass(frozen=True, slots=True)
@@ -79,6 +80,35 @@ async def end_all(tx: Tx, user_id: UUID, *, but: UUID | None = None) -> int:
     return await tx.execute("delete from user_session where user_id = $1 and id is distinct from $2", user_id, but)
 
 
+async def start_viewing(tx: Tx, session_id: UUID, *, tenant_id: UUID, reason: str, until: datetime) -> None:
+    """Let an operator's session look at one tenant's pages, read-only, for a bounded time. The caller writes the audit entries."""
+    await tx.execute(
+        "update user_session set viewing_tenant_id = $2, viewing_reason = $3, viewing_until = $4 where id = $1",
+        session_id,
+        tenant_id,
+        reason,
+        until,
+    )
+
+
+async def end_viewing(tx: Tx, session_id: UUID) -> None:
+    """Stop looking. Idempotent."""
+    await tx.execute(
+        "update user_session set viewing_tenant_id = null, viewing_reason = '', viewing_until = null where id = $1", session_id
+    )
+
+
+async def end_one(tx: Tx, user_id: UUID, session_id: UUID) -> None:
+    """End one of a user's own sessions. Idempotent; somebody else's is left alone, as one that never was."""
+    await tx.execute("delete from user_session where id = $1 and user_id = $2", session_id, user_id)
+
+
+async def of_user(tx: Tx, user_id: UUID) -> list[asyncpg.Record]:
+    """A user's live sessions, the last used first, at most 50: id, address, agent, seen_at, created_at."""
+    at = clock.now()
+    return await tx.fetch(_OF_USER, user_id, at, at - IDLE)
+
+
 async def role_of(tx: Tx, user_id: UUID, tenant_id: UUID) -> MemberRole | None:
     """A user's role in a tenant; None for a stranger or a former member."""
     role = await tx.fetchval(
@@ -104,6 +134,7 @@ def _identity(row: asyncpg.Record) -> Identity:
         is_second_factor_due=row["is_second_factor_due"],
         viewing_tenant_id=row["viewing_tenant_id"],
         viewing_reason=row["viewing_reason"],
+        viewing_until=row["viewing_until"],
     )
 
 
@@ -112,8 +143,15 @@ insert into user_session (id, token_hash, user_id, is_second_factor_due, address
 values ($1, $2, $3, $4, $5, $6, $7, $8)
 """
 _FIND = """
-select s.id as session_id, s.user_id, s.is_second_factor_due, s.viewing_tenant_id, s.viewing_reason, s.seen_at,
+select s.id as session_id, s.user_id, s.is_second_factor_due, s.viewing_reason, s.viewing_until, s.seen_at,
+       case when s.viewing_until > $2 then s.viewing_tenant_id end as viewing_tenant_id,
        u.name, u.email, u.is_operator, u.email_verified_at, u.totp_confirmed_at
 from user_session s join app_user u on u.id = s.user_id
 where s.token_hash = $1 and s.expires_at > $2 and s.seen_at > $3
+"""
+_OF_USER = """
+select id, address, agent, seen_at, created_at from user_session
+where user_id = $1 and expires_at > $2 and seen_at > $3 and not is_second_factor_due
+order by seen_at desc
+limit 50
 """

@@ -3,14 +3,17 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from typing import Any, TypeVar
 from uuid import UUID
 
-from sqlalchemy import select
+from sqlalchemy import Select, func, select
 from sqlalchemy.ext.asyncio import AsyncSession
 from sqlalchemy.orm import joinedload, selectinload
 
-from app.catalog.models import Category, Product, ProductState, Sku, Storefront
+from app.catalog.models import Category, Listing, Picture, PriceChange, Product, ProductState, Sku, Storefront
 from app.kernel.errors import NotFound
+
+S = TypeVar("S", bound="Select[*tuple[Any, ...]]")
 
 
 async def storefront(session: AsyncSession) -> Storefront | None:
@@ -39,22 +42,77 @@ async def skus_of(session: AsyncSession, product_id: UUID) -> Sequence[Sku]:
 
 
 async def products(
-    session: AsyncSession, *, state: ProductState | None = None, text: str = "", limit: int = 200
+    session: AsyncSession,
+    *,
+    state: ProductState | None = None,
+    text: str = "",
+    category_id: UUID | None = None,
+    page: tuple[int, int] = (0, 200),
 ) -> Sequence[Product]:
-    """Products with categories, SKUs and listings, in shelf order; those of a state or whose name holds a text."""
+    """Products with categories, SKUs and listings, in shelf order; those of a state, a category, or whose name holds a text.
+
+    `page` is how many to skip and how many to give.
+    """
     query = (
-        select(Product)
+        _matching(select(Product), text, category_id)
         .options(joinedload(Product.category), selectinload(Product.skus).joinedload(Sku.listing))
-        .order_by(Product.position, Product.created_at)
-        .limit(limit)
+        .order_by(Product.position, Product.created_at, Product.id)
+        .offset(page[0])
+        .limit(page[1])
     )
     if state is not None:
         query = query.where(Product.state == state)
-    if text:
-        query = query.where(Product.name.icontains(text, autoescape=True))
     return (await session.scalars(query)).unique().all()
+
+
+async def counts_by_state(session: AsyncSession, *, text: str = "", category_id: UUID | None = None) -> dict[ProductState, int]:
+    """How many products of each state match the same filters."""
+    query = _matching(select(Product.state, func.count()), text, category_id).group_by(Product.state)
+    found = {ProductState(state): count for state, count in (await session.execute(query)).tuples()}
+    return {state: found.get(state, 0) for state in ProductState}
 
 
 async def categories(session: AsyncSession) -> Sequence[Category]:
     """All categories, in shelf order."""
     return (await session.scalars(select(Category).order_by(Category.position, Category.name).limit(200))).all()
+
+
+async def category_or_404(session: AsyncSession, category_id: UUID) -> Category:
+    """One category. Raises: NotFound."""
+    if (found := await session.get(Category, category_id)) is None:
+        raise NotFound
+    return found
+
+
+async def category_sizes(session: AsyncSession) -> dict[UUID, int]:
+    """How many products each category holds; those without any are left out."""
+    query = select(Product.category_id, func.count()).where(Product.category_id.is_not(None)).group_by(Product.category_id)
+    return {category_id: count for category_id, count in (await session.execute(query)).tuples() if category_id}
+
+
+async def price_changes(session: AsyncSession, product_id: UUID, *, limit: int = 20) -> Sequence[tuple[PriceChange, str]]:
+    """The newest changes of a product's prices, each with its SKU's name."""
+    query = (
+        select(PriceChange, Sku.name)
+        .join(Listing, Listing.id == PriceChange.listing_id)
+        .join(Sku, Sku.id == Listing.sku_id)
+        .where(Sku.product_id == product_id)
+        .order_by(PriceChange.created_at.desc(), PriceChange.id.desc())
+        .limit(limit)
+    )
+    return list((await session.execute(query)).tuples())
+
+
+async def picture_or_404(session: AsyncSession, picture_id: UUID) -> Picture:
+    """One picture with its bytes. Raises: NotFound."""
+    if (found := await session.get(Picture, picture_id)) is None:
+        raise NotFound
+    return found
+
+
+def _matching(query: S, text: str, category_id: UUID | None) -> S:
+    if text:
+        query = query.where(Product.name.icontains(text, autoescape=True))
+    if category_id is not None:
+        query = query.where(Product.category_id == category_id)
+    return query

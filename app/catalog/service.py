@@ -6,14 +6,15 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 from uuid import UUID
 
-from sqlalchemy import select
+from sqlalchemy import delete, func, select, text
+from sqlalchemy.dialects.postgresql import insert
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from app.catalog import queries, richtext
-from app.catalog.models import Category, DeliveryKind, Listing, PriceChange, Product, ProductState, Sku, Storefront
+from app.catalog.models import Category, DeliveryKind, Listing, Picture, PriceChange, Product, ProductState, Sku, Storefront
 from app.kernel import audit, history
 from app.kernel.actor import Actor
-from app.kernel.errors import N_, DomainError
+from app.kernel.errors import N_, DomainError, NotFound
 from app.kernel.history import Happened
 from app.kernel.ids import new_id
 
@@ -26,6 +27,20 @@ class KindDoesNotSell(DomainError):
 class NothingToSell(DomainError):
     status = 422
     message = N_("Add at least one SKU with a price before putting the product on sale.")
+
+
+class SkuNameTwice(DomainError):
+    status = 422
+    message = N_("Two SKUs of one product are both called %(name)s. Give each its own name.")
+
+
+class CategoryNameTaken(DomainError):
+    status = 422
+    message = N_("There is already a category called %(name)s.")
+
+
+class CategoryNotEmpty(DomainError):
+    message = N_("This category still holds %(count)s products. Move them to another one first.")
 
 
 @dataclass(frozen=True, slots=True)
@@ -59,7 +74,8 @@ class ProductTerms:
 
 
 async def open_storefront(session: AsyncSession, *, name: str) -> Storefront:
-    """The tenant's first shop face. Idempotent: a tenant that has one keeps it."""
+    """The tenant's first shop face. Idempotent: a tenant that has one keeps it. Locks: others who open one."""
+    await session.execute(text("lock table storefront in share row exclusive mode"))
     if (existing := await queries.storefront(session)) is not None:
         return existing
     made = Storefront(id=new_id(), name=name)
@@ -69,9 +85,9 @@ async def open_storefront(session: AsyncSession, *, name: str) -> Storefront:
 
 
 async def create_product(session: AsyncSession, terms: ProductTerms, *, actor: Actor) -> Product:
-    """A new product as a draft, with its SKUs and their prices. Rich text is sanitised here."""
+    """A new product as a draft, with its SKUs and their prices. Rich text is sanitised here. Raises: NotFound, SkuNameTwice."""
     product = Product(id=new_id(), name=terms.name, delivery_kind=terms.delivery_kind)
-    _apply(product, terms)
+    await _apply(session, product, terms)
     session.add(product)
     await session.flush()
     await _set_skus(session, product, terms.skus, actor)
@@ -81,9 +97,15 @@ async def create_product(session: AsyncSession, terms: ProductTerms, *, actor: A
 
 
 async def change_product(session: AsyncSession, product_id: UUID, terms: ProductTerms, *, actor: Actor) -> Product:
-    """Change a product and its SKUs. SKUs left out go off the shelf and stay for their orders. The delivery kind stays. Raises: NotFound."""
+    """Change a product and its SKUs. SKUs left out go off the shelf and stay for their orders; one of the same name comes back as itself.
+
+    The delivery kind stays. Raises: NotFound, also for a SKU of another product; SkuNameTwice; NothingToSell when a product on sale would
+    have no SKU left.
+    """
     product = await queries.product_or_404(session, product_id)
-    _apply(product, terms)
+    if product.state == ProductState.ON_SALE and not terms.skus:
+        raise NothingToSell
+    await _apply(session, product, terms)
     await _set_skus(session, product, terms.skus, actor)
     await history.record(session, Happened("product", product.id, "product.changed"), actor=actor)
     await audit.record(session, actor, "product.changed", subject=("product", product.id), facts={"name": product.name})
@@ -108,17 +130,67 @@ async def withdraw(session: AsyncSession, product_id: UUID, *, actor: Actor) -> 
     return product
 
 
+async def set_picture(session: AsyncSession, product_id: UUID, picture: Picture | None, *, actor: Actor) -> Product:
+    """Give a product a picture, or with None its drawn cover again. The picture it had is deleted. Raises: NotFound."""
+    product = await queries.product_or_404(session, product_id)
+    before, product.picture_id = product.picture_id, picture.id if picture else None
+    if picture is not None:
+        session.add(picture)
+        await session.flush([picture])
+    await session.flush()
+    if before is not None:
+        await session.execute(delete(Picture).where(Picture.id == before))
+    await history.record(session, Happened("product", product.id, "product.picture_changed"), actor=actor)
+    return product
+
+
 async def category_named(session: AsyncSession, name: str) -> Category:
-    """The category of this name, made when there is none."""
-    found = await session.scalar(select(Category).where(Category.name == name))
-    if found is None:
-        found = Category(id=new_id(), name=name)
-        session.add(found)
-        await session.flush()
-    return found
+    """The category of this name, made when there is none. Two makers at once get the same one."""
+    last = await session.scalar(select(func.max(Category.position)))
+    made = insert(Category).values(id=new_id(), name=name, position=(last or 0) + 1).on_conflict_do_nothing()
+    await session.execute(made)
+    return (await session.scalars(select(Category).where(Category.name == name))).one()
 
 
-def _apply(product: Product, terms: ProductTerms) -> None:
+async def rename_category(session: AsyncSession, category_id: UUID, *, name: str, actor: Actor) -> Category:
+    """Idempotent. Raises: NotFound, CategoryNameTaken."""
+    category = await queries.category_or_404(session, category_id)
+    if await session.scalar(select(Category.id).where(Category.name == name, Category.id != category_id)):
+        raise CategoryNameTaken(name=name)
+    category.name = name
+    await session.flush()
+    await audit.record(session, actor, "category.renamed", subject=("category", category.id), facts={"name": name})
+    return category
+
+
+async def move_category(session: AsyncSession, category_id: UUID, *, by: int) -> None:
+    """Move a category one place up (-1) or down (1); at the end of the list it stays. Raises: NotFound."""
+    everyone = list(await queries.categories(session))
+    place = next((n for n, category in enumerate(everyone) if category.id == category_id), None)
+    if place is None:
+        raise NotFound
+    moved = everyone.pop(place)
+    everyone.insert(max(0, place + by), moved)
+    for position, category in enumerate(everyone):
+        category.position = position
+    await session.flush()
+
+
+async def delete_category(session: AsyncSession, category_id: UUID, *, actor: Actor) -> None:
+    """Delete an empty category. Raises: NotFound, CategoryNotEmpty."""
+    category = await session.get(Category, category_id, with_for_update=True)
+    if category is None:
+        raise NotFound
+    if held := (await queries.category_sizes(session)).get(category_id):
+        raise CategoryNotEmpty(count=held)
+    await session.delete(category)
+    await session.flush()
+    await audit.record(session, actor, "category.deleted", subject=("category", category_id), facts={"name": category.name})
+
+
+async def _apply(session: AsyncSession, product: Product, terms: ProductTerms) -> None:
+    if terms.category_id is not None:
+        await queries.category_or_404(session, terms.category_id)
     product.name = terms.name
     product.summary = terms.summary
     product.category_id = terms.category_id
@@ -133,16 +205,17 @@ async def _set_skus(session: AsyncSession, product: Product, wanted: Sequence[Sk
     shop = await queries.storefront(session)
     assert shop is not None, "a tenant has a storefront from its first day"
     known = {sku.id: sku for sku in (await queries.skus_of(session, product.id))}
+    chosen = _chosen(known, wanted)
+    await _free_names(session, [(sku, terms) for sku, terms in zip(chosen, wanted, strict=True) if sku])
     kept, changes = set(), []
-    for position, terms in enumerate(wanted):
-        sku = known.get(terms.id) if terms.id else None
+    for position, (old, terms) in enumerate(zip(chosen, wanted, strict=True)):
+        sku, before = old, old.listing.price_minor if old else None
         if sku is None:
             sku = Sku(id=new_id(), product_id=product.id)
             sku.listing = Listing(id=new_id(), storefront_id=shop.id, sku_id=sku.id, price_minor=terms.price_minor)
             session.add(sku)
-            changes.append(_price_change(sku.listing, None, terms.price_minor, actor))
-        elif sku.listing.price_minor != terms.price_minor:
-            changes.append(_price_change(sku.listing, sku.listing.price_minor, terms.price_minor, actor))
+        if before != terms.price_minor:
+            changes.append(_price_change(sku.listing, before, terms.price_minor, actor))
         _apply_sku(sku, terms, position)
         kept.add(sku.id)
     for sku in known.values():
@@ -152,6 +225,31 @@ async def _set_skus(session: AsyncSession, product: Product, wanted: Sequence[Sk
     session.add_all(changes)
     await session.flush()
     session.expire(product, ["skus"])
+
+
+def _chosen(known: dict[UUID, Sku], wanted: Sequence[SkuTerms]) -> list[Sku | None]:
+    """The SKU each terms are for: the one named by id, a withdrawn one of the same name, or None for a new one."""
+    names = [terms.name for terms in wanted]
+    if twice := next((name for name in names if names.count(name) > 1), None):
+        raise SkuNameTwice(name=twice)
+    named = {terms.id for terms in wanted if terms.id}
+    if not named <= known.keys():
+        raise NotFound
+    left = {sku.name: sku for sku in known.values() if sku.id not in named}
+    return [known[terms.id] if terms.id else left.get(terms.name) for terms in wanted]
+
+
+async def _free_names(session: AsyncSession, renamed: Sequence[tuple[Sku, SkuTerms]]) -> None:
+    """Let two SKUs exchange their names, or one take a withdrawn one's, without meeting the unique index halfway."""
+    changing = [sku for sku, terms in renamed if sku.name != terms.name]
+    taken = {terms.name for _, terms in renamed}
+    siblings = [] if not changing else await queries.skus_of(session, changing[0].product_id)
+    kept = {sku.id for sku, _ in renamed}
+    for sku in siblings:
+        if sku in changing or (sku.id not in kept and sku.name in taken):
+            sku.name = f"{sku.name} ({str(sku.id)[-12:]})"
+    if changing:
+        await session.flush()
 
 
 def _apply_sku(sku: Sku, terms: SkuTerms, position: int) -> None:

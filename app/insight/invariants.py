@@ -5,7 +5,9 @@ Each question names the first rows that break it. They read tables alone and tru
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
+from typing import Any
 
 from app.kernel import audit
 from app.ordering.models import ORDER_EDGES, UNIT_EDGES
@@ -149,7 +151,12 @@ where b.units < t.units
     ),
 )
 
-_EDGES = {"order": ORDER_EDGES, "unit": UNIT_EDGES, "payment": PAYMENT_EDGES, "refund": REFUND_EDGES}
+_EDGES: dict[str, Mapping[Any, frozenset[Any]]] = {
+    "order": ORDER_EDGES,
+    "unit": UNIT_EDGES,
+    "payment": PAYMENT_EDGES,
+    "refund": REFUND_EDGES,
+}
 
 
 async def breaches(tx: Tx) -> list[Breach]:

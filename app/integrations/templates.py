@@ -33,15 +33,64 @@ class Wording:
 
 
 WORDINGS: dict[str, Wording] = {
-    "verify_email": Wording(N_("Confirm your e-mail address"), (N_("Open this link to confirm your address and finish opening %(shop)s. It works for 24 hours."),), N_("Confirm the address")),
-    "reset_password": Wording(N_("Choose a new password"), (N_("Open this link to choose a new password. It works once, for 30 minutes."), N_("If you did not ask for it, do nothing: your password stays as it is.")), N_("Choose a new password")),  # words
-    "invitation": Wording(N_("%(inviter)s invites you to %(shop)s"), (N_("%(inviter)s asks you to join %(shop)s as %(role)s. The invitation works for 7 days."),), N_("Join")),
-    "login_elsewhere": Wording(N_("New log-in to your account"), (N_("Somebody logged in with your password from %(address)s. If that was not you, choose a new password and end the other sessions."),), N_("See my sessions")),
-    "contact_code": Wording(N_("%(code)s is your code for %(shop)s"), (N_("%(code)s is your code for %(shop)s. It works for 10 minutes. Give it to nobody."),)),
-    "order_delivered": Wording(N_("Order %(order_no)s is here"), (N_("%(shop)s has delivered order %(order_no)s. Open it to read your keys."),), N_("Open the order")),
-    "order_refunded": Wording(N_("%(amount)s of order %(order_no)s is on its way back"), (N_("%(shop)s could not deliver all of order %(order_no)s. %(amount)s goes back the way you paid, by itself."),), N_("Open the order")),
-    "stock_low": Wording(N_("%(product)s %(sku)s is running low: %(left)s left"), (N_("%(left)s keys of %(product)s %(sku)s are left to sell; you asked to be warned below %(threshold)s."),), N_("Import keys")),
-}  # fmt: skip
+    "verify_email": Wording(
+        N_("Confirm your e-mail address"),
+        (N_("Open this link to confirm your address and finish opening %(shop)s. It works for 24 hours."),),
+        N_("Confirm the address"),
+    ),
+    "reset_password": Wording(
+        N_("Choose a new password"),
+        (
+            N_("Open this link to choose a new password. It works once, for 30 minutes."),
+            N_("If you did not ask for it, do nothing: your password stays as it is."),
+        ),
+        N_("Choose a new password"),
+    ),
+    "invitation": Wording(
+        N_("%(inviter)s invites you to %(shop)s"),
+        (N_("%(inviter)s asks you to join %(shop)s as %(role)s. The invitation works for 7 days."),),
+        N_("Join"),
+    ),
+    "login_elsewhere": Wording(
+        N_("New log-in to your account"),
+        (
+            N_(
+                "Somebody logged in with your password from %(address)s. If that was not you, choose a new password and end the other sessions."
+            ),
+        ),
+        N_("See my sessions"),
+    ),
+    "account_exists": Wording(
+        N_("You have an account already"),
+        (
+            N_(
+                "Somebody opened the sign-up page with your e-mail address. You have an account with it, so nothing was changed. "
+                "Log in, or choose a new password on the log-in page."
+            ),
+            N_("If it was not you, do nothing."),
+        ),
+        N_("Log in"),
+    ),
+    "contact_code": Wording(
+        N_("%(code)s is your code for %(shop)s"),
+        (N_("%(code)s is your code for %(shop)s. It works for 10 minutes. Give it to nobody."),),
+    ),
+    "order_delivered": Wording(
+        N_("Order %(order_no)s is here"),
+        (N_("%(shop)s has delivered order %(order_no)s. Open it to read your keys."),),
+        N_("Open the order"),
+    ),
+    "order_refunded": Wording(
+        N_("%(amount)s of order %(order_no)s is on its way back"),
+        (N_("%(shop)s could not deliver all of order %(order_no)s. %(amount)s goes back the way you paid, by itself."),),
+        N_("Open the order"),
+    ),
+    "stock_low": Wording(
+        N_("%(product)s %(sku)s is running low: %(left)s left"),
+        (N_("%(left)s keys of %(product)s %(sku)s are left to sell; you asked to be warned below %(threshold)s."),),
+        N_("Import keys"),
+    ),
+}
 
 
 async def render(tenant: Tenant, template: str, locale: str, params: dict[str, Any], more_lines: Sequence[str] = ()) -> Rendered:

@@ -3,14 +3,16 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from datetime import date, timedelta
 from uuid import UUID
 
 import asyncpg
 from sqlalchemy import func, select
 from sqlalchemy.ext.asyncio import AsyncSession
+from sqlalchemy.orm import defer
 
-from app.catalog.models import Product, Sku
-from app.inventory.models import ImportBatch, ImportLine, LineVerdict, Stock
+from app.catalog.models import DeliveryKind, Product, Sku
+from app.inventory.models import CardKey, ImportBatch, ImportLine, KeyState, LineVerdict, Stock
 from app.kernel.errors import NotFound
 from tenants.session import Tx
 
@@ -18,7 +20,15 @@ from tenants.session import Tx
 async def stock_of(session: AsyncSession, sku_id: UUID) -> Stock:
     """The counters of a SKU; all zero before its first import."""
     stock = await session.get(Stock, sku_id)
-    return stock or Stock(sku_id=sku_id, imported=0, available=0, reserved=0, delivered=0, voided=0, quarantined=0, expired=0)
+    return stock or Stock(
+        sku_id=sku_id, imported=0, available=0, reserved=0, delivered=0, voided=0, quarantined=0, expired=0, short=0
+    )
+
+
+async def stock_by_sku(session: AsyncSession, sku_ids: Sequence[UUID]) -> dict[UUID, Stock]:
+    """The counters of several SKUs; those that never had a key are left out."""
+    rows = await session.scalars(select(Stock).where(Stock.sku_id.in_(sku_ids)))
+    return {stock.sku_id: stock for stock in rows}
 
 
 async def sellable(tx: Tx, sku_ids: Sequence[UUID]) -> dict[UUID, int]:
@@ -34,7 +44,7 @@ async def pools(session: AsyncSession) -> list[tuple[Sku, Product, Stock | None]
         select(Sku, Product, Stock)
         .join(Product, Product.id == Sku.product_id)
         .outerjoin(Stock, Stock.sku_id == Sku.id)
-        .where(Product.delivery_kind == "card_key")
+        .where(Product.delivery_kind == DeliveryKind.CARD_KEY)
         .order_by(func.coalesce(Stock.available, 0), Product.name, Sku.position)
         .limit(500)
     )
@@ -42,10 +52,9 @@ async def pools(session: AsyncSession) -> list[tuple[Sku, Product, Stock | None]
 
 
 async def pool_or_404(session: AsyncSession, sku_id: UUID) -> tuple[Sku, Product, Stock]:
-    """One SKU's pool. Raises: NotFound."""
-    row = (
-        await session.execute(select(Sku, Product).join(Product, Product.id == Sku.product_id).where(Sku.id == sku_id))
-    ).first()
+    """One card-key SKU's pool. Raises: NotFound."""
+    found = select(Sku, Product).join(Product, Product.id == Sku.product_id)
+    row = (await session.execute(found.where(Sku.id == sku_id, Product.delivery_kind == DeliveryKind.CARD_KEY))).first()
     if row is None:
         raise NotFound
     return row[0], row[1], await stock_of(session, sku_id)
@@ -94,6 +103,23 @@ async def keys_of_batch(tx: Tx, batch_id: UUID, *, limit: int = 100) -> list[asy
         batch_id,
         limit,
     )
+
+
+async def key_or_404(session: AsyncSession, card_key_id: UUID) -> tuple[CardKey, ImportBatch]:
+    """One key, sealed, with its batch. Raises: NotFound."""
+    found = select(CardKey, ImportBatch).join(ImportBatch, ImportBatch.id == CardKey.batch_id).where(CardKey.id == card_key_id)
+    row = (await session.execute(found.options(defer(CardKey.secret), defer(CardKey.fingerprint)))).first()
+    if row is None:
+        raise NotFound
+    return row[0], row[1]
+
+
+async def expiring(session: AsyncSession, sku_id: UUID, *, until: date, days: int) -> int:
+    """How many free keys of a SKU have their last valid day within so many days of `until`."""
+    query = select(func.count()).where(
+        CardKey.sku_id == sku_id, CardKey.state == KeyState.FREE, CardKey.expires_on.between(until, until + timedelta(days=days))
+    )
+    return await session.scalar(query) or 0
 
 
 async def running_low(session: AsyncSession) -> list[tuple[Sku, Product, Stock]]:

@@ -21,6 +21,8 @@ from app.kernel.vault import Secret, keyring
 from tenants.session import Tx, raw
 
 PIVOTS = 2**31 - 1
+_LONG_S = 300
+"""What turning a batch of a million keys may take."""
 
 
 class BatchStateRefuses(DomainError):
@@ -128,6 +130,7 @@ async def void_key(session: AsyncSession, *, card_key_id: UUID, reason: str, act
     if row is None:
         raise NothingToVoid
     await take_off_shelf(tx, sku_id=row["sku_id"], units=1, to_column="voided")
+    await warn_if_low(tx, [row["sku_id"]])
     await audit.record(tx, actor, "card_key.voided", subject=("card_key", card_key_id), reason=reason)
     await history.record(tx, Happened("import_batch", row["batch_id"], "card_key.voided", note=reason), actor=actor)
 
@@ -172,13 +175,13 @@ async def _turn_batch(session: AsyncSession, batch_no: str, to: BatchState, *, r
     batch.state = to
     await session.flush()
     keys = ("free", "quarantined") if to is BatchState.QUARANTINED else ("quarantined", "free")
-    moved = await tx.execute(
-        "update card_key set state = $3, changed_at = now() where batch_id = $1 and state = $2", batch.id, *keys
-    )
+    tag = await tx.connection.execute(_TURN_KEYS, batch.id, *keys, timeout=_LONG_S)
+    moved = int(tag.rpartition(" ")[2])
     if to is BatchState.QUARANTINED:
         await take_off_shelf(tx, sku_id=batch.sku_id, units=moved, to_column="quarantined")
     else:
         await put_on_shelf(tx, sku_id=batch.sku_id, units=moved, from_column="quarantined")
+    await warn_if_low(tx, [batch.sku_id])
     await audit.record(tx, actor, f"import_batch.{to}", subject=("import_batch", batch.id), reason=reason, facts={"keys": moved})
     await history.record(
         tx, Happened("import_batch", batch.id, f"import_batch.{to}", before, to, reason, {"keys": moved}), actor=actor
@@ -191,6 +194,7 @@ async def expire_keys(tx: Tx, *, limit: int = 50_000) -> int:
     rows = await tx.fetch(_EXPIRE, clock.business_day(), limit)
     for row in sorted(rows, key=lambda row: row["sku_id"]):
         await take_off_shelf(tx, sku_id=row["sku_id"], units=row["keys"], to_column="expired")
+    await warn_if_low(tx, [row["sku_id"] for row in rows])
     return sum(row["keys"] for row in rows)
 
 
@@ -201,6 +205,7 @@ async def warn_if_low(tx: Tx, sku_ids: list[UUID]) -> None:
             await add_task(tx, "inventory.warn", lane=Lane.MESSAGES, subject_id=row["sku_id"])
 
 
+_TURN_KEYS = "update card_key set state = $3, changed_at = now() where batch_id = $1 and state = $2"
 _DELIVERED = """
 update stock s set reserved = s.reserved - m.units, delivered = s.delivered + m.units
 from unnest($1::uuid[], $2::bigint[]) as m (sku_id, units) where s.sku_id = m.sku_id

@@ -16,6 +16,7 @@ from sqlalchemy.ext.asyncio import AsyncSession
 
 from app.kernel import clock
 from app.kernel.actor import Actor
+from app.kernel.history import facts_of
 from tenants.session import Tx, raw
 
 GENESIS = b"\0" * 32
@@ -61,7 +62,7 @@ async def first_broken(on: AsyncSession | Tx) -> int | None:
             for name in ("seq", "at", "actor_kind", "actor_id", "actor_name", "action", "subject_kind", "subject_id", "reason")
         ]
         fits = row["seq"] == expected and row["previous_hash"] == previous
-        if not fits or row["hash"] != chain_hash(previous, [*entry, json.loads(row["facts"])]):
+        if not fits or row["hash"] != chain_hash(previous, [*entry, facts_of(row)]):
             return int(row["seq"])
         previous, expected = row["hash"], expected + 1
     return None

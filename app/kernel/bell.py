@@ -4,10 +4,15 @@ from __future__ import annotations
 
 import asyncio
 from collections import defaultdict
-from typing import cast
+from collections.abc import Mapping
+from dataclasses import dataclass
+from datetime import timedelta
+from typing import Any, cast
 from urllib.parse import quote
 
+import psycopg
 import structlog
+from redis.exceptions import RedisError
 from saq import Queue
 from saq.queue.postgres import PostgresQueue
 
@@ -18,6 +23,8 @@ QUEUE = "quanyi"
 SCHEMA = "queue"
 JOB_TIMEOUT_S = 900
 _COALESCE_S = 0.005
+_AWAY = (OSError, TimeoutError, RuntimeError, psycopg.Error, RedisError)
+"""What an enqueue raises while the queue's store is away."""
 _log = structlog.get_logger(__name__)
 
 
@@ -47,6 +54,46 @@ async def make_tables(owner_url: str) -> None:
     await queue.disconnect()
 
 
+@dataclass(frozen=True, slots=True)
+class Beat:
+    """A worker process that reported in the last half minute: since when it runs, and how many jobs of the queue it did."""
+
+    worker: str
+    uptime: timedelta
+    jobs_done: int
+    jobs_failed: int
+
+
+@dataclass(frozen=True, slots=True)
+class QueueState:
+    """What the queue knows: jobs that wait and run, and the workers that are alive."""
+
+    waiting: int
+    running: int
+    workers: tuple[Beat, ...]
+
+
+_shared: Queue | None = None
+
+
+def share_queue(queue: Queue) -> None:
+    """Let this process's pages look at its queue; the composition root calls it once."""
+    global _shared  # noqa: PLW0603  # one queue per process
+    _shared = queue
+
+
+async def queue_state() -> QueueState:
+    """Look at this process's queue. Raises: what its store raises while it is away."""
+    assert _shared is not None, "the composition root has not shared the queue"
+    info = await _shared.info()
+    beats = [_beat(name, dict(worker["stats"] or {})) for name, worker in info["workers"].items()]
+    return QueueState(info["queued"], info["active"], tuple(sorted(beats, key=lambda beat: beat.uptime, reverse=True)))
+
+
+def _beat(name: str, stats: Mapping[str, Any]) -> Beat:
+    return Beat(name, timedelta(milliseconds=stats.get("uptime", 0)), stats.get("complete", 0), stats.get("failed", 0))
+
+
 class Ringer:
     """Turns the rings of a process into jobs: rings of one lane within a few milliseconds become one job."""
 
@@ -69,5 +116,5 @@ class Ringer:
                 await self._queue.enqueue(
                     "drain_lane", lane=lane.value, schemas=sorted(schemas), timeout=JOB_TIMEOUT_S, retries=1, ttl=-1, heartbeat=0
                 )
-            except (OSError, TimeoutError, RuntimeError) as error:
+            except _AWAY as error:
                 _log.warning("bell.not_rung", lane=lane, error=type(error).__name__)

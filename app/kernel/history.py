@@ -64,6 +64,12 @@ async def of_subjects(on: AsyncSession | Tx, subjects: Sequence[UUID], *, limit:
     return await tx.fetch(_OF_SUBJECTS, list(subjects), limit)
 
 
+def facts_of(row: asyncpg.Record) -> dict[str, Any]:
+    """The facts of a row of the history or the audit chain: a text from a raw transaction, opened already from a session's own."""
+    facts = row["facts"]
+    return dict(json.loads(facts) if isinstance(facts, str) else facts)
+
+
 _INSERT = """
 insert into history
   (id, subject_kind, subject_id, event, from_state, to_state, actor_kind, actor_id, actor_name, note, facts, at)

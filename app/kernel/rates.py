@@ -37,6 +37,12 @@ async def count(home: Tenant, limit: Limit, subject: str) -> None:
         raise TooMany(seconds=over)
 
 
+async def give_back(home: Tenant, limit: Limit, subject: str) -> None:
+    """Take one try back: the right password is no guess, so honest work never runs into the limit."""
+    async with tenant_tx(home) as tx:
+        await tx.execute("update rate_counter set tries = tries - 1 where key = $1 and tries > 0", f"{limit.name}:{subject}")
+
+
 async def _count(tx: Tx, limit: Limit, subject: str) -> int | None:
     """Seconds to wait when the limit is passed, else None."""
     at = clock.now()

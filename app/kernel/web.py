@@ -157,9 +157,15 @@ async def provide_actor(request: AnyRequest) -> Actor:
     return cast("Actor", request.scope["state"]["actor"])
 
 
-async def provide_session(request: AnyRequest) -> AsyncIterator[AsyncSession]:
-    """The request's transaction in its tenant's schema: read-only on GET, committed before the answer is sent."""
+async def provide_session(request: AnyRequest, sent: RawForm) -> AsyncIterator[AsyncSession]:
+    """The request's transaction in its tenant's schema: read-only on GET, committed before the answer is sent.
+
+    It asks for the sent form so that a form that cannot be read is refused before the transaction begins: dependencies that fail together leave
+    the others' generators open, and a connection with them.
+    """
     tenant = await provide_tenant(request)
+    if request.method not in READS:
+        await provide_sent(request)  # what cannot be read is refused here too: no transaction is then left open behind it
     async with tenant_session(tenant, read_only=request.method in READS) as session:
         yield session
 

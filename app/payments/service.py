@@ -13,7 +13,7 @@ from uuid import UUID
 import asyncpg
 
 from app.kernel import audit, clock, links
-from app.kernel.actor import Actor
+from app.kernel.actor import SYSTEM, Actor
 from app.kernel.errors import N_, DomainError
 from app.kernel.ids import new_id, new_number
 from app.kernel.tasks import Lane, add_task
@@ -21,7 +21,7 @@ from app.kernel.vault import keyring
 from app.ordering import service as ordering
 from app.ordering.models import OrderState
 from app.payments.capturing import move_payment, take_answer
-from app.payments.gateways import open_gateway
+from app.payments.gateways import open_gateway, sandbox
 from app.payments.gateways.port import (
     Captured,
     Closed,
@@ -34,6 +34,7 @@ from app.payments.gateways.port import (
     Unknown,
 )
 from app.payments.models import PaymentState
+from app.settings import settings
 from tenants.directory import Tenant
 from tenants.session import Tx, tenant_tx
 
@@ -77,8 +78,24 @@ async def connect_gateway(tx: Tx, *, gateway: str, name: str, config: dict[str, 
     return connection_id
 
 
+async def connect_sandbox(tenant: Tenant) -> None:
+    """Give a new tenant an account at the sandbox gateway, where one is set. The call is made with no transaction open.
+
+    Idempotent: a tenant that has a connection keeps it. Raises: CallFailed, and the task that called is tried again.
+    """
+    base_url = settings().sandbox_gateway_url
+    async with tenant_tx(tenant) as tx:
+        if not base_url or await tx.fetchval("select exists (select 1 from gateway_connection)"):
+            return
+    config = await sandbox.open_account(base_url)
+    async with tenant_tx(tenant) as tx:
+        await tx.execute("lock table gateway_connection in share row exclusive mode")
+        if not await tx.fetchval("select exists (select 1 from gateway_connection)"):
+            await connect_gateway(tx, gateway="sandbox", name="Sandbox", config=config, actor=SYSTEM)
+
+
 async def connection_of(tx: Tx, connection_id: UUID | None = None) -> Connection:
-    """A live connection: the one named, or the tenant's own choice. Raises: NoGateway."""
+    """The connection named, live or replaced since, or for a new payment the newest live one. Raises: NoGateway."""
     row = await tx.fetchrow(_CONNECTION, connection_id)
     if row is None:
         raise NoGateway
@@ -196,8 +213,8 @@ async def _close(tx: Tx, payment_id: UUID) -> None:
 
 _CONNECTION = """
 select id, gateway, config from gateway_connection
-where is_live and ($1::uuid is null or id = $1)
-order by created_at
+where case when $1::uuid is null then is_live else id = $1 end
+order by created_at desc
 limit 1
 """
 _OPEN_PAYMENT = """

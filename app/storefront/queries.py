@@ -94,14 +94,6 @@ async def entitlements_of(tx: Tx, contact_fingerprint: bytes) -> list[asyncpg.Re
     return await tx.fetch(_ENTITLEMENTS, contact_fingerprint, NEVER, _MOST_UNITS)
 
 
-async def language_of(tx: Tx, contact_fingerprint: bytes) -> str | None:
-    """The language a contact last ordered in; None when it has no order."""
-    found: str | None = await tx.fetchval(
-        "select locale from shop_order where contact_fingerprint = $1 order by placed_at desc limit 1", contact_fingerprint
-    )
-    return found
-
-
 def _unit(row: Any) -> BoughtUnit:
     expires_on = row["expires_on"] if row["expires_on"] != NEVER else None
     return BoughtUnit(

@@ -169,6 +169,7 @@ def upgrade() -> None:
     sa.Column('is_second_factor_due', sa.Boolean(), server_default='false', nullable=False),
     sa.Column('viewing_tenant_id', sa.Uuid(), nullable=True),
     sa.Column('viewing_reason', sa.Text(), server_default='', nullable=False),
+    sa.Column('viewing_until', sa.DateTime(timezone=True), nullable=True),
     sa.Column('address', sa.Text(), nullable=False),
     sa.Column('agent', sa.Text(), nullable=False),
     sa.Column('seen_at', sa.DateTime(timezone=True), nullable=False),
@@ -221,7 +222,7 @@ def upgrade() -> None:
     )
     op.create_index(op.f('ix_tenant_domain_tenant_id'), 'tenant_domain', ['tenant_id'], unique=False)
     op.execute("grant usage on schema work to quanyi_platform, quanyi_ringer")
-    op.execute("grant select, insert, delete on work.bell to quanyi_platform")
+    op.execute("grant select, insert, update, delete on work.bell to quanyi_platform")
     op.execute("grant insert on work.bell to quanyi_ringer")
     op.execute("grant usage, create on schema queue to quanyi_app")
     op.execute("alter default privileges in schema queue grant all on tables to quanyi_app")

@@ -95,9 +95,10 @@ async def test_a_key_held_by_another_is_waited_for_not_called_sold_out(world: Wo
 async def test_an_expired_key_is_never_delivered(world: World) -> None:
     product = await world.product()
     sku = product.skus[0]
-    yesterday = clock.business_day() - timedelta(days=1)
-    await world.stock(sku.id, ["EXPIRED-KEY-0001"], expires_on=yesterday)
-    await world.stock(sku.id, ["FRESH-KEY-000002"], expires_on=yesterday + timedelta(days=30))
+    today = clock.business_day()
+    await world.stock(sku.id, ["EXPIRED-KEY-0001"], expires_on=today + timedelta(days=1))
+    await world.stock(sku.id, ["FRESH-KEY-000002"], expires_on=today + timedelta(days=30))
+    await world.rows("update card_key set expires_on = $1 where masked = '****0001' returning id", today - timedelta(days=1))
     placed = await world.bought(sku.listing.id)
     masked = await world.value(
         "select k.masked from delivery_unit u join card_key k on k.id = u.card_key_id where u.order_id = $1", placed.id

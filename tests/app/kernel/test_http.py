@@ -234,7 +234,8 @@ async def test_proxy_of_the_environment_is_not_used(monkeypatch: pytest.MonkeyPa
 # What it says
 
 
-async def test_process_has_one_client_until_it_stops() -> None:
+async def test_process_has_one_client_until_it_stops(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(http, "_process", [])  # whatever another test's application has started stays its own
     started = http.start(allow_loopback=True)
     assert http.shared() is started
     await http.stop()

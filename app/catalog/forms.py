@@ -1,0 +1,158 @@
+"""The product form: a product and its SKU rows, checked together, every fault beside its own field."""
+
+from __future__ import annotations
+
+import re
+from typing import Annotated
+from uuid import UUID
+
+from pydantic import AfterValidator, BeforeValidator, Field, StringConstraints
+
+from app.catalog import richtext
+from app.catalog.models import DeliveryKind
+from app.catalog.service import ProductTerms, SkuTerms
+from app.kernel.errors import N_
+from app.kernel.forms import (
+    Amount,
+    Checked,
+    Count,
+    Form,
+    InvalidForm,
+    Line,
+    OptionalAmount,
+    OptionalCount,
+    OptionalLine,
+    RawForm,
+    Text,
+    fail,
+    parse,
+)
+from app.kernel.i18n import gettext
+
+MOST_ROWS = 30
+ICONS = (
+    "ticket", "gift", "film", "music", "gamepad-2", "coins", "phone", "coffee", "utensils", "book-open", "shopping-bag", "crown",
+    "car", "plane", "cloud", "key-round",
+)  # fmt: skip
+HUES = (1, 2, 3, 4, 5, 6)
+_ROW = re.compile(r"^sku-(\d{1,3})-name$")
+_ROW_FIELDS = ("id", "name", "price", "was", "face_value", "region", "warn_below", "is_hot")
+
+NO_SKU = N_("Add at least one SKU.")
+TOO_MANY_SKUS = N_("At most 30 SKUs belong to one product.")
+WAS_TOO_LOW = N_("The struck-through price must be above the price. Leave it empty if there is none.")
+TWICE = N_("Another SKU above has this name already.")
+
+
+def _above_zero(value: int) -> int:
+    if value <= 0:
+        raise fail(N_("Type a price above zero."))
+    return value
+
+
+def _known_icon(value: str) -> str:
+    if value not in ICONS:
+        raise fail(N_("Choose one of the options."))
+    return value
+
+
+def _whole_limit(value: int | None) -> int | None:
+    if value == 0:
+        raise fail(N_("At least 1, or empty for no limit."))
+    return value
+
+
+Id = Annotated[UUID | None, BeforeValidator(lambda value: value or None)]
+
+
+class ProductForm(Form):
+    """What is asked about a product. `category` is the id of one; `new_category` names another and wins."""
+
+    name: Line
+    kind: DeliveryKind
+    summary: OptionalLine = ""
+    category: Id = None
+    new_category: Annotated[str, StringConstraints(max_length=60, pattern=r"^[^\n\r]*$")] = ""
+    description: Text = ""
+    usage: Text = ""
+    cover_icon: Annotated[str, AfterValidator(_known_icon)] = "ticket"
+    cover_hue: Annotated[Count, Field(ge=1, le=6)] = 4
+    buyer_limit: Annotated[OptionalCount, AfterValidator(_whole_limit)] = None
+
+
+class SkuForm(Form):
+    """One row of the SKU table."""
+
+    id: Id = None
+    name: Annotated[str, StringConstraints(min_length=1, max_length=60, pattern=r"^[^\n\r]*$")]
+    price: Annotated[Amount, AfterValidator(_above_zero)]
+    was: OptionalAmount = None
+    face_value: OptionalAmount = None
+    region: Annotated[str, StringConstraints(max_length=60, pattern=r"^[^\n\r]*$")] = ""
+    warn_below: Annotated[Count, BeforeValidator(lambda value: value or "0")] = 0
+    is_hot: Checked = False
+
+
+class CategoryForm(Form):
+    name: Annotated[str, StringConstraints(min_length=1, max_length=60, pattern=r"^[^\n\r]*$")]
+
+
+def rows_of(sent: RawForm) -> list[int]:
+    """The numbers of the SKU rows in a sent form, in order."""
+    return sorted(int(found[1]) for name in sent.values() if (found := _ROW.match(name)))
+
+
+def read_product(sent: RawForm) -> tuple[ProductTerms, str]:
+    """The product as it was typed, and the name of a category to be made for it. Raises: InvalidForm with the faults of every row."""
+    errors: dict[str, str] = {}
+    product, rows = None, []
+    try:
+        product = parse(ProductForm, sent)
+    except InvalidForm as refusal:
+        errors |= refusal.errors
+    numbers = rows_of(sent)
+    for number in numbers[:MOST_ROWS]:
+        try:
+            rows.append((number, parse(SkuForm, _row(sent, number))))
+        except InvalidForm as refusal:
+            errors |= {f"sku-{number}-{field}": message for field, message in refusal.errors.items()}
+    errors |= {name: gettext(message) for name, message in _row_faults(numbers, rows).items() if name not in errors}
+    if errors or product is None:
+        raise InvalidForm(errors, sent.values())
+    return _terms(product, [row for _, row in rows]), product.new_category
+
+
+def _row(sent: RawForm, number: int) -> RawForm:
+    return RawForm({field: sent.all(name) for field in _ROW_FIELDS if (name := f"sku-{number}-{field}") in sent}, {})
+
+
+def _row_faults(numbers: list[int], rows: list[tuple[int, SkuForm]]) -> dict[str, str]:
+    faults, seen = {}, set()
+    if not numbers:
+        faults["skus"] = NO_SKU
+    if len(numbers) > MOST_ROWS:
+        faults["skus"] = TOO_MANY_SKUS
+    for number, row in rows:
+        if row.was is not None and row.was <= row.price:
+            faults[f"sku-{number}-was"] = WAS_TOO_LOW
+        if row.name in seen:
+            faults[f"sku-{number}-name"] = TWICE
+        seen.add(row.name)
+    return faults
+
+
+def _terms(product: ProductForm, rows: list[SkuForm]) -> ProductTerms:
+    return ProductTerms(
+        name=product.name,
+        delivery_kind=product.kind,
+        skus=[
+            SkuTerms(row.name, row.price, row.was, row.face_value, row.region, row.warn_below, row.is_hot, row.id) for row in rows
+        ],
+        summary=product.summary,
+        category_id=None if product.new_category else product.category,
+        description_html=richtext.from_plain(product.description),
+        usage_html=richtext.from_plain(product.usage),
+        cover_icon=product.cover_icon,
+        cover_hue=product.cover_hue,
+        buyer_limit=product.buyer_limit,
+    )

@@ -1,0 +1,48 @@
+"""What the pages of catalog and card pools share."""
+
+from __future__ import annotations
+
+from functools import partial
+from typing import Any
+
+from litestar import Response
+from sqlalchemy.ext.asyncio import AsyncSession
+
+from app.access.permissions import Permission, allows
+from app.catalog.models import ProductState
+from app.kernel.errors import N_
+from app.kernel.templating import register_states
+from app.kernel.web import AnyRequest, fragment, is_partial, page
+from app.storefront.shelf import forget_shelf
+from tenants.directory import Tenant
+from tenants.session import raw
+
+register_states(
+    "product",
+    {
+        ProductState.DRAFT: (N_("Draft"), ""),
+        ProductState.ON_SALE: (N_("On sale"), "ok"),
+        ProductState.OFF_SALE: (N_("Off sale"), "warn"),
+    },
+)
+
+
+def base(tenant: Tenant) -> str:
+    """Where a merchant's pages begin."""
+    return f"/m/{tenant.slug}"
+
+
+def may_do(request: AnyRequest, permission: Permission) -> bool:
+    """Whether the caller's role includes a right, for what a page offers; the guard of the route is what holds. An operator only looks."""
+    role = request.scope["state"].get("role")
+    return role is not None and allows(role, permission)
+
+
+def either(request: AnyRequest, whole: str, part: str, **context: Any) -> Response[str]:
+    """The page `whole`, or where htmx asked for a part of it the fragment `part`, which the page includes."""
+    return fragment(request, part, **context) if is_partial(request) else page(request, whole, **context)
+
+
+async def shop_changed(session: AsyncSession, tenant: Tenant) -> None:
+    """Let the shop show what this transaction changed as soon as it is committed."""
+    (await raw(session)).after_commit(partial(forget_shelf, tenant))

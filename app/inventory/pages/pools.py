@@ -1,0 +1,119 @@
+"""Card pools: all of them, one of them, and the form that imports into it."""
+
+from __future__ import annotations
+
+from typing import Any
+from uuid import UUID
+
+from litestar import Controller, Request, Response, get, post
+from litestar.params import FromPath
+from sqlalchemy.ext.asyncio import AsyncSession
+
+from app.access.guards import may
+from app.access.permissions import Permission
+from app.catalog.pages.shared import base, either, may_do
+from app.inventory import importing, queries
+from app.inventory.files import LARGEST_BYTES
+from app.inventory.forms import ImportForm
+from app.inventory.models import NEVER
+from app.kernel import clock
+from app.kernel.actor import Actor
+from app.kernel.errors import N_
+from app.kernel.forms import LONGEST_VALUE, InvalidForm, RawForm, invalid, parse
+from app.kernel.web import page, see_other
+from tenants.directory import Tenant
+
+AnyRequest = Request[Any, Any, Any]
+_BODY = LARGEST_BYTES + 512 * 1024
+_FORM = "inventory/import.html"
+_FILE_TOO_LARGE = N_("This file is larger than 64 MB. Split it and import the parts one after another.")
+_BOTH = N_("Paste keys or choose a file, not both.")
+EXPIRING_DAYS = 30
+
+
+class PoolPages(Controller):
+    path = "/m/{tenant_slug:str}/card-pools"
+    guards = (may(Permission.INVENTORY_VIEW),)
+
+    @get()
+    async def index(self, request: AnyRequest, session: AsyncSession, tenant: Tenant) -> Response[str]:
+        """Every pool, the emptiest first; `?low=1` those that run low."""
+        pools = await queries.pools(session)
+        low = [pool for pool in pools if (pool[2].available if pool[2] else 0) < max(pool[0].warn_below, 1)]
+        only_low = request.query_params.get("low") == "1"
+        context = {
+            "base": base(tenant),
+            "pools": low if only_low else pools,
+            "all_count": len(pools),
+            "low_count": len(low),
+            "only_low": only_low,
+            "may_import": may_do(request, Permission.INVENTORY_IMPORT),
+        }
+        return either(request, "inventory/index.html", "inventory/_pools.html", **context)
+
+    @get("/{sku_id:uuid}")
+    async def show(self, request: AnyRequest, session: AsyncSession, tenant: Tenant, sku_id: FromPath[UUID]) -> Response[str]:
+        sku, product, stock = await queries.pool_or_404(session, sku_id)
+        context = {
+            "base": base(tenant),
+            "sku": sku,
+            "product": product,
+            "stock": stock,
+            "batches": await queries.batches_of(session, sku_id),
+            "expiring": await queries.expiring(session, sku_id, until=clock.business_day(), days=EXPIRING_DAYS),
+            "expiring_days": EXPIRING_DAYS,
+            "never": NEVER,
+            "may_import": may_do(request, Permission.INVENTORY_IMPORT),
+        }
+        return either(request, "inventory/show.html", "inventory/_batches.html", **context)
+
+    @get("/{sku_id:uuid}/imports", guards=[may(Permission.INVENTORY_IMPORT)])
+    async def new_import(
+        self, request: AnyRequest, session: AsyncSession, tenant: Tenant, sku_id: FromPath[UUID]
+    ) -> Response[str]:
+        return page(request, _FORM, **await _context(session, tenant, sku_id))
+
+    @post("/{sku_id:uuid}/imports", guards=[may(Permission.INVENTORY_IMPORT)], request_max_body_size=_BODY)
+    async def start_import(
+        self, request: AnyRequest, session: AsyncSession, tenant: Tenant, *, actor: Actor, sent: RawForm, sku_id: FromPath[UUID]
+    ) -> Response[Any]:
+        """Take an upload in and have it checked; the page of its batch follows."""
+        context = await _context(session, tenant, sku_id)
+        faults: dict[str, str] = {}
+        form = None
+        try:
+            form = parse(ImportForm, sent)
+        except InvalidForm as refusal:
+            faults = refusal.errors
+        body, name = await _upload(sent)
+        if (problem := _upload_problem(sent, body)) or form is None:
+            more = invalid(sent, {"file": problem} if problem else {}, retry=_FORM, **context)
+            raise InvalidForm({**more.errors, **faults}, more.values, _FORM, context)
+        try:
+            batch = await importing.start_import(
+                session, sku_id=sku_id, body=body, file_name=name, terms=(form.unit_cost, form.expires_on), actor=actor
+            )
+        except importing.EmptyImport as refusal:
+            raise invalid(sent, {"file": refusal.message}, retry=_FORM, **context) from None
+        return see_other(request, f"{base(tenant)}/imports/{batch.batch_no}")
+
+
+async def _context(session: AsyncSession, tenant: Tenant, sku_id: UUID) -> dict[str, Any]:
+    sku, product, stock = await queries.pool_or_404(session, sku_id)
+    return {"base": base(tenant), "sku": sku, "product": product, "stock": stock, "longest_paste": LONGEST_VALUE}
+
+
+async def _upload(sent: RawForm) -> tuple[bytes, str]:
+    """The bytes that were sent, by file or pasted, and the file's name without its folders."""
+    if upload := sent.files.get("file"):
+        name = upload.filename.replace("\\", "/").rpartition("/")[2]
+        return await upload.read(LARGEST_BYTES + 1), "".join(sign for sign in name if sign.isprintable())
+    return sent.get("keys").encode(), ""
+
+
+def _upload_problem(sent: RawForm, body: bytes) -> str:
+    if len(body) > LARGEST_BYTES:
+        return _FILE_TOO_LARGE
+    if sent.files.get("file") and sent.get("keys").strip():
+        return _BOTH
+    return "" if body.strip() else importing.EmptyImport.message

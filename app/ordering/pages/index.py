@@ -1,0 +1,248 @@
+"""The order list, narrowed by its address, and its saved views."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+from typing import Annotated, Any
+from urllib.parse import parse_qsl
+from uuid import UUID
+
+import asyncpg
+from litestar import Controller, Response, get, post
+from litestar.params import FromPath
+from pydantic import StringConstraints
+from sqlalchemy.ext.asyncio import AsyncSession
+
+from app.access.guards import may
+from app.access.permissions import Permission
+from app.kernel import clock, i18n
+from app.kernel.actor import Actor
+from app.kernel.errors import N_
+from app.kernel.forms import Checked, Form, RawForm, parse
+from app.kernel.web import AnyRequest, fragment, is_partial, page, see_other
+from app.ordering import desk, filters, queries, words
+from app.ordering.filters import OrderFilter, Problem, UnknownFilter
+from app.ordering.models import OrderState
+from tenants.directory import Tenant
+from tenants.session import Tx, raw
+
+_COUNTED_VIEWS = 6
+
+
+@dataclass(frozen=True, slots=True)
+class OwnView:
+    """A view every merchant has from the start."""
+
+    label: str
+    chosen: OrderFilter
+    tone: str = ""
+
+
+OWN_VIEWS = (
+    OwnView(N_("All"), OrderFilter()),
+    OwnView(N_("Awaiting payment"), OrderFilter(state=(OrderState.AWAITING_PAYMENT,))),
+    OwnView(N_("To deliver"), OrderFilter(state=(OrderState.PAID,)), "info"),
+    OwnView(N_("Refunding"), OrderFilter(state=(OrderState.REFUNDING,)), "warn"),
+    OwnView(N_("With problems"), OrderFilter(problem=Problem.ANY), "bad"),
+    OwnView(N_("Today"), OrderFilter(range=filters.Period.TODAY)),
+)
+
+
+def orders_path(tenant: Tenant, chosen: OrderFilter | None = None) -> str:
+    """Where a list of orders is, narrowed as wanted."""
+    query = chosen.query() if chosen else ""
+    return f"/m/{tenant.slug}/orders{'?' + query if query else ''}"
+
+
+class OrderListPages(Controller):
+    path = "/m/{tenant_slug:str}/orders"
+    guards = (may(Permission.ORDERS_VIEW),)
+
+    @get()
+    async def index(self, request: AnyRequest, session: AsyncSession, *, tenant: Tenant, actor: Actor) -> Response[str]:
+        """The list. Raises: UnknownFilter for a parameter or value that is not one of its own."""
+        chosen = filters.read(_pairs(request))
+        tx = await raw(session)
+        context = await _list(tx, tenant, chosen, actor)
+        return page(request, "ordering/index.html", **context)
+
+
+class ViewForm(Form):
+    """A saved view's name, and whether everyone of the team has it among his tabs."""
+
+    name: Annotated[str, StringConstraints(min_length=1, max_length=24, pattern=r"^[^\n\r]*$")]
+    is_shared: Checked = False
+
+
+class OrderViewPages(Controller):
+    path = "/m/{tenant_slug:str}/order-views"
+    guards = (may(Permission.ORDERS_VIEW),)
+
+    @get()
+    async def index(self, request: AnyRequest, session: AsyncSession, *, tenant: Tenant, actor: Actor) -> Response[str]:
+        """Saving the filter in the address under a name, and changing the views one has."""
+        chosen = filters.read(_pairs(request))
+        context = await _views_page(await raw(session), tenant, chosen, actor)
+        answer = fragment if is_partial(request) else page
+        return answer(request, "ordering/_views.html" if is_partial(request) else "ordering/views.html", **context)
+
+    @post()
+    async def create(
+        self, request: AnyRequest, session: AsyncSession, *, tenant: Tenant, actor: Actor, sent: RawForm
+    ) -> Response[None]:
+        """Save a view."""
+        tx = await raw(session)
+        chosen = filters.read(parse_qsl(sent.get("query")))
+        form = parse(ViewForm, sent, retry="ordering/views.html", **await _views_page(tx, tenant, chosen, actor))
+        await desk.save_view(tx, name=form.name, query=chosen.query(), is_shared=form.is_shared, actor=actor)
+        return see_other(request, orders_path(tenant, chosen.at_page(1)), flash=N_("View saved."))
+
+    @post("/{view_id:uuid}")
+    async def change(
+        self, request: AnyRequest, session: AsyncSession, *, tenant: Tenant, actor: Actor, sent: RawForm, view_id: FromPath[UUID]
+    ) -> Response[None]:
+        """Rename or share a view."""
+        tx = await raw(session)
+        form = parse(ViewForm, sent, retry="ordering/views.html", **await _views_page(tx, tenant, OrderFilter(), actor))
+        await desk.change_view(tx, view_id, name=form.name, is_shared=form.is_shared, actor=actor)
+        return see_other(request, f"/m/{tenant.slug}/order-views", flash=N_("View saved."))
+
+    @post("/{view_id:uuid}/removal")
+    async def remove(
+        self, request: AnyRequest, session: AsyncSession, *, tenant: Tenant, actor: Actor, view_id: FromPath[UUID]
+    ) -> Response[None]:
+        """Delete a view."""
+        await desk.drop_view(await raw(session), view_id, actor=actor)
+        return see_other(request, f"/m/{tenant.slug}/order-views", flash=N_("View deleted. Its orders stay."))
+
+
+def _pairs(request: AnyRequest) -> list[tuple[str, str]]:
+    return [(str(name), str(value)) for name, value in request.query_params.multi_items()]
+
+
+async def _list(tx: Tx, tenant: Tenant, chosen: OrderFilter, actor: Actor) -> dict[str, Any]:
+    totals = await queries.totals(tx, chosen)
+    rows = await queries.orders(tx, chosen) if totals.orders else []
+    counts = await queries.counts(tx)
+    saved = await queries.views_of(tx, actor.id)
+    first = (chosen.page - 1) * chosen.size + 1
+    return {
+        "chosen": chosen,
+        "rows": [_row(row) for row in rows],
+        "totals": totals,
+        "everything": counts.every,
+        "first": first if rows else 0,
+        "last": first + len(rows) - 1 if rows else 0,
+        "views": [*_own_tabs(tenant, chosen, counts), *await _saved_tabs(tx, tenant, chosen, saved)],
+        "chips": await _chips(tx, tenant, chosen),
+        "home": f"/m/{tenant.slug}",
+        "path": f"/m/{tenant.slug}/orders",
+        "views_path": f"/m/{tenant.slug}/order-views",
+        "hidden": parse_qsl(replace(chosen.at_page(1), q="").query()),
+        "previous_href": orders_path(tenant, chosen.at_page(chosen.page - 1)) if chosen.page > 1 else "",
+        "next_href": orders_path(tenant, chosen.at_page(chosen.page + 1)) if _has_more(chosen, totals) else "",
+        "clear_href": orders_path(tenant),
+        "words": words,
+        "now": clock.now(),
+    }
+
+
+def _has_more(chosen: OrderFilter, totals: queries.Totals) -> bool:
+    return chosen.page * chosen.size < totals.orders and chosen.page < filters.MOST_PAGES
+
+
+def _row(row: asyncpg.Record) -> dict[str, Any]:
+    """An order as the list shows it: the state that matters most, and why."""
+    shown = dict(row)
+    state = row["state"]
+    if row["refund_state"] == "unknown":
+        state = "refund_unknown"
+    elif row["refund_state"] == "declined":
+        state = "refund_declined"
+    elif state == OrderState.PAID and (clock.now() - row["paid_at"]).total_seconds() > queries.LATE_AFTER_S:
+        state = "late"
+    shown["shown_state"] = state
+    shown["waits"] = row["state"] in (OrderState.AWAITING_PAYMENT, OrderState.PAID, OrderState.REFUNDING)
+    return shown
+
+
+def _own_tabs(tenant: Tenant, chosen: OrderFilter, counts: queries.Counts) -> list[dict[str, Any]]:
+    tabs = []
+    for view in OWN_VIEWS:
+        number = counts.every
+        if view.chosen.state:
+            number = counts.by_state.get(view.chosen.state[0], 0)
+        elif view.chosen.problem:
+            number = counts.with_problems
+        elif view.chosen.range:
+            number = counts.today
+        tabs.append(
+            {
+                "label": i18n.gettext(view.label),
+                "href": orders_path(tenant, view.chosen),
+                "count": number,
+                "tone": view.tone if number else "",
+                "current": chosen.plain() == view.chosen,
+            }
+        )
+    return tabs
+
+
+async def _saved_tabs(tx: Tx, tenant: Tenant, chosen: OrderFilter, saved: list[asyncpg.Record]) -> list[dict[str, Any]]:
+    tabs: list[dict[str, Any]] = []
+    for row in saved:
+        try:
+            own = filters.read(parse_qsl(row["query"]))
+        except UnknownFilter:
+            continue  # saved before the list lost that filter
+        number = (await queries.totals(tx, own)).orders if len(tabs) < _COUNTED_VIEWS else None
+        current = own.plain() == chosen.plain()
+        tabs.append({"label": row["name"], "href": orders_path(tenant, own), "count": number, "current": current})
+    return tabs
+
+
+async def _chips(tx: Tx, tenant: Tenant, chosen: OrderFilter) -> list[tuple[str, str, str]]:
+    """Each filter that is on: its label, its value, and the list without it."""
+    found: list[tuple[str, str, tuple[str, ...]]] = []
+    if chosen.state:
+        found.append(
+            (
+                N_("State"),
+                i18n.gettext(N_(", ")).join(i18n.gettext(words.ORDER_WORDS[state][0]) for state in chosen.state),
+                ("state",),
+            )
+        )
+    if chosen.payment:
+        found.append((N_("Payment"), i18n.gettext(words.PAYMENT_IS_WORDS[chosen.payment]), ("payment",)))
+    if chosen.problem:
+        found.append((N_("Problem"), i18n.gettext(words.PROBLEM_WORDS[chosen.problem]), ("problem",)))
+    moment = words.MOMENT_WORDS[chosen.by]
+    if chosen.range:
+        found.append((moment, i18n.gettext(words.PERIOD_WORDS[chosen.range]), ("range", "by")))
+    if chosen.since or chosen.until:
+        ends = [i18n.format_date(day) if day else "…" for day in (chosen.since, chosen.until)]
+        found.append((moment, " – ".join(ends), ("since", "until", "by")))
+    if chosen.channel:
+        found.append((N_("Sales channel"), i18n.gettext(words.CHANNEL_WORDS[chosen.channel]), ("channel",)))
+    if chosen.product:
+        found.append((N_("Product"), chosen.product, ("product",)))
+    if chosen.sku:
+        names = await queries.names_of_skus(tx, [chosen.sku])
+        found.append((N_("Product"), names.get(chosen.sku, "?"), ("sku",)))
+    if chosen.buyer:
+        found.append((N_("Buyer of"), chosen.buyer, ("buyer",)))
+    if chosen.q:
+        found.append((N_("Search"), chosen.q, ("q",)))
+    return [(i18n.gettext(label), value, orders_path(tenant, chosen.without(*names))) for label, value, names in found]
+
+
+async def _views_page(tx: Tx, tenant: Tenant, chosen: OrderFilter, actor: Actor) -> dict[str, Any]:
+    return {
+        "chosen": chosen,
+        "query": chosen.at_page(1).query(),
+        "chips": await _chips(tx, tenant, chosen),
+        "saved": await queries.views_of(tx, actor.id),
+        "owner_id": actor.id,
+        "orders_href": orders_path(tenant, chosen),
+        "views_path": f"/m/{tenant.slug}/order-views",
+    }

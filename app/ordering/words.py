@@ -1,0 +1,189 @@
+"""How orders, units, payments and refunds read: one word and tone per state, one sentence per event."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Any, Final
+
+import asyncpg
+
+from app.kernel import i18n
+from app.kernel.actor import ActorKind
+from app.kernel.errors import N_
+from app.kernel.history import facts_of
+from app.ordering.filters import Moment, PaymentIs, Period, Problem, Sort
+from app.ordering.models import OrderState, SalesChannel
+
+ORDER_WORDS: Final = {
+    "awaiting_payment": (N_("Awaiting payment"), ""),
+    "paid": (N_("Delivering"), "info"),
+    "delivered": (N_("Delivered"), "ok"),
+    "partly_delivered": (N_("Partly delivered"), "warn"),
+    "refunding": (N_("Refunding"), "warn"),
+    "refunded": (N_("Refunded"), ""),
+    "cancelled": (N_("Cancelled"), ""),
+    "expired": (N_("Not paid in time"), ""),
+    "refund_unknown": (N_("Refund not known yet"), "odd"),
+    "refund_declined": (N_("Refund declined"), "bad"),
+    "late": (N_("Delivery is late"), "bad"),
+}
+ORDER_STATES: Final = {state: ORDER_WORDS[state][0] for state in OrderState}
+UNIT_WORDS: Final = {
+    "reserved": (N_("Reserved"), ""),
+    "owed": (N_("To deliver"), "info"),
+    "delivered": (N_("Delivered"), "ok"),
+    "refunding": (N_("Refunding"), "warn"),
+    "refunded": (N_("Refunded"), ""),
+    "released": (N_("Given up"), ""),
+}
+PAYMENT_WORDS: Final = {
+    "opening": (N_("Being opened"), "odd"),
+    "open": (N_("Waiting for the buyer"), ""),
+    "succeeded": (N_("Paid"), "ok"),
+    "closed": (N_("Closed unpaid"), ""),
+    "declined": (N_("Declined by the gateway"), "bad"),
+}
+REFUND_WORDS: Final = {
+    "requested": (N_("Asked for"), "info"),
+    "sending": (N_("Being sent"), "info"),
+    "unknown": (N_("Not known yet"), "odd"),
+    "succeeded": (N_("Given back"), "ok"),
+    "declined": (N_("Declined by the gateway"), "bad"),
+}
+EVENT_WORDS: Final[Mapping[str, tuple[str, str]]] = {
+    "order.placed": (N_("Order placed"), ""),
+    "order.paid": (N_("Paid"), "info"),
+    "order.delivered": (N_("Delivered"), "ok"),
+    "order.partly_delivered": (N_("Part delivered, the rest given back"), "warn"),
+    "order.refunding": (N_("To be given back"), "warn"),
+    "order.refunded": (N_("Everything given back"), ""),
+    "order.cancelled": (N_("Cancelled"), ""),
+    "order.expired": (N_("Not paid in time; the stock is free again"), ""),
+    "order.noted": (N_("Note"), ""),
+    "order.message_resent": (N_("Delivery message sent again"), "info"),
+    "order.redelivery_asked": (N_("Delivery asked for again"), "info"),
+    "order.gateway_asked": (N_("Gateway asked for its answer"), "odd"),
+    "payment.open": (N_("Payment opened"), ""),
+    "payment.succeeded": (N_("Money captured by the gateway"), "info"),
+    "payment.closed": (N_("Payment closed unpaid"), ""),
+    "payment.declined": (N_("Payment declined by the gateway"), "bad"),
+    "payment.mismatch": (N_("A gateway's notice does not match the payment; nothing was booked"), "bad"),
+    "refund.requested": (N_("Refund asked for"), "info"),
+    "refund.asked_by_merchant": (N_("Refund decided"), "warn"),
+    "refund.sending": (N_("Refund sent to the gateway"), "info"),
+    "refund.unknown": (N_("The gateway has not said whether the refund arrived; it is being asked"), "odd"),
+    "refund.succeeded": (N_("Refund arrived at the gateway"), "ok"),
+    "refund.declined": (N_("Refund declined by the gateway"), "bad"),
+    "card_key.revealed": (N_("Key shown"), ""),
+    "card_key.mailed": (N_("Key sent by mail"), ""),
+}
+REASON_WORDS: Final = {
+    "out_of_stock": N_("out of stock"),
+    "paid_twice": N_("paid twice"),
+    "merchant": N_("decided by the merchant"),
+}
+CHANNEL_WORDS: Final = {SalesChannel.STOREFRONT: N_("Shop")}
+PAYMENT_IS_WORDS: Final = {
+    PaymentIs.UNPAID: N_("Unpaid"),
+    PaymentIs.PAID: N_("Paid"),
+    PaymentIs.REFUNDED: N_("Given back, whole or part"),
+}
+PERIOD_WORDS: Final = {
+    Period.TODAY: N_("Today"),
+    Period.YESTERDAY: N_("Yesterday"),
+    Period.WEEK: N_("Last 7 days"),
+    Period.MONTH: N_("Last 30 days"),
+}
+MOMENT_WORDS: Final = {Moment.PLACED: N_("Time of order"), Moment.PAID: N_("Time of payment")}
+PROBLEM_WORDS: Final = {
+    Problem.ANY: N_("Any"),
+    Problem.LATE: N_("Delivery is late"),
+    Problem.WORK_FAILED: N_("Work failed"),
+    Problem.REFUND_UNKNOWN: N_("Refund not known yet"),
+    Problem.REFUND_DECLINED: N_("Refund declined"),
+    Problem.MISMATCH: N_("Notice does not match"),
+}
+SORT_WORDS: Final = {
+    Sort.NEWEST: N_("Newest first"),
+    Sort.OLDEST: N_("Oldest first"),
+    Sort.LARGEST: N_("Largest first"),
+    Sort.SMALLEST: N_("Smallest first"),
+}
+TRANSFER_WORDS: Final = {
+    "capture": N_("Captured"),
+    "surplus": N_("Captured, not needed by the order"),
+    "sale": N_("Sold"),
+    "refund_undelivered": N_("Given back, not delivered"),
+    "refund_delivered": N_("Given back, after delivery"),
+    "refund_surplus": N_("Surplus given back"),
+}
+ACCOUNT_WORDS: Final = {
+    "gateway": N_("Money at the gateway"),
+    "buyer_deposits": N_("Owed to buyers"),
+    "sales": N_("Sales"),
+    "suspense": N_("Unexplained money"),
+}
+
+
+def choices(words: Mapping[Any, str]) -> list[tuple[str, str]]:
+    """A table of words as the options of a field."""
+    return [(str(value), i18n.gettext(message)) for value, message in words.items()]
+
+
+def timeline(events: Sequence[asyncpg.Record]) -> list[dict[str, Any]]:
+    """History rows as `ui.timeline` shows them: what happened, then who did it, its numbers and its note."""
+    return [_entry(event) for event in events]
+
+
+def placed(order: asyncpg.Record) -> dict[str, Any]:
+    """The first entry of every timeline: the order itself says when it was placed and where."""
+    message, tone = EVENT_WORDS["order.placed"]
+    where = CHANNEL_WORDS.get(order["sales_channel"], order["sales_channel"])
+    who = i18n.gettext(N_("Buyer"))
+    note = i18n.gettext(N_(", ")).join([who, i18n.gettext(where), order["contact_masked"]])
+    return {"title": i18n.gettext(message), "note": note, "at": order["placed_at"], "tone": tone}
+
+
+def _entry(event: asyncpg.Record) -> dict[str, Any]:
+    message, tone = EVENT_WORDS.get(event["event"], (event["event"], ""))
+    title = i18n.gettext(message)
+    facts = facts_of(event)
+    note = event["note"]
+    if event["event"] == "order.noted":
+        title, note = note, ""
+    elif event["event"] == "refund.requested" and note in REASON_WORDS:
+        note = i18n.gettext(REASON_WORDS[note])
+    details = [_who(event), *_details(facts), i18n.gettext(note) if note else ""]
+    return {
+        "title": title,
+        "note": i18n.gettext(N_(", ")).join(part for part in details if part),
+        "at": event["at"],
+        "tone": tone,
+    }
+
+
+def _who(event: asyncpg.Record) -> str:
+    match event["actor_kind"]:
+        case ActorKind.SYSTEM:
+            return i18n.gettext(N_("System"))
+        case ActorKind.BUYER:
+            return i18n.gettext(N_("Buyer"))
+        case ActorKind.OPERATOR:
+            return i18n.gettext(N_("Platform operator %(name)s")) % {"name": event["actor_name"]}
+        case _:
+            return str(event["actor_name"])
+
+
+def _details(facts: Mapping[str, Any]) -> list[str]:
+    """The facts worth a reader's time: amounts, our numbers at the other side, masked keys, counts."""
+    found = []
+    if "amount_minor" in facts:
+        found.append(i18n.format_money(int(facts["amount_minor"]), str(facts.get("currency", "CNY"))))
+    if "said_minor" in facts:
+        said = i18n.format_money(int(facts["said_minor"]), str(facts.get("said_currency", "CNY")))
+        found.append(i18n.gettext(N_("the notice says %(amount)s")) % {"amount": said})
+    found += [str(facts[name]) for name in ("payment_no", "refund_no", "masked") if facts.get(name)]
+    if "delivered" in facts:
+        number = int(facts["delivered"])
+        found.append(i18n.ngettext("%(num)s unit", "%(num)s units", number) % {"num": i18n.format_number(number)})
+    return found

@@ -1,0 +1,67 @@
+"""The payment settings: which gateways a merchant is connected to, whether their notices arrive, and connecting the sandbox again."""
+
+from __future__ import annotations
+
+from litestar import Controller, Response, get, post
+from sqlalchemy.ext.asyncio import AsyncSession
+
+from app.access.guards import may
+from app.access.permissions import Permission, allows
+from app.kernel import http
+from app.kernel.actor import Actor
+from app.kernel.errors import N_, DomainError
+from app.kernel.templating import register_states
+from app.kernel.web import AnyRequest, page, see_other
+from app.ordering.words import PAYMENT_WORDS, REFUND_WORDS
+from app.payments import connecting
+from app.payments.gateways.sandbox import open_account
+from app.settings import settings
+from tenants.directory import Tenant
+from tenants.session import raw, tenant_tx
+
+register_states("payment", PAYMENT_WORDS)
+register_states("refund", REFUND_WORDS)
+
+
+class NoSandbox(DomainError):
+    message = N_("This installation has no sandbox gateway. Its operator names one in the setting sandbox_gateway_url.")
+
+
+class SandboxSilent(DomainError):
+    status = 503
+    message = N_("The sandbox gateway did not answer, so nothing was changed. Try again in a moment.")
+
+
+class PaymentSettingsPages(Controller):
+    path = "/m/{tenant_slug:str}/settings/payments"
+    guards = (may(Permission.PAYMENTS_VIEW),)
+
+    @get()
+    async def show(self, request: AnyRequest, session: AsyncSession, *, tenant: Tenant) -> Response[str]:
+        """The connections, each with what it has done lately. No credential is ever shown."""
+        tx = await raw(session)
+        role = request.scope["state"].get("role")
+        return page(
+            request,
+            "settings/payments.html",
+            home=f"/m/{tenant.slug}",
+            connections=await connecting.connections(tx),
+            may_edit=role is not None and allows(role, Permission.PAYMENTS_EDIT),
+            has_sandbox=settings().sandbox_gateway_url is not None,
+        )
+
+    @post("/sandbox", guards=[may(Permission.PAYMENTS_EDIT)])
+    async def connect_sandbox(self, request: AnyRequest, *, tenant: Tenant, actor: Actor) -> Response[None]:
+        """Open a fresh account at the sandbox gateway and take payments through it from now on. Raises: NoSandbox, SandboxSilent."""
+        url = settings().sandbox_gateway_url
+        if url is None:
+            raise NoSandbox
+        try:
+            config = await open_account(url)
+        except http.CallFailed:
+            raise SandboxSilent from None
+        async with tenant_tx(tenant) as tx:
+            await connecting.replace_sandbox(tx, config=config, actor=actor)
+        return see_other(
+            request, f"/m/{tenant.slug}/settings/payments", flash=N_("Connected. New payments go through the fresh account.")
+        )

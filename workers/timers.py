@@ -1,0 +1,100 @@
+"""What a worker does by the clock, whether anybody rang or not. Kept by the process itself, so that neither a queue that is away nor a
+job that died with its worker can silence it. What only one process should do takes an advisory lock.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Awaitable, Callable
+from dataclasses import dataclass
+
+import asyncpg
+import structlog
+
+from app.inventory import service as inventory
+from app.kernel.rates import forget
+from app.kernel.tasks import Lane
+from app.settings import settings
+from tenants import provisioning, routing
+from tenants.directory import PLATFORM, Tenant
+from tenants.session import tenant_tx
+from workers.drain import IsOver, drain, sweep
+
+_log = structlog.get_logger(__name__)
+_SWEEP_LOCK = 7350200
+_TIDY_LOCK = 7350201
+_LONGEST_S = 900.0
+
+
+@dataclass(frozen=True, slots=True)
+class Timer:
+    """Something done at the start and then so many seconds after it ended."""
+
+    name: str
+    every_s: float
+    work: Callable[[IsOver], Awaitable[None]]
+
+
+async def keep(timer: Timer, stopping: asyncio.Event) -> None:
+    """Do a timer's work until the worker is told to stop. The worker's outermost frame: an error is logged, and the next time comes."""
+    while not stopping.is_set():
+        try:
+            async with asyncio.timeout(_LONGEST_S):
+                await timer.work(stopping.is_set)
+        except Exception as error:
+            _log.error("timer.failed", timer=timer.name, error=f"{type(error).__name__}: {str(error)[:300]}")
+        try:
+            await asyncio.wait_for(stopping.wait(), timer.every_s)
+        except TimeoutError:
+            continue
+
+
+async def look(is_over: IsOver) -> None:
+    """Drain the quick lanes."""
+    for lane in (Lane.ORDERS, Lane.MESSAGES):
+        await drain(lane, until_s=30, is_over=is_over)
+
+
+async def look_at_bulk(is_over: IsOver) -> None:
+    await drain(Lane.BULK, until_s=_LONGEST_S - 60, is_over=is_over)
+
+
+async def sweep_homes(_is_over: IsOver) -> None:
+    async with tenant_tx(PLATFORM) as tx:
+        if await tx.fetchval("select pg_try_advisory_xact_lock($1)", _SWEEP_LOCK):
+            await sweep()
+
+
+async def keep_spares(_is_over: IsOver) -> None:
+    if owner_url := settings().owner_database_url:
+        await provisioning.refill(owner_url, wanted=settings().spare_tenants)
+
+
+async def tidy(_is_over: IsOver) -> None:
+    """Expired keys leave the shelf, old counters go."""
+    async with tenant_tx(PLATFORM) as tx:
+        if not await tx.fetchval("select pg_try_advisory_xact_lock($1)", _TIDY_LOCK):
+            return
+        await forget(tx)
+        schemas = [row["schema_name"] for row in await tx.fetch("select schema_name from tenant where state <> 'spare'")]
+    for schema in schemas:
+        if (home := await routing.by_schema(schema)) is not None:
+            await _tidy_home(home)
+
+
+async def _tidy_home(home: Tenant) -> None:
+    try:
+        async with tenant_tx(home) as tx:
+            await inventory.expire_keys(tx)
+            await forget(tx)
+    except (asyncpg.PostgresError, OSError, TimeoutError) as error:
+        _log.error("tidy.failed", tenant=home.slug, error=type(error).__name__)
+
+
+TIMERS = (
+    Timer("look", 2, look),
+    Timer("bulk", 2, look_at_bulk),
+    Timer("sweep", 20, sweep_homes),
+    Timer("spares", 5, keep_spares),
+    Timer("tidy", 3600, tidy),
+)
