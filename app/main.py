@@ -20,6 +20,7 @@ from app.access import pages as access_pages
 from app.catalog.pages import CATALOG
 from app.console.pages import CONSOLE
 from app.inventory.pages import INVENTORY
+from app.insight.pages import DashboardPages
 from app.kernel import csrf, http, logs, metrics, web
 from app.kernel.bell import Ringer, open_queue, share_queue
 from app.kernel.errors import DomainError, NotFound
@@ -40,6 +41,7 @@ ROUTES: list[ControllerRouterHandler] = [
     *CATALOG,
     *INVENTORY,
     SHOP,
+    DashboardPages,
     OrderListPages,
     OrderViewPages,
     OrderPages,
