@@ -18,9 +18,11 @@ from litestar.types import ControllerRouterHandler
 from app.access import answers
 from app.access import pages as access_pages
 from app.catalog.pages import CATALOG
+from app.catalog.settings_pages import DomainSettingsPages, ShopSettingsPages
 from app.console.pages import CONSOLE
-from app.inventory.pages import INVENTORY
+from app.insight.audit_pages import AuditPages
 from app.insight.pages import DashboardPages
+from app.inventory.pages import INVENTORY
 from app.kernel import csrf, http, logs, metrics, web
 from app.kernel.bell import Ringer, open_queue, share_queue
 from app.kernel.errors import DomainError, NotFound
@@ -45,7 +47,10 @@ ROUTES: list[ControllerRouterHandler] = [
     OrderListPages,
     OrderViewPages,
     OrderPages,
+    ShopSettingsPages,
+    DomainSettingsPages,
     PaymentSettingsPages,
+    AuditPages,
 ]
 """The slices' pages, in the order of the sidebar."""
 MOST_BODY_BYTES = 256 * 1024
