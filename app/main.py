@@ -18,7 +18,6 @@ from litestar.types import ControllerRouterHandler
 from app.access import answers
 from app.access import pages as access_pages
 from app.catalog.pages import CATALOG
-from app.catalog.settings_pages import DomainSettingsPages, ShopSettingsPages
 from app.console.pages import CONSOLE
 from app.insight.audit_pages import AuditPages
 from app.insight.pages import DashboardPages
@@ -47,8 +46,6 @@ ROUTES: list[ControllerRouterHandler] = [
     OrderListPages,
     OrderViewPages,
     OrderPages,
-    ShopSettingsPages,
-    DomainSettingsPages,
     PaymentSettingsPages,
     AuditPages,
 ]

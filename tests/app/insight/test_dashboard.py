@@ -135,7 +135,8 @@ async def test_the_comparison_is_with_the_same_time_of_the_stretch_before(world:
     await busy_days(world)
     async with tenant_tx(world.tenant) as tx:
         await tx.execute(
-            "update shop_order set paid_at = now() - interval '1 day' - interval '1 second' where paid_at < now() - interval '1 day' and paid_at > now() - interval '2 days'"
+            "update shop_order set paid_at = now() - interval '1 day' - interval '1 second' "
+            "where paid_at < now() - interval '1 day' and paid_at > now() - interval '2 days'"
         )
         span = queries.span_of(Period.TODAY, clock.now())
         before = await queries.figures(tx, span.before_first, span.before_until)

@@ -88,8 +88,10 @@ async def test_a_domain_another_shop_has_proved_is_taken(world: World, names: Na
 
 @pytest.mark.parametrize(
     "host",
-    ["", "localhost", "https://shop.example.com", "shop.example.com/x", "shop.example.com:8000", "127.0.0.1", "1.2.3.4", "-a.com", "a-.com", "a..com",
-     "a b.com", "x" * 64 + ".com", ("a." * 130) + "com", "shop.quanyi.localhost", "x.shop.localhost", "shop.localhost", "'; drop--.com", "*.example.com", "ex\x00ample.com"],
+    ["", "localhost", "https://shop.example.com", "shop.example.com/x", "shop.example.com:8000", "127.0.0.1", "1.2.3.4",
+     "-a.com", "a-.com", "a..com",
+     "a b.com", "x" * 64 + ".com", ("a." * 130) + "com", "shop.quanyi.localhost", "x.shop.localhost", "shop.localhost", "'; drop--.com", "*.example.com",
+     "ex\x00ample.com"],
 )  # fmt: skip
 async def test_what_is_no_domain_is_refused_with_what_was_typed(world: World, host: str) -> None:
     answer = await (await desk(world)).post("/settings/domain", {"host": host})

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from typing import Annotated, Any
 
 from litestar import Controller, MediaType, Response, get, post
@@ -9,36 +10,47 @@ from pydantic import AfterValidator, BeforeValidator, StringConstraints
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from app.access.guards import may
-from app.access.permissions import Permission, allows
-from app.catalog import colors, pictures, queries, storefronts
+from app.access.permissions import Permission
+from app.catalog import pictures, queries, storefronts
 from app.catalog.models import ContactRule, Storefront
+from app.catalog.pages.shared import base, may_do, shop_changed
 from app.catalog.storefronts import Face
 from app.kernel import domains, links
 from app.kernel.actor import Actor
 from app.kernel.errors import N_
 from app.kernel.forms import Checked, Form, Line, OptionalLine, RawForm, fail, invalid, parse
 from app.kernel.web import AnyRequest, page, see_other
+from app.storefront import brand
 from tenants.directory import Tenant
 
-_MOST_UPLOAD = pictures.MOST_BYTES + 64 * 1024
+_MOST_UPLOAD = pictures.LARGEST_BYTES + 64 * 1024
+
+
+_HEX = re.compile(r"^[0-9a-f]{6}$")
+
+
+def _color(text: str) -> str | None:
+    """`#rrggbb` from what people type: with or without the sign, in any case, also `#rgb`; None when it is no colour."""
+    plain = text.strip().lower().removeprefix("#")
+    plain = "".join(sign * 2 for sign in plain) if len(plain) == 3 else plain
+    return f"#{plain}" if _HEX.match(plain) else None
 
 
 def _brand(value: object) -> object:
-    color = colors.parse_color(value) if isinstance(value, str) else None
+    color = _color(value) if isinstance(value, str) else None
     if color is None:
         raise fail(N_("Type a colour as six signs, such as #9a3b1b."))
     return color
 
 
 def _readable(color: str) -> str:
-    if colors.contrast(color, colors.PAPER) < colors.LEAST:
-        offered = colors.nearest_passing(color, colors.PAPER)
+    if not brand.passes(color):
         raise fail(
             N_(
                 "White text on %(color)s cannot be read well (it needs a contrast of 4.5 to 1). The nearest colour that can: %(offered)s"
             ),
             color=color,
-            offered=offered,
+            offered=brand.nearest_passing(color),
         )
     return color
 
@@ -77,7 +89,8 @@ class ShopSettingsPages(Controller):
             form.name, form.tagline, form.brand_color, form.contact_rule, form.mails_keys, form.support_contact, form.notice
         )
         await storefronts.change_face(session, face, actor=actor)
-        return see_other(request, f"/m/{tenant.slug}/settings", flash=N_("Saved. Your shop shows it within seconds."))
+        await shop_changed(session, tenant)
+        return see_other(request, f"{base(tenant)}/settings", flash=N_("Saved. Your shop shows it within seconds."))
 
     @post("/logo", guards=[may(Permission.SETTINGS_EDIT)], request_max_body_size=_MOST_UPLOAD)
     async def logo(
@@ -88,22 +101,24 @@ class ShopSettingsPages(Controller):
         body = await upload.read() if upload is not None else b""
         try:
             await storefronts.set_logo(session, body, actor=actor)
-        except pictures.NotAPicture:
+        except (pictures.NotAPicture, pictures.PictureTooLarge) as refusal:
             context = await _context(request, session, tenant)
-            raise invalid(sent, {"logo": pictures.NotAPicture.message}, retry="settings/shop.html", **context) from None
-        return see_other(request, f"/m/{tenant.slug}/settings", flash=N_("Logo saved."))
+            raise invalid(sent, {"logo": refusal.message}, retry="settings/shop.html", **context) from None
+        await shop_changed(session, tenant)
+        return see_other(request, f"{base(tenant)}/settings", flash=N_("Logo saved."))
 
     @post("/logo/removal", guards=[may(Permission.SETTINGS_EDIT)])
     async def drop_logo(self, request: AnyRequest, session: AsyncSession, *, tenant: Tenant, actor: Actor) -> Response[None]:
         """Take the picture off."""
         await storefronts.drop_logo(session, actor=actor)
-        return see_other(request, f"/m/{tenant.slug}/settings", flash=N_("Logo taken off."))
+        await shop_changed(session, tenant)
+        return see_other(request, f"{base(tenant)}/settings", flash=N_("Logo taken off."))
 
     @get("/brand.css")
     async def brand(self, session: AsyncSession) -> Response[str]:
         """The shop's colour for the phone beside the form."""
         shop = await storefronts.shop_of(session)
-        return Response(colors.sheet(shop.brand_color, ".phone.shop"), media_type=MediaType.CSS)
+        return Response(brand.sheet(shop.brand_color), media_type=MediaType.CSS)
 
 
 class DomainSettingsPages(Controller):
@@ -134,21 +149,21 @@ class DomainSettingsPages(Controller):
                 sent, {"host": N_("Another shop has proved that it rules this domain. If it is yours, take its record away first.")},
                 retry="settings/domain.html", **context,
             )  # fmt: skip
-        return see_other(request, f"/m/{tenant.slug}/settings/domain", flash=N_("Domain noted. Now enter the two records below."))
+        return see_other(request, f"{base(tenant)}/settings/domain", flash=N_("Domain noted. Now enter the two records below."))
 
     @post("/checks", guards=[may(Permission.SETTINGS_EDIT)])
     async def check(self, request: AnyRequest, *, tenant: Tenant, actor: Actor, sent: RawForm) -> Response[None]:
         """Ask the name system for the record now."""
         found = await domains.check(tenant, sent.get("host"), actor=actor)
         told, tone = _TOLD[found]
-        return see_other(request, f"/m/{tenant.slug}/settings/domain", flash=told, tone=tone)
+        return see_other(request, f"{base(tenant)}/settings/domain", flash=told, tone=tone)
 
     @post("/removals", guards=[may(Permission.SETTINGS_EDIT)])
     async def drop(self, request: AnyRequest, *, tenant: Tenant, actor: Actor, sent: RawForm) -> Response[None]:
         """Give a domain up: it stops leading here at once. Idempotent."""
         await domains.drop(tenant, sent.get("host"), actor=actor)
         return see_other(
-            request, f"/m/{tenant.slug}/settings/domain", flash=N_("Domain given up. Your shop stays at its own address.")
+            request, f"{base(tenant)}/settings/domain", flash=N_("Domain given up. Your shop stays at its own address.")
         )
 
 
@@ -163,32 +178,30 @@ _TOLD = {
 async def _context(request: AnyRequest, session: AsyncSession, tenant: Tenant) -> dict[str, Any]:
     shop = await storefronts.shop_of(session)
     return {
-        "home": f"/m/{tenant.slug}",
+        "home": base(tenant),
         "face": shop,
         "notice": storefronts.notice_as_typed(shop),
         "offered": "",
-        "may_edit": _may_edit(request),
+        "may_edit": may_do(request, Permission.SETTINGS_EDIT),
         "shop_url": links.shop(tenant),
-        "products": (await queries.products(session, limit=2)),
+        "products": (await queries.products(session, page=(0, 2))),
         **_preview(shop, tenant),
     }
 
 
 def _preview(shop: Storefront, tenant: Tenant) -> dict[str, Any]:
-    logo = f"/m/{tenant.slug}/pictures/{shop.logo_id}" if shop.logo_id else ""
+    logo = f"{base(tenant)}/pictures/{shop.logo_id}" if shop.logo_id else ""
     return {
         "preview_name": shop.name,
         "preview_logo": logo,
-        "brand_sheet": f"/m/{tenant.slug}/settings/brand.css?c={shop.brand_color[1:]}",
+        "brand_sheet": f"{base(tenant)}/settings/brand.css?v={brand.mark(shop.brand_color)}",
     }
 
 
 def _offered(sent: RawForm) -> str:
     """The nearest colour that can be read, when the one sent cannot."""
-    color = colors.parse_color(sent.get("brand_color"))
-    if color is None or colors.contrast(color, colors.PAPER) >= colors.LEAST:
-        return ""
-    return colors.nearest_passing(color, colors.PAPER)
+    color = _color(sent.get("brand_color"))
+    return "" if color is None or brand.passes(color) else brand.nearest_passing(color)
 
 
 def _with_offer(sent: RawForm) -> RawForm:
@@ -202,15 +215,10 @@ def _with_offer(sent: RawForm) -> RawForm:
 
 async def _domain_context(request: AnyRequest, tenant: Tenant) -> dict[str, Any]:
     return {
-        "home": f"/m/{tenant.slug}",
+        "home": base(tenant),
         "domains": await domains.of(tenant),
         "shop_url": links.shop(tenant),
         "target": domains.target(tenant),
         "prefix": domains.RECORD_PREFIX,
-        "may_edit": _may_edit(request),
+        "may_edit": may_do(request, Permission.SETTINGS_EDIT),
     }
-
-
-def _may_edit(request: AnyRequest) -> bool:
-    role = request.scope["state"].get("role")
-    return role is not None and allows(role, Permission.SETTINGS_EDIT)
