@@ -75,7 +75,9 @@ def test_only_the_session_module_begins_and_ends_transactions() -> None:
 
 def test_session_settings_are_local_to_their_transaction() -> None:
     """A session-level SET would follow a pooled connection to the next tenant (`set local` and set_config(…, true) do not)."""
-    session_level = re.compile(r"(^|;)\s*set\s+(?!local\b)(session\s+|role|search_path|statement_timeout|synchronous_commit)", re.I)
+    session_level = re.compile(
+        r"(^|;)\s*set\s+(?!local\b)(session\s+|role|search_path|statement_timeout|synchronous_commit)", re.I
+    )
     found = [
         f"{path}:{node.lineno}"
         for path, tree in modules("app", "tenants", "workers")
@@ -112,7 +114,12 @@ def test_nothing_is_swallowed() -> None:
         if isinstance(node, ast.ExceptHandler)
         and (node.type is None or (isinstance(node.type, ast.Name) and node.type.id in {"Exception", "BaseException"}))
     ]
-    assert {place.rsplit(":", 1)[0] for place in broad} == {"tenants/embedded.py", "tenants/session.py", "workers/drain.py", "workers/timers.py"}
+    assert {place.rsplit(":", 1)[0] for place in broad} == {
+        "tenants/embedded.py",
+        "tenants/session.py",
+        "workers/drain.py",
+        "workers/timers.py",
+    }
 
 
 def test_money_is_never_a_float() -> None:

@@ -67,7 +67,7 @@ async def make_operator() -> list[Login]:
         token = await sessions.open_session(tx, user_id=user_id, browser=_BROWSER)
     identity = await sessions.find(token)
     assert identity is not None
-    await second_factor.begin(identity, password=password)
+    await second_factor.start(identity, password=password)
     secret = pyotp.parse_uri(await second_factor.uri_of(identity)).secret
     codes, _ = await second_factor.confirm(identity, code=pyotp.TOTP(secret).now(), browser=_BROWSER)
     async with tenant_tx(PLATFORM) as tx:

@@ -11,7 +11,7 @@ from sqlalchemy.ext.asyncio import AsyncSession
 
 from app.access.guards import may
 from app.access.permissions import Permission
-from app.catalog import pictures, queries, storefronts
+from app.catalog import colors, pictures, queries, storefronts
 from app.catalog.models import ContactRule, Storefront
 from app.catalog.pages.shared import base, may_do, shop_changed
 from app.catalog.storefronts import Face
@@ -20,7 +20,7 @@ from app.kernel.actor import Actor
 from app.kernel.errors import N_
 from app.kernel.forms import Checked, Form, Line, OptionalLine, RawForm, fail, invalid, parse
 from app.kernel.web import AnyRequest, page, see_other
-from app.storefront import brand
+from app.storefront.files import sheet_address, sheet_of
 from tenants.directory import Tenant
 
 _MOST_UPLOAD = pictures.LARGEST_BYTES + 64 * 1024
@@ -29,28 +29,21 @@ _MOST_UPLOAD = pictures.LARGEST_BYTES + 64 * 1024
 _HEX = re.compile(r"^[0-9a-f]{6}$")
 
 
-def _color(text: str) -> str | None:
-    """`#rrggbb` from what people type: with or without the sign, in any case, also `#rgb`; None when it is no colour."""
-    plain = text.strip().lower().removeprefix("#")
-    plain = "".join(sign * 2 for sign in plain) if len(plain) == 3 else plain
-    return f"#{plain}" if _HEX.match(plain) else None
-
-
 def _brand(value: object) -> object:
-    color = _color(value) if isinstance(value, str) else None
+    color = colors.parse_color(value) if isinstance(value, str) else None
     if color is None:
         raise fail(N_("Type a colour as six signs, such as #9a3b1b."))
     return color
 
 
 def _readable(color: str) -> str:
-    if not brand.passes(color):
+    if not colors.passes(color):
         raise fail(
             N_(
                 "White text on %(color)s cannot be read well (it needs a contrast of 4.5 to 1). The nearest colour that can: %(offered)s"
             ),
             color=color,
-            offered=brand.nearest_passing(color),
+            offered=colors.nearest_passing(color),
         )
     return color
 
@@ -118,7 +111,7 @@ class ShopSettingsPages(Controller):
     async def brand(self, session: AsyncSession) -> Response[str]:
         """The shop's colour for the phone beside the form."""
         shop = await storefronts.shop_of(session)
-        return Response(brand.sheet(shop.brand_color), media_type=MediaType.CSS)
+        return Response(sheet_of(shop.brand_color), media_type=MediaType.CSS)
 
 
 class DomainSettingsPages(Controller):
@@ -194,14 +187,14 @@ def _preview(shop: Storefront, tenant: Tenant) -> dict[str, Any]:
     return {
         "preview_name": shop.name,
         "preview_logo": logo,
-        "brand_sheet": f"{base(tenant)}/settings/brand.css?v={brand.mark(shop.brand_color)}",
+        "brand_sheet": f"{base(tenant)}/settings{sheet_address(shop.brand_color)}",
     }
 
 
 def _offered(sent: RawForm) -> str:
     """The nearest colour that can be read, when the one sent cannot."""
-    color = _color(sent.get("brand_color"))
-    return "" if color is None or brand.passes(color) else brand.nearest_passing(color)
+    color = colors.parse_color(sent.get("brand_color"))
+    return "" if color is None or colors.passes(color) else colors.nearest_passing(color)
 
 
 def _with_offer(sent: RawForm) -> RawForm:

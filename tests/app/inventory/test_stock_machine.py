@@ -186,7 +186,14 @@ class StockMachine(RuleBasedStateMachine):
 async def test_stock_is_right_whatever_happens(world: World) -> None:
     StockMachine.world, StockMachine.loop = world, asyncio.get_running_loop()
     checks = list(HealthCheck)
-    chosen = settings(database=None, max_examples=EXAMPLES, stateful_step_count=STEPS, deadline=None, suppress_health_check=checks, print_blob=True)
+    chosen = settings(
+        database=None,
+        max_examples=EXAMPLES,
+        stateful_step_count=STEPS,
+        deadline=None,
+        suppress_health_check=checks,
+        print_blob=True,
+    )
     await asyncio.to_thread(run_state_machine_as_test, StockMachine, settings=chosen)
 
 
