@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from datetime import datetime, timedelta
 from typing import Any, Final
 
@@ -30,12 +31,15 @@ TASK_WORDS: Final = {
     "inventory.warn": N_("A stock warning could not be sent"),
     "ordering.expire": N_("Unpaid orders could not be let go"),
 }
-_ATTENTION: Final = (
-    ("late", "clock", "bad", N_("%(num)s order is paid and not delivered"), N_("%(num)s orders are paid and not delivered")),
-    ("work_failed", "triangle-alert", "bad", N_("Work on %(num)s order failed"), N_("Work on %(num)s orders failed")),
-    ("refund_declined", "circle-x", "bad", N_("The gateway declined a refund of %(num)s order"), N_("The gateway declined refunds of %(num)s orders")),
-    ("mismatch", "shield-alert", "bad", N_("%(num)s order has a notice that does not match"), N_("%(num)s orders have notices that do not match")),
-    ("refund_unknown", "circle-help", "odd", N_("A refund of %(num)s order is not known yet"), N_("Refunds of %(num)s orders are not known yet")),
+_ATTENTION: Final[tuple[tuple[str, str, str, Callable[[int], str]], ...]] = (
+    ("late", "clock", "bad", lambda n: i18n.ngettext("%(num)s order is paid and not delivered", "%(num)s orders are paid and not delivered", n)),
+    ("work_failed", "triangle-alert", "bad", lambda n: i18n.ngettext("Work on %(num)s order failed", "Work on %(num)s orders failed", n)),
+    ("refund_declined", "circle-x", "bad",
+     lambda n: i18n.ngettext("The gateway declined a refund of %(num)s order", "The gateway declined refunds of %(num)s orders", n)),
+    ("mismatch", "shield-alert", "bad",
+     lambda n: i18n.ngettext("%(num)s order has a notice that does not match", "%(num)s orders have notices that do not match", n)),
+    ("refund_unknown", "circle-help", "odd",
+     lambda n: i18n.ngettext("A refund of %(num)s order is not known yet", "Refunds of %(num)s orders are not known yet", n)),
 )  # fmt: skip
 
 
@@ -151,9 +155,9 @@ async def _attention(tx: Tx, home: str) -> list[dict[str, str]]:
     """What needs somebody, the worst first. Each line leads to exactly what it counts."""
     counted = await queries.attention(tx)
     found = []
-    for name, icon, tone, one, many in _ATTENTION:
+    for name, icon, tone, words in _ATTENTION:
         if number := getattr(counted, name):
-            text = i18n.ngettext(one, many, number) % {"num": i18n.format_number(number)}
+            text = words(number) % {"num": i18n.format_number(number)}
             href = f"{home}/orders?{OrderFilter(problem=Problem(name)).query()}"
             found.append({"text": text, "note": "", "href": href, "icon": icon, "tone": tone})
     for row in await queries.short_skus(tx):
