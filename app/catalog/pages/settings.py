@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import re
 from typing import Annotated, Any
 
 from litestar import Controller, MediaType, Response, get, post
@@ -24,9 +23,6 @@ from app.storefront.files import sheet_address, sheet_of
 from tenants.directory import Tenant
 
 _MOST_UPLOAD = pictures.LARGEST_BYTES + 64 * 1024
-
-
-_HEX = re.compile(r"^[0-9a-f]{6}$")
 
 
 def _brand(value: object) -> object:

@@ -4,10 +4,10 @@ import io
 import re
 
 import pytest
-from app.storefront.brand import contrast
 from PIL import Image
 
 from app.access.models import MemberRole
+from app.catalog.colors import contrast
 from tests.staff import desk, words_of
 from tests.world import World
 
