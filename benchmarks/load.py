@@ -103,6 +103,29 @@ def lua(load: Load) -> str:
 # Our own client
 
 
+@dataclass(frozen=True)
+class Answer:
+    """Of one request."""
+
+    status: int
+    body: bytes
+
+
+_idle: dict[int, list[tuple[asyncio.StreamReader, asyncio.StreamWriter]]] = {}
+
+
+async def ask(port: int, method: str, path: str, headers: dict[str, str], body: bytes = b"") -> Answer:
+    """One request on a kept-alive connection, as many at once as are asked for. Raises: OSError, TimeoutError."""
+    kept = _idle.setdefault(port, [])
+    reader, writer = kept.pop() if kept else await asyncio.open_connection("127.0.0.1", port)
+    named = {**headers, "Content-Length": str(len(body))} if method == "POST" else headers
+    head = "".join(f"{name}: {value}\r\n" for name, value in named.items())
+    writer.write(f"{method} {path} HTTP/1.1\r\n{head}\r\n".encode() + body)
+    answer = await asyncio.wait_for(_answer(reader), ANSWER_S)
+    kept.append((reader, writer))
+    return answer
+
+
 @dataclass
 class _Seen:
     refused: int = 0
@@ -136,7 +159,7 @@ async def _connection(load: Load, ends: float, seen: _Seen) -> None:
         started = time.perf_counter()
         writer.write(_request(load))
         try:
-            status = await asyncio.wait_for(_answer(reader), ANSWER_S)
+            status = (await asyncio.wait_for(_answer(reader), ANSWER_S)).status
         except (OSError, TimeoutError, asyncio.IncompleteReadError):
             seen.lost += 1
             writer.close()
@@ -165,12 +188,18 @@ def _filled(text: str, drawn: dict[str, str]) -> str:
     return text
 
 
-async def _answer(reader: asyncio.StreamReader) -> int:
+async def _answer(reader: asyncio.StreamReader) -> Answer:
     head = (await reader.readuntil(b"\r\n\r\n")).lower()
-    length = head.partition(b"content-length:")[2].partition(b"\r")[0]
-    if length:
-        await reader.readexactly(int(length))
-    return int(head.split(b" ", 2)[1])
+    status = int(head.split(b" ", 2)[1])
+    if b"transfer-encoding: chunked" not in head:
+        length = head.partition(b"content-length:")[2].partition(b"\r")[0]
+        return Answer(status, await reader.readexactly(int(length or 0)))
+    chunks = []
+    while size := int(await reader.readline(), 16):
+        chunks.append(await reader.readexactly(size))
+        await reader.readexactly(2)
+    await reader.readexactly(2)
+    return Answer(status, b"".join(chunks))
 
 
 _LUA = """

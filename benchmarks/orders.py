@@ -6,6 +6,7 @@ import asyncio
 import random
 import re
 import time
+from collections.abc import Sequence
 from uuid import UUID
 
 from app.kernel.contact import Contact
@@ -50,7 +51,7 @@ async def sold(shop: Shop, sku_id: UUID | None = None) -> int:
         )
 
 
-def load_of(stage: Stage, shop: Shop, listings: tuple[UUID, ...], *, connections: int, seconds: float) -> Load:
+def load_of(stage: Stage, shop: Shop, listings: Sequence[UUID], *, connections: int, seconds: float) -> Load:
     """Buyers who send the form of a product's page. One page is fetched before for its cookie and token; contact, request and address vary."""
     port = stage.system.ports.web
     host = f"{shop.tenant.slug}.shop.localhost:{port}"
@@ -72,8 +73,8 @@ def load_of(stage: Stage, shop: Shop, listings: tuple[UUID, ...], *, connections
     return Load(port, "POST", "/checkout", headers, body, tuple(map(str, listings)), connections, seconds)
 
 
-async def in_process(shop: Shop, listings: tuple[UUID, ...], *, buyers: int, seconds: float) -> float:
-    """Orders a second of `placing.place` in this process alone, without HTTP."""
+async def in_process(shop: Shop, listings: Sequence[UUID], *, buyers: int, seconds: float) -> float:
+    """Orders a second of `placing.place` in this process alone, without HTTP, until the time is over or everything is sold out."""
     offers = [(await shelf_of(shop.tenant)).offers[listing] for listing in listings]
     ends, done = time.perf_counter() + seconds, 0
 
@@ -82,7 +83,10 @@ async def in_process(shop: Shop, listings: tuple[UUID, ...], *, buyers: int, sec
         while time.perf_counter() < ends:
             contact = Contact("phone", f"+86138{random.randrange(10**8):08d}")
             wanted = rules.quote([(random.choice(offers), 1)])
-            await placing.place(shop.tenant, placing.Request(shop.storefront_id, wanted, contact, "zh_CN", str(new_id())))
+            try:
+                await placing.place(shop.tenant, placing.Request(shop.storefront_id, wanted, contact, "zh_CN", str(new_id())))
+            except placing.SoldOut:
+                return
             done += 1
 
     started = time.perf_counter()
