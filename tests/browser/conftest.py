@@ -91,6 +91,7 @@ class Shop:
 
     slug: str
     token: str
+    tenant_id: str
     system: System
     hands: Hands
 
@@ -120,7 +121,7 @@ class Shop:
         return next(iter(self.rows(query, *args)[0].values()))
 
 
-@pytest.fixture
+@pytest.fixture(scope="session")
 def open_shop(system: System, hands: Hands) -> Callable[..., Shop]:
     """Opens one more shop; `hands.merchant` says with what."""
     return lambda **terms: Shop(**hands.ask("merchant", **terms), system=system, hands=hands)

@@ -13,6 +13,7 @@ import sys
 import traceback
 from collections.abc import AsyncIterator, Mapping
 from contextlib import asynccontextmanager
+from datetime import date
 from decimal import Decimal
 from pathlib import Path
 from types import SimpleNamespace
@@ -51,12 +52,12 @@ class Hands:
         self._child.wait(15)
 
 
-async def merchant(world: Any, *, name: str = "云栖数卡", with_gateway: bool = True) -> dict[str, str]:
+async def merchant(world: Any, *, name: str = "Yunqi Cards", with_gateway: bool = True) -> dict[str, str]:
     """A fresh shop and its owner's session."""
     from app.access.models import MemberRole
 
     tenant = await world.new_tenant(name, with_gateway=with_gateway)
-    return {"slug": tenant.slug, "token": await _person(tenant, MemberRole.OWNER)}
+    return {"slug": tenant.slug, "tenant_id": str(tenant.id), "token": await _person(tenant, MemberRole.OWNER)}
 
 
 async def operator(world: Any) -> dict[str, str]:
@@ -64,14 +65,25 @@ async def operator(world: Any) -> dict[str, str]:
     return {"token": await _person(None, None)}
 
 
-async def product(world: Any, *, slug: str, skus: list[list[Any]] | None = None, stock: int = 5, **terms: Any) -> dict[str, Any]:
+async def product(
+    world: Any,
+    *,
+    slug: str,
+    skus: list[list[Any]] | None = None,
+    stock: int = 5,
+    expires_on: str | None = None,
+    category: str = "",
+    **terms: Any,
+) -> dict[str, Any]:
     """A product on sale with keys for each SKU; `skus` are pairs of name and price."""
     from app.catalog.service import SkuTerms
 
     tenant = await _tenant(slug)
+    if category:
+        terms["category_id"] = await _category(tenant, category)
     made = await world.product(*(SkuTerms(*pair) for pair in skus or [["月卡", 1990]]), tenant=tenant, **terms)
     for sku in made.skus if stock else []:
-        await _import(world, tenant, sku.id, [f"KEY-{secrets.token_hex(8).upper()}" for _ in range(stock)])
+        await _import(world, tenant, sku.id, [f"KEY-{secrets.token_hex(8).upper()}" for _ in range(stock)], expires_on)
     listings = {str(row["sku_id"]): str(row["id"]) for row in await world.rows("select id, sku_id from listing", tenant=tenant)}
     return {
         "id": str(made.id),
@@ -140,13 +152,22 @@ async def _tenant(slug: str) -> Any:
     return tenant
 
 
-async def _import(world: Any, tenant: Any, sku_id: UUID, keys: list[str]) -> str:
+async def _category(tenant: Any, name: str) -> UUID:
+    from app.catalog import service as catalog
+    from tenants.session import tenant_session
+
+    async with tenant_session(tenant) as session:
+        found: UUID = (await catalog.category_named(session, name)).id
+        return found
+
+
+async def _import(world: Any, tenant: Any, sku_id: UUID, keys: list[str], expires_on: str | None = None) -> str:
     """As a merchant who uploads, waits for the worker's check, and confirms."""
     from app.inventory import importing
     from tenants.session import tenant_session
     from tests.world import STAFF
 
-    body, terms = "\n".join(keys).encode(), (Decimal("14.7"), None)
+    body, terms = "\n".join(keys).encode(), (Decimal("14.7"), date.fromisoformat(expires_on) if expires_on else None)
     async with tenant_session(tenant) as session:
         batch = await importing.start_import(session, sku_id=sku_id, body=body, file_name="keys.txt", terms=terms, actor=STAFF)
     await world.until(_IN_STATE, batch.id, "ready", tenant=tenant)
@@ -165,7 +186,7 @@ async def _person(tenant: Any, role: str | None) -> str:
 
     user_id = new_id()
     async with tenant_tx(PLATFORM) as tx:
-        await tx.execute(_USER, user_id, f"{secrets.token_hex(6)}@mail.test", "林知行", tenant is None)
+        await tx.execute(_USER, user_id, f"{secrets.token_hex(6)}@mail.test", "Lin Zhixing", tenant is None)
         if tenant is not None:
             await tx.execute(_MEMBER, new_id(), tenant.id, user_id, role)
         return await open_session(tx, user_id=user_id, browser=Browser("127.0.0.1", "test"))

@@ -87,7 +87,7 @@ def test_a_note_stands_in_the_timeline_with_its_writer(office: Open, trade: Shop
     page.get_by_role("button", name="Save note").click()
     newest = page.locator("#order-timeline li").first
     expect(newest).to_contain_text("Called back, all is well.")
-    expect(newest).to_contain_text("林知行")
+    expect(newest).to_contain_text("Lin Zhixing")
 
 
 def test_a_key_is_shown_for_a_reason_recorded_and_hidden_after_thirty_seconds(office: Open, shop: Shop) -> None:
@@ -110,4 +110,4 @@ def test_a_key_is_shown_for_a_reason_recorded_and_hidden_after_thirty_seconds(of
     expect(page.get_by_text("Hidden again")).to_be_visible()
     assert "YQ8K" not in page.content()
     kept = shop.rows("select actor_name, reason from audit_entry where action like '%reveal%'")
-    assert kept == [{"actor_name": "林知行", "reason": "The buyer's page does not open"}]
+    assert kept == [{"actor_name": "Lin Zhixing", "reason": "The buyer's page does not open"}]

@@ -1,0 +1,120 @@
+"""Every page there is, filled: what tests that walk over all of them walk over."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+
+from playwright.sync_api import Page
+
+from tests.browser.conftest import Shop, Surf
+
+USAGE = "<ol><li>Open the app</li><li>Type the key</li></ol>"
+
+
+@dataclass(frozen=True)
+class Surface:
+    """The pages of one kind of person: whole addresses by name, and his session."""
+
+    pages: Mapping[str, str]
+    token: str = ""
+
+    def visit(self, surf: Surf, look: Callable[[Page], list[str]], **how: object) -> list[str]:
+        """What `look` finds on any page, with the page's name."""
+        page, found = surf(token=self.token, **how), []
+        for name, address in self.pages.items():
+            answer = page.goto(address)
+            assert answer is not None
+            if answer.status not in (200, 404, 410):
+                found.append(f"{name}: {answer.status}")
+            found += [f"{name}: {fault}" for fault in look(page)]
+        return found
+
+
+def surfaces(shop: Shop, operator: str) -> dict[str, Surface]:
+    """A shop with goods, orders in four states, an import and a saved view; and every page of everybody."""
+    made = shop.product(
+        name="Skylark Video", skus=[["A1", 1990], ["A2", 5490]], usage_html=USAGE, expires_on="2099-12-30", category="Films"
+    )
+    gone = shop.product(name="Bluebird Music", stock=0, skus=[["B1", 1200]])
+    first, second = made["listings"]
+    done = shop.order(listing=first, quantity=2)
+    waiting = shop.order(listing=second, upto="awaiting_payment")
+    lapsed = shop.order(listing=second, upto="awaiting_payment")
+    shop.hands.ask("lapse", slug=shop.slug, no=lapsed["no"])
+    batch = shop.value("select batch_no from import_batch order by created_at limit 1")
+    category = shop.value("select id from category")
+    app, desk, front = shop.system.app_url, shop.desk, shop.front
+    return {
+        "stranger": Surface(
+            {
+                "sign-up": f"{app}/sign-up",
+                "sign-up sent": f"{app}/sign-up/sent",
+                "log-in": f"{app}/log-in",
+                "forgotten": f"{app}/password/forgot",
+                "dead link": f"{app}/verify/{'x' * 43}",
+                "nothing": f"{app}/nothing",
+            }
+        ),
+        "merchant": Surface(
+            {
+                "overview": desk(),
+                "orders": desk("/orders"),
+                "no such order": desk("/orders?q=nothing-like-it"),
+                "views": desk("/order-views?state=delivered"),
+                "order": desk(f"/orders/{done['no']}"),
+                "unpaid order": desk(f"/orders/{waiting['no']}"),
+                "refund": desk(f"/orders/{done['no']}/refunds"),
+                "products": desk("/products"),
+                "new product": desk("/products/new"),
+                "product": desk(f"/products/{made['id']}"),
+                "categories": desk("/categories"),
+                "pools": desk("/card-pools"),
+                "pool": desk(f"/card-pools/{made['skus'][0]}"),
+                "import": desk(f"/card-pools/{made['skus'][0]}/imports"),
+                "batch": desk(f"/imports/{batch}"),
+                "quarantine": desk(f"/imports/{batch}/quarantine"),
+                "settings": desk("/settings"),
+                "domain": desk("/settings/domain"),
+                "payments": desk("/settings/payments"),
+                "team": desk("/team"),
+                "audit": desk("/audit"),
+                "me": f"{app}/me",
+                "security": f"{app}/me/security",
+            },
+            shop.token,
+        ),
+        "operator": Surface(
+            {
+                "tenants": f"{app}/console",
+                "tenant": f"{app}/console/tenants/{shop.tenant_id}",
+                "tasks": f"{app}/console/tasks",
+                "migrations": f"{app}/console/migrations",
+                "health": f"{app}/console/health",
+                "console audit": f"{app}/console/audit",
+            },
+            operator,
+        ),
+        "buyer": Surface(
+            {
+                "home": front(),
+                "product": front(f"/products/{made['id']}"),
+                "sold out": front(f"/products/{gone['id']}"),
+                "categories": front("/categories"),
+                "category": front(f"/categories/{category}"),
+                "search": front("/search?q=skylark"),
+                "nothing found": front("/search?q=nothing+like+it"),
+                "cart": front("/cart"),
+                "waiting": front(waiting["path"]),
+                "cancellation": front(f"{waiting['path']}/cancellation"),
+                "lapsed": front(lapsed["path"]),
+                "delivered": front(done["path"]),
+                "look-up": front("/orders"),
+                "mine": front("/me"),
+                "terms": front("/terms"),
+                "privacy": front("/privacy"),
+                "help": front("/help"),
+                "nothing": front("/nothing"),
+            }
+        ),
+    }
