@@ -19,6 +19,8 @@ from app.access import answers
 from app.access import pages as access_pages
 from app.catalog.pages import CATALOG
 from app.console.pages import CONSOLE
+from app.insight.audit_pages import AuditPages
+from app.insight.pages import DashboardPages
 from app.inventory.pages import INVENTORY
 from app.kernel import csrf, http, logs, metrics, web
 from app.kernel.bell import Ringer, open_queue, share_queue
@@ -40,10 +42,12 @@ ROUTES: list[ControllerRouterHandler] = [
     *CATALOG,
     *INVENTORY,
     SHOP,
+    DashboardPages,
     OrderListPages,
     OrderViewPages,
     OrderPages,
     PaymentSettingsPages,
+    AuditPages,
 ]
 """The slices' pages, in the order of the sidebar."""
 MOST_BODY_BYTES = 256 * 1024

@@ -5,6 +5,7 @@ import json
 import os
 import sys
 import time
+import unicodedata
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -116,8 +117,14 @@ def _address(system: System, entry: dict[str, str]) -> str:
 
 
 def _table(rows: Sequence[tuple[str, ...]]) -> list[str]:
-    widths = [max(len(cell) for cell in column) for column in zip(*rows, strict=True)]
-    return ["  " + "   ".join(cell.ljust(width) for cell, width in zip(row, widths, strict=True)).rstrip() for row in rows]
+    widths = [max(map(_columns, column)) for column in zip(*rows, strict=True)]
+    padded = [[cell + " " * (width - _columns(cell)) for cell, width in zip(row, widths, strict=True)] for row in rows]
+    return ["  " + "   ".join(row).rstrip() for row in padded]
+
+
+def _columns(text: str) -> int:
+    """How wide a text is in a terminal: a Han character takes two columns."""
+    return sum(2 if unicodedata.east_asian_width(sign) in "WF" else 1 for sign in text)
 
 
 def _say(sentence: str) -> None:

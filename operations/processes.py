@@ -209,6 +209,8 @@ class System:
         if self._record is not None:
             return
         make_folder(self.folder)
+        shutil.rmtree(self.folder / "metrics", ignore_errors=True)
+        make_private_folder(self.folder / "metrics")
         self.ports = choose_ports(usual=self.plan.usual_ports)
         server = urlsplit(self.plan.admin_url or "")
         without_login = server._replace(netloc=server.netloc.rpartition("@")[2]).geturl() if self.plan.admin_url else ""
@@ -249,8 +251,6 @@ class System:
             preparation.prepare(self.folder, self.env, seeded=self.plan.seeded, say=self.say)
 
     def _start_application(self) -> None:
-        shutil.rmtree(self.folder / "metrics", ignore_errors=True)
-        make_private_folder(self.folder / "metrics")
         self._start("web", web_command(port=self.ports.web, processes=self.plan.web_processes), self.env, stop_wait_s=15)
         self._start("worker", ["-m", "workers"], self.env, stop_wait_s=20)
         self._await("web")

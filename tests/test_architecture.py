@@ -75,7 +75,9 @@ def test_only_the_session_module_begins_and_ends_transactions() -> None:
 
 def test_session_settings_are_local_to_their_transaction() -> None:
     """A session-level SET would follow a pooled connection to the next tenant (`set local` and set_config(…, true) do not)."""
-    session_level = re.compile(r"(^|;)\s*set\s+(?!local\b)(session\s+|role|search_path|statement_timeout|synchronous_commit)", re.I)
+    session_level = re.compile(
+        r"(^|;)\s*set\s+(?!local\b)(session\s+|role|search_path|statement_timeout|synchronous_commit)", re.I
+    )
     found = [
         f"{path}:{node.lineno}"
         for path, tree in modules("app", "tenants", "workers")
@@ -112,7 +114,12 @@ def test_nothing_is_swallowed() -> None:
         if isinstance(node, ast.ExceptHandler)
         and (node.type is None or (isinstance(node.type, ast.Name) and node.type.id in {"Exception", "BaseException"}))
     ]
-    assert {place.rsplit(":", 1)[0] for place in broad} == {"tenants/embedded.py", "tenants/session.py", "workers/drain.py", "workers/timers.py"}
+    assert {place.rsplit(":", 1)[0] for place in broad} == {
+        "tenants/embedded.py",
+        "tenants/session.py",
+        "workers/drain.py",
+        "workers/timers.py",
+    }
 
 
 def test_money_is_never_a_float() -> None:
@@ -175,7 +182,7 @@ async def test_every_route_is_guarded_or_says_it_is_public(application: object) 
             if set(handler.http_methods) == {"OPTIONS"}:
                 continue  # the framework's own, which name the allowed methods
             guards = [guard for guard in handler.resolve_guards() if getattr(guard, "__name__", "") != "guard"]
-            if not guards and not handler.opt.get("public") and not route.path.startswith(("/s", "/static")):
+            if not guards and not handler.opt.get("public") and not f"{route.path}/".startswith(("/s/", "/static/")):
                 open_routes.append(route.path)
     assert open_routes == []
 

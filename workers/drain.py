@@ -112,7 +112,7 @@ async def _guarded(home: Tenant, lane: Lane) -> int:
     """A turn that cannot stop the others' turns: a home whose tables do not answer is logged, and the sweep rings for it again."""
     try:
         return await drain_home(home, lane)
-    except Exception as error:
+    except (asyncpg.PostgresError, asyncpg.InterfaceError, OSError, TimeoutError) as error:
         _log.error("turn.failed", tenant=home.slug, lane=lane, error=f"{type(error).__name__}: {str(error)[:300]}")
         return 0
 
@@ -282,18 +282,21 @@ using (
 where b.home = due.home and b.lane = due.lane and b.ring_at = due.ring_at
 returning b.home
 """
-_LEASE = """
-now() + coalesce((select make_interval(secs => k.seconds) from unnest($4::text[], $5::int[]) as k (kind, seconds) where k.kind = task.kind), '1 minute')
-"""
-_CLAIM = f"""
+_CLAIM = """
 update task
-set state = 'running', lease_token = $3, attempts = attempts + 1, wanted_again = false, lease_until = {_LEASE}
+set state = 'running', lease_token = $3, attempts = attempts + 1, wanted_again = false,
+    lease_until = now() + make_interval(secs => coalesce(
+      (select k.seconds from unnest($4::text[], $5::int[]) as k (kind, seconds) where k.kind = task.kind), 60))
 where id in (select id from task where lane = $1 and state = 'waiting' and run_at <= now() order by run_at limit $2 for update skip locked)
 returning id, kind, subject_id, attempts
-"""  # noqa: S608  # own expression
-_RENEW = f"""
-update task set lease_until = {_LEASE.replace("$4", "$3").replace("$5", "$4")} where id = any($1) and lease_token = $2 returning id
-"""  # noqa: S608  # own expression
+"""
+_RENEW = """
+update task
+set lease_until = now() + make_interval(secs => coalesce(
+      (select k.seconds from unnest($3::text[], $4::int[]) as k (kind, seconds) where k.kind = task.kind), 60))
+where id = any($1) and lease_token = $2
+returning id
+"""
 _AGAIN = """
 update task
 set state = 'waiting', lease_token = null, lease_until = null, wanted_again = false, attempts = 0

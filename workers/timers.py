@@ -11,6 +11,8 @@ from dataclasses import dataclass
 import asyncpg
 import structlog
 
+from app.customers import service as customers
+from app.customers import sessions as buyer_sessions
 from app.inventory import service as inventory
 from app.kernel.rates import forget
 from app.kernel.tasks import Lane
@@ -71,7 +73,7 @@ async def keep_spares(_is_over: IsOver) -> None:
 
 
 async def tidy(_is_over: IsOver) -> None:
-    """Expired keys leave the shelf, old counters go."""
+    """Expired keys leave the shelf; old counters, codes and buyers' sessions go."""
     async with tenant_tx(PLATFORM) as tx:
         if not await tx.fetchval("select pg_try_advisory_xact_lock($1)", _TIDY_LOCK):
             return
@@ -87,6 +89,8 @@ async def _tidy_home(home: Tenant) -> None:
         async with tenant_tx(home) as tx:
             await inventory.expire_keys(tx)
             await forget(tx)
+            await customers.forget_codes(tx)
+            await buyer_sessions.forget_ended(tx)
     except (asyncpg.PostgresError, OSError, TimeoutError) as error:
         _log.error("tidy.failed", tenant=home.slug, error=type(error).__name__)
 

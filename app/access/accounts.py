@@ -215,7 +215,7 @@ returning id
 """
 _JOIN = """
 insert into membership (id, tenant_id, user_id, role) values ($1, $2, $3, $4)
-on conflict (tenant_id, user_id) do update set role = excluded.role, ended_at = null
+on conflict (tenant_id, user_id) do update set ended_at = null, role = excluded.role
 """
 USER_BY_EMAIL = (
     "select id, email, name, password_hash, locale, email_verified_at, totp_confirmed_at from app_user where email = $1"

@@ -142,8 +142,6 @@ async def _enter_tenant(connection: Connection) -> MemberRole | None:
     )
     structlog.contextvars.bind_contextvars(tenant=tenant.slug, user=str(identity.user_id))
     if is_viewing:
-        shown = {"name": tenant.name, "may_write": False, "end_url": "/view/end", "until": identity.viewing_until}
-        state["shell"] = {**state.get("shell", {}), "view_as": shown}
         await _record_view(connection, tenant, identity)
     return role
 

@@ -45,7 +45,7 @@ class PasswordTooShortAlone(DomainError):
     message = N_("Without a second factor a password needs 12 characters. Choose a longer one first.")
 
 
-async def begin(identity: Identity, *, password: str) -> None:
+async def start(identity: Identity, *, password: str) -> None:
     """Draw a secret for an authenticator; it counts once a code has confirmed it. Raises: WrongPassword, TooMany."""
     await prove_password(identity, password)
     async with tenant_tx(PLATFORM) as tx:

@@ -60,10 +60,10 @@ PLACES = (
     Place(N_("Orders"), "/orders", "receipt", Permission.ORDERS_VIEW),
     Place(N_("Products"), "/products", "package", Permission.CATALOG_VIEW, _GOODS),
     Place(N_("Card pools"), "/card-pools", "key-round", Permission.INVENTORY_VIEW, _GOODS),
-    Place(N_("Shop settings"), "/settings", "store", Permission.SETTINGS_VIEW, _SHOP),
-    Place(N_("Payments"), "/settings/payments", "wallet", Permission.PAYMENTS_VIEW, _SHOP),
     Place(N_("Team"), "/team", "users", Permission.TEAM_VIEW, _PEOPLE),
     Place(N_("Audit log"), "/audit", "shield-check", Permission.AUDIT_VIEW, _PEOPLE),
+    Place(N_("Shop settings"), "/settings", "store", Permission.SETTINGS_VIEW, _SHOP),
+    Place(N_("Payments"), "/settings/payments", "wallet", Permission.PAYMENTS_VIEW, _SHOP),
 )
 """The sidebar, eight items at most."""
 COMMANDS = (
@@ -91,9 +91,13 @@ def merchant_shell(asked: Asked, tenant: Tenant) -> Shell:
         "palette_search_href": f"{root}/orders?q=" if asked.may(Permission.ORDERS_VIEW) else "",
         "switcher": [{"label": m.name, "href": f"/m/{m.slug}", "current": m.slug == tenant.slug} for m in asked.memberships],
         "home_href": root,
-        "view_as": {"name": tenant.name, "may_write": False, "end_url": "/view/end"} if asked.role is None else None,
+        "view_as": _view_as(asked, tenant) if asked.role is None else None,
         "test_mode": _test_mode(asked, root),
     }
+
+
+def _view_as(asked: Asked, tenant: Tenant) -> dict[str, Any]:
+    return {"name": tenant.name, "may_write": False, "end_url": "/view/end", "until": asked.identity.viewing_until}
 
 
 def personal_shell(asked: Asked) -> Shell:

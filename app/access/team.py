@@ -119,7 +119,9 @@ async def change_role(tenant: Tenant, user_id: UUID, role: MemberRole, *, actor:
             return
         if before is MemberRole.OWNER:
             await _keep_an_owner(chains.tx, tenant.id)
-        await chains.tx.execute("update membership set role = $3 where tenant_id = $1 and user_id = $2", tenant.id, user_id, role)
+        await chains.tx.execute(
+            "update membership set updated_at = now(), role = $3 where tenant_id = $1 and user_id = $2", tenant.id, user_id, role
+        )
         await sessions.end_all(chains.tx, user_id, but=keep_session)
         await chains.record("team.role_changed", ("user", user_id), {"from": before, "to": role})
 
@@ -219,7 +221,7 @@ _LOCK_OWNERS = "select id from membership where tenant_id = $1 and role = 'owner
 _LOCK_MEMBER = "select role from membership where tenant_id = $1 and user_id = $2 and ended_at is null for update"
 _JOIN = """
 insert into membership (id, tenant_id, user_id, role) values ($1, $2, $3, $4)
-on conflict (tenant_id, user_id) do update set role = excluded.role, ended_at = null
+on conflict (tenant_id, user_id) do update set ended_at = null, role = excluded.role
 """
 _NEW_USER = """
 insert into app_user (id, email, name, password_hash, locale, email_verified_at) values ($1, $2, $3, $4, $5, now())

@@ -8,6 +8,7 @@ from __future__ import annotations
 import math
 import re
 from dataclasses import dataclass
+from functools import lru_cache
 
 PAPER = "#fbf9f6"
 """The shop's page colour in light mode, a little darker than white: what can be read on it can be read on white."""
@@ -31,6 +32,11 @@ def contrast(first: str, second: str) -> float:
     return (light + 0.05) / (dark + 0.05)
 
 
+def passes(color: str) -> bool:
+    """Whether white text on this colour, and this colour on white paper, can be read."""
+    return contrast(color, "#ffffff") >= LEAST
+
+
 def nearest_passing(color: str, against: str = "#ffffff", least: float = LEAST) -> str:
     """The colour itself when its contrast is enough, else the same hue made just dark (or light) enough."""
     if contrast(color, against) >= least:
@@ -48,25 +54,33 @@ def nearest_passing(color: str, against: str = "#ffffff", least: float = LEAST) 
 
 
 def tokens(color: str) -> dict[str, dict[str, str]]:
-    """The five variables a shop changes, for `light` and `dark`, from a colour that passed. Values are CSS colours."""
+    """The five variables a shop changes, for `light` and `dark`, as `#rrggbb`.
+
+    Text on the primary colour, and the primary colour on page, card and accent, have a contrast of 4.5 and more in both modes; a colour
+    that does not reach it, or was stored before the rule, is moved to the nearest of its hue that does.
+    """
     tone = _tone_of(color)
+    soft = min(tone.chroma * 0.16, 0.022)
+    light_accent, dark_accent = _toned(tone, 0.962, soft), _toned(tone, 0.3, soft * 1.4)
+    dark_ink = _toned(tone, 0.21, 0.04)
     light = {
-        "--primary": color,
-        "--primary-foreground": "#fff",
-        "--ring": _css(min(tone.lightness + 0.12, 0.64), tone.chroma, tone.hue),
-        "--accent": _css(0.962, min(tone.chroma, 0.022), tone.hue),
-        "--accent-foreground": _css(0.4, min(tone.chroma, 0.1), tone.hue),
+        "--primary": nearest_passing(color, light_accent),
+        "--primary-foreground": "#ffffff",
+        "--ring": _toned(tone, min(tone.lightness + 0.12, 0.6), 0.13),
+        "--accent": light_accent,
+        "--accent-foreground": _toned(tone, 0.38, 0.1),
     }
     dark = {
-        "--primary": _css(0.79, min(tone.chroma, 0.105), tone.hue),
-        "--primary-foreground": _css(0.22, min(tone.chroma, 0.04), tone.hue),
-        "--ring": _css(0.7, min(tone.chroma, 0.11), tone.hue),
-        "--accent": _css(0.3, min(tone.chroma, 0.03), tone.hue),
-        "--accent-foreground": _css(0.9, min(tone.chroma, 0.05), tone.hue),
+        "--primary": nearest_passing(nearest_passing(_toned(tone, 0.78, 0.115), dark_accent), dark_ink),
+        "--primary-foreground": dark_ink,
+        "--ring": _toned(tone, 0.7, 0.11),
+        "--accent": dark_accent,
+        "--accent-foreground": _toned(tone, 0.9, 0.05),
     }
     return {"light": light, "dark": dark}
 
 
+@lru_cache(maxsize=512)
 def sheet(color: str, scope: str) -> str:
     """A style sheet that gives `scope` (a selector of ours, such as `.shop`) a shop's colour in both modes."""
     rules = {mode: ";".join(f"{name}:{value}" for name, value in values.items()) for mode, values in tokens(color).items()}
@@ -82,8 +96,12 @@ class Tone:
     hue: float
 
 
-def _css(lightness: float, chroma: float, hue: float) -> str:
-    return f"oklch({lightness:.3f} {chroma:.3f} {hue:.1f})"
+def _toned(tone: Tone, lightness: float, most_chroma: float) -> str:
+    """The same hue at another lightness; chroma gives way until a screen can show it."""
+    chroma = min(tone.chroma, most_chroma)
+    while chroma > 0 and not all(-0.0005 <= value <= 1.0005 for value in _channels(Tone(lightness, chroma, tone.hue))):
+        chroma = max(0.0, chroma - 0.005)
+    return _hex_of(Tone(lightness, chroma, tone.hue))
 
 
 def _luminance(color: str) -> float:
@@ -119,11 +137,18 @@ def _tone_of(color: str) -> Tone:
 
 
 def _hex_of(tone: Tone) -> str:
+    red, green, blue = _channels(tone)
+    return f"#{_to_sign(red):02x}{_to_sign(green):02x}{_to_sign(blue):02x}"
+
+
+def _channels(tone: Tone) -> tuple[float, float, float]:
+    """Linear red, green and blue; outside 0 to 1 where no screen can show it."""
     a, b = tone.chroma * math.cos(math.radians(tone.hue)), tone.chroma * math.sin(math.radians(tone.hue))
     long = (tone.lightness + 0.3963377774 * a + 0.2158037573 * b) ** 3
     middle = (tone.lightness - 0.1055613458 * a - 0.0638541728 * b) ** 3
     short = (tone.lightness - 0.0894841775 * a - 1.2914855480 * b) ** 3
-    red = 4.0767416621 * long - 3.3077115913 * middle + 0.2309699292 * short
-    green = -1.2684380046 * long + 2.6097574011 * middle - 0.3413193965 * short
-    blue = -0.0041960863 * long - 0.7034186147 * middle + 1.7076147010 * short
-    return f"#{_to_sign(red):02x}{_to_sign(green):02x}{_to_sign(blue):02x}"
+    return (
+        4.0767416621 * long - 3.3077115913 * middle + 0.2309699292 * short,
+        -1.2684380046 * long + 2.6097574011 * middle - 0.3413193965 * short,
+        -0.0041960863 * long - 0.7034186147 * middle + 1.7076147010 * short,
+    )

@@ -13,7 +13,7 @@ import asyncpg
 
 from app.kernel import clock
 from app.kernel.tasks import Lane
-from tenants.directory import COLUMNS, PLATFORM, Tenant, tenant_of
+from tenants.directory import PLATFORM, Tenant, tenant_of
 from tenants.session import Tx, tenant_tx
 
 _FRESH_S = 5.0
@@ -55,6 +55,8 @@ class Seen:
 
     at: datetime
     homes: int
+    silent: tuple[Tenant, ...]
+    """Homes whose tables did not answer: their figures are missing here."""
     left_out: int
     lanes: tuple[LaneState, ...]
     failed: tuple[Failed, ...]
@@ -102,14 +104,19 @@ async def _look() -> Seen:
         known = await tx.fetchval("select count(*) from tenant where state <> 'spare'")
     limit = asyncio.Semaphore(_AT_ONCE)
 
-    async def bounded(home: Tenant) -> _HomeState:
-        async with limit, tenant_tx(home) as tx:
-            return await _look_at(home, tx)
+    async def bounded(home: Tenant) -> _HomeState | Tenant:
+        try:
+            async with limit, tenant_tx(home) as tx:
+                return await _look_at(home, tx)
+        except (asyncpg.PostgresError, OSError, TimeoutError):
+            return home
 
-    states = await asyncio.gather(*(bounded(home) for home in [PLATFORM, *map(tenant_of, rows)]))
+    answers = await asyncio.gather(*(bounded(home) for home in [PLATFORM, *map(tenant_of, rows)]))
+    states = [answer for answer in answers if isinstance(answer, _HomeState)]
     return Seen(
         at=clock.now(),
-        homes=len(states),
+        homes=len(answers),
+        silent=tuple(answer for answer in answers if isinstance(answer, Tenant)),
         left_out=known - len(rows),
         lanes=tuple(_lane(lane, states) for lane in Lane),
         failed=tuple(_failed(states)),
@@ -155,7 +162,12 @@ def _busiest(states: Iterable[_HomeState]) -> list[tuple[Tenant, int]]:
     return sorted((load for load in loads if load[1]), key=lambda load: -load[1])[:5]
 
 
-_HOMES = f"select {COLUMNS} from tenant where state <> 'spare' order by opened_at desc nulls last limit $1"  # noqa: S608  # own column list
+_HOMES = """
+select id, slug, name, state, database, schema_name, role_name from tenant
+where state <> 'spare'
+order by opened_at desc nulls last
+limit $1
+"""
 _LANES = """
 select lane,
        count(*) filter (where state = 'waiting') as waiting,

@@ -23,7 +23,7 @@ from app.console.queries import PAGE_SIZE, Asked
 from app.kernel import audit, bell, clock, history, links, templating
 from app.kernel.actor import Actor
 from app.kernel.errors import N_
-from app.kernel.forms import Form, RawForm, invalid, parse
+from app.kernel.forms import Form, InvalidForm, RawForm, parse
 from app.kernel.i18n import gettext
 from app.kernel.web import AnyRequest, fragment, is_partial, page, see_other
 from app.settings import settings
@@ -42,12 +42,11 @@ _STATES: dict[str, tuple[str, str]] = {
     TenantState.SPARE: (N_("In reserve"), "info"),
 }
 templating.register_states("tenant", _STATES)
-Reason = Annotated[str, StringConstraints(min_length=4, max_length=300, pattern=r"^[^\n\r]*$")]
+Reason = Annotated[str, StringConstraints(min_length=2, max_length=300, pattern=r"^[^\n\r]*$")]
 """Why an operator does something: one line that the audit trail keeps."""
 
 
 class SuspensionForm(Form):
-    typed_slug: str = ""
     suspend_reason: Reason
 
 
@@ -93,10 +92,8 @@ class TenantPages(Controller):
     @post("/tenants/{tenant_id:uuid}/suspension")
     async def suspend(self, request: AnyRequest, tenant_id: FromPath[UUID], actor: Actor, sent: RawForm) -> Response[Any]:
         facts = await _facts(tenant_id)
-        form = parse(SuspensionForm, sent, retry=_SHOW, **facts)
         tenant = await service.tenant_or_404(tenant_id)
-        if form.typed_slug != tenant.slug:
-            raise invalid(sent, {"typed_slug": N_("Type the address exactly as it stands above.")}, retry=_SHOW, **facts)
+        form = _suspension(sent, tenant.slug, facts)
         await service.suspend(tenant, reason=form.suspend_reason, actor=actor)
         return see_other(
             request, _href(tenant_id), flash=N_("%(name)s is suspended, its shops show that they are closed."), name=tenant.name
@@ -210,6 +207,21 @@ class StatePages(Controller):
 
 CONSOLE: list[ControllerRouterHandler] = [TenantPages, WorkPages, StatePages, end_view]
 _SHOW = "console/show.html"
+
+
+def _suspension(sent: RawForm, slug: str, facts: dict[str, Any]) -> SuspensionForm:
+    """The form, with the address typed as it is. Raises: InvalidForm with every fault."""
+    wrong = {} if sent.get("typed_slug").strip() == slug else {"typed_slug": gettext(_NOT_THE_ADDRESS)}
+    try:
+        form = parse(SuspensionForm, sent)
+    except InvalidForm as refusal:
+        raise InvalidForm({**wrong, **refusal.errors}, refusal.values, _SHOW, facts) from None
+    if wrong:
+        raise InvalidForm(wrong, sent.values(), _SHOW, facts)
+    return form
+
+
+_NOT_THE_ADDRESS = N_("Type the address exactly as it stands above.")
 
 
 async def _facts(tenant_id: UUID) -> dict[str, Any]:

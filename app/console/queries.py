@@ -95,17 +95,23 @@ async def database_state(tx: Tx) -> DatabaseState:
     )
 
 
-_MATCHES = "state <> 'spare' and ($1 = '' or position($1 in lower(name)) > 0 or position($1 in slug) > 0)"
-_TENANTS = f"""
+_TENANTS = """
 select t.id, t.slug, t.name, t.state, t.state_reason, t.opened_at,
        array(select host from tenant_domain d where d.tenant_id = t.id and d.verified_at is not null order by host limit 3) as domains
 from tenant t
-where {_MATCHES} and ($2 = '' or state = $2)
+where state <> 'spare'
+  and ($1 = '' or position($1 in lower(name)) > 0 or position($1 in slug) > 0)
+  and ($2 = '' or state = $2)
 order by opened_at desc nulls last, id desc
 limit $3
 offset $4
-"""  # noqa: S608  # own condition
-_BY_STATE = f"select state, count(*) as tenants from tenant where {_MATCHES} group by state"  # noqa: S608  # own condition
+"""
+_BY_STATE = """
+select state, count(*) as tenants
+from tenant
+where state <> 'spare' and ($1 = '' or position($1 in lower(name)) > 0 or position($1 in slug) > 0)
+group by state
+"""
 _TENANT = """
 select id, slug, name, state, state_reason, database, schema_name, role_name, revision, opened_at, created_at
 from tenant

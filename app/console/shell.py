@@ -19,6 +19,7 @@ _PLACES = (
     ("/console/health", N_("Health"), "activity"),
     ("/console/audit", N_("Platform audit"), "file-check"),
 )
+_RECORDS = N_("Records")
 
 
 async def enter(connection: ASGIConnection[Any, Any, Any, Any], handler: BaseRouteHandler) -> None:
@@ -32,7 +33,7 @@ def _frame(path: str, actor: Actor) -> dict[str, Any]:
     return {
         "layout": "layouts/console.html",
         "home_href": "/console",
-        "nav": [{"label": "", "items": places}],
+        "nav": [{"label": "", "items": places[:4]}, {"label": gettext(_RECORDS), "items": places[4:]}],
         "tabbar": places[:4],
         "palette": places,
         "account": {

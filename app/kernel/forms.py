@@ -182,4 +182,4 @@ Line = Annotated[str, StringConstraints(min_length=1, max_length=120, pattern=r"
 OptionalLine = Annotated[str, StringConstraints(max_length=200, pattern=r"^[^\n\r]*$")]
 Text = Annotated[str, StringConstraints(max_length=20_000)]
 Email = Annotated[str, StringConstraints(min_length=1, max_length=254), AfterValidator(_email)]
-Checked = Annotated[bool, BeforeValidator(lambda value: value in (True, "on", "1", "true"))]
+Checked = Annotated[bool, BeforeValidator(lambda value: value in (True, "yes", "on", "1", "true"))]

@@ -89,7 +89,7 @@ class Hosts:
         return [
             (b"content-security-policy", self._csp),
             (b"x-content-type-options", b"nosniff"),
-            (b"referrer-policy", b"no-referrer"),
+            (b"referrer-policy", b"same-origin"),
             (b"cross-origin-opener-policy", b"same-origin"),
             (b"permissions-policy", b"camera=(), microphone=(), geolocation=()"),
             (b"cache-control", b"no-store"),

@@ -91,7 +91,8 @@ async def _move_balances(tx: Tx, rows: list[tuple[UUID, UUID, UUID, int, str, st
         moves.setdefault(debit, [0, 0])[0] += amount
         moves.setdefault(credit, [0, 0])[1] += amount
     ids = sorted(moves)
-    await tx.fetch("select id from ledger_account where id = any($1) order by id for update", ids)
+    # "no key": every transfer of this instant holds the accounts by its foreign keys, and a full lock would wait for them in a circle
+    await tx.fetch("select id from ledger_account where id = any($1) order by id for no key update", ids)
     await tx.execute(_MOVE, ids, [moves[i][0] for i in ids], [moves[i][1] for i in ids])
 
 

@@ -19,8 +19,8 @@ from app.ordering.placing import OfferChanged
 from app.ordering.rules import MOST_UNITS, EmptyCart, Offered, TooManyLines, quote
 from app.storefront import carts, checkout
 from app.storefront.checkout import PLACING_REFUSALS, NotOnSale, RequestKey, Units
+from app.storefront.opening import shelf_in
 from app.storefront.shelf import Shelf, Shelved, offers_mark
-from app.storefront.shell import shelf_in
 from app.storefront.showing import product_page
 from tenants.directory import Tenant
 from tenants.session import tenant_tx

@@ -21,8 +21,9 @@ from app.ordering import placing
 from app.ordering.placing import KeyReused, OfferChanged, OverBuyerLimit, Placed, SoldOut
 from app.ordering.rules import MOST_UNITS, Offered, Quote, quote
 from app.settings import settings
+from app.storefront.opening import shelf_in
 from app.storefront.shelf import Shelf, Shelved, forget_shelf, shelf_of
-from app.storefront.shell import shelf_in, shell_of
+from app.storefront.shell import shell_of
 from app.storefront.showing import product_page
 from tenants.directory import Tenant
 from tenants.session import tenant_tx

@@ -17,7 +17,7 @@ from app.kernel.forms import Checked, Form, RawForm, fail, invalid, parse
 from app.kernel.vault import keyring
 from app.kernel.web import AnyRequest, page, see_other, set_cookie
 from app.storefront import queries
-from app.storefront.shell import OPEN_WHEN_CLOSED
+from app.storefront.opening import OPEN_WHEN_CLOSED
 from tenants.directory import Tenant
 from tenants.session import tenant_tx
 

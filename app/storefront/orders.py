@@ -27,9 +27,9 @@ from app.ordering.placing import ShopClosed
 from app.payments import service as payments
 from app.payments.service import NotPayable
 from app.storefront import queries
+from app.storefront.opening import OPEN_WHEN_CLOSED, shelf_in
 from app.storefront.queries import Bought
 from app.storefront.richtext import shown
-from app.storefront.shell import OPEN_WHEN_CLOSED, shelf_in
 from tenants.directory import Tenant
 from tenants.session import tenant_tx
 

@@ -11,8 +11,8 @@ from litestar.params import FromPath
 from app.kernel.errors import NotFound
 from app.kernel.forms import HasInvisibleSign
 from app.kernel.web import AnyRequest, page
+from app.storefront.opening import shelf_in
 from app.storefront.shelf import Shelf, Shelved
-from app.storefront.shell import shelf_in
 from app.storefront.showing import covers, product_page
 from tenants.directory import Tenant
 

@@ -9,12 +9,11 @@ from litestar import Response
 
 from app.kernel.errors import DomainError
 from app.kernel.web import AnyRequest, on_refusal, page
-from app.storefront import brand, carts
+from app.storefront import carts
+from app.storefront.files import sheet_address
 from app.storefront.shelf import Shelf, kept_shelf, shelf_of
 
 ORDERS_HREF = "/orders"
-OPEN_WHEN_CLOSED = {"public": True, "open_when_closed": True}
-"""For pages about what was bought already: they work while the shop is closed."""
 
 
 async def enter(request: AnyRequest) -> Response[str] | None:
@@ -36,12 +35,6 @@ def on_shop_refusal(request: AnyRequest, refusal: DomainError) -> Response[Any]:
     return on_refusal(request, refusal)
 
 
-def shelf_in(request: AnyRequest) -> Shelf:
-    """The shelf this request was given."""
-    shelf: Shelf = request.scope["state"]["shelf"]
-    return shelf
-
-
 def shell_of(shelf: Shelf, request: AnyRequest) -> Mapping[str, Any]:
     """What the shop's layout reads."""
     face = shelf.face
@@ -50,7 +43,7 @@ def shell_of(shelf: Shelf, request: AnyRequest) -> Mapping[str, Any]:
         "tagline": face.tagline,
         "initial": initial_of(face.name),
         "logo_url": f"/pictures/{face.logo_id}" if face.logo_id else "",
-        "brand_url": f"/brand.css?v={brand.mark(face.brand_color)}",
+        "brand_url": sheet_address(face.brand_color),
         "support_contact": face.support_contact,
         "cart_count": carts.count_in(request),
     }

@@ -61,7 +61,7 @@ async def product_page(request: AnyRequest, shelf: Shelf, product: Shelved, **mo
         "product": product,
         "choices": offered,
         "chosen": _chosen(offered, str(values.get("listing") or request.query_params.get("listing", ""))),
-        "label": label_of(product.offers),
+        "label_of": label_of,
         "category": next((name for category_id, name in shelf.categories if category_id == product.category_id), ""),
         "contact_rule": shelf.face.contact_rule,
         "most_units": min(MOST_UNITS, product.buyer_limit or MOST_UNITS),

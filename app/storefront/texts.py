@@ -6,7 +6,7 @@ from litestar import Controller, Response, get
 
 from app.kernel.web import AnyRequest, page
 from app.settings import settings
-from app.storefront.shell import OPEN_WHEN_CLOSED
+from app.storefront.opening import OPEN_WHEN_CLOSED
 
 
 class Texts(Controller):

@@ -111,10 +111,10 @@ class SecondFactorPages(Controller):
     guards = (logged_in,)
 
     @post()
-    async def begin(self, request: AnyRequest, sent: RawForm) -> Response[Any]:
+    async def start(self, request: AnyRequest, sent: RawForm) -> Response[Any]:
         form, context = await _proof(request, sent)
         try:
-            await second_factor.begin(await me(request), password=form.password)
+            await second_factor.start(await me(request), password=form.password)
         except WrongPassword:
             raise _wrong(sent, context) from None
         return see_other(request, f"{_SECURITY}/second-factor")

@@ -19,9 +19,9 @@ from app.access.permissions import ALLOWED, PERMISSION_WORDS, ROLE_WORDS, Permis
 from app.kernel import i18n
 from app.kernel.actor import Actor
 from app.kernel.csrf import STAFF_COOKIE
-from app.kernel.errors import N_
+from app.kernel.errors import N_, NotFound
 from app.kernel.forms import Email, Form, Line, RawForm, invalid, parse
-from app.kernel.web import AnyRequest, page, see_other
+from app.kernel.web import AnyRequest, fragment, is_partial, page, see_other
 from tenants import routing
 from tenants.directory import PLATFORM, Tenant
 from tenants.session import tenant_tx
@@ -84,6 +84,16 @@ class TeamPages(Controller):
             await _renew_own_session(request)
             return see_other(request, "/", flash=N_("Your role is changed."))
         return see_other(request, _path(tenant), flash=N_("The role is changed. This person has to log in again."))
+
+    @get("/members/{user_id:uuid}/removal", guards=[may(Permission.TEAM_EDIT)])
+    async def ask_before_removal(self, request: AnyRequest, tenant: Tenant, user_id: FromPath[UUID]) -> Response[str]:
+        async with tenant_tx(PLATFORM) as tx:
+            person = next((one for one in await team.members(tx, tenant.id) if one["user_id"] == user_id), None)
+        if person is None:
+            raise NotFound
+        if is_partial(request):
+            return fragment(request, "access/_removal.html", person=person, in_dialog=True)
+        return page(request, "access/removal.html", person=person, in_dialog=False)
 
     @post("/members/{user_id:uuid}/removal", guards=[may(Permission.TEAM_EDIT)])
     async def remove(self, request: AnyRequest, tenant: Tenant, actor: Actor, user_id: FromPath[UUID]) -> Response[Any]:

@@ -56,3 +56,13 @@ def test_a_sheet_changes_five_variables_a_mode_and_nothing_else(color: str) -> N
     text = sheet(nearest_passing(color, PAPER), ".shop")
     assert text.count("{") == text.count("}") == 3
     assert "nan" not in text
+
+
+@given(COLORS)
+def test_what_a_shop_is_drawn_with_can_be_read_in_both_modes(color: str) -> None:
+    surfaces = {"light": ("#ffffff", PAPER), "dark": ("#12110f", "#1d1a17")}
+    for mode, values in tokens(color).items():
+        assert contrast(values["--primary"], values["--primary-foreground"]) >= LEAST
+        assert contrast(values["--accent"], values["--accent-foreground"]) >= LEAST
+        for surface in (*surfaces[mode], values["--accent"]):
+            assert contrast(values["--primary"], surface) >= LEAST

@@ -142,7 +142,9 @@ async def test_suspending_twice_is_written_once(world: World) -> None:
     ("fields", "said"),
     [
         ({"typed_slug": "something-else"}, "exactly as it stands"),
-        ({"suspend_reason": ""}, "at least 4"),
+        ({"suspend_reason": ""}, "at least 2"),
+        ({"suspend_reason": "", "typed_slug": "x"}, "exactly as it stands"),
+        ({"suspend_reason": "", "typed_slug": "x"}, "at least 2"),
         ({"suspend_reason": "x" * 301}, "at most 300"),
         ({"suspend_reason": "a\nb\nc d"}, "cannot be used"),
     ],
@@ -185,9 +187,35 @@ async def test_a_look_as_the_merchant_is_bounded_read_only_and_doubly_recorded(w
         "select viewing_until - now() from user_session where viewing_tenant_id = $1", world.tenant.id, tenant=PLATFORM
     )
     assert timedelta(minutes=29) < until <= timedelta(minutes=30)
+    shown = (await client.get(f"/m/{world.tenant.slug}/orders")).text
+    assert "Read only until" in shown
+    assert 'action="/view/end"' in shown
+    form = {"name": "Music", **await csrf(client)}
+    assert (await client.post(f"/m/{world.tenant.slug}/categories", data=form)).status_code == 403
+    for home in (world.tenant, PLATFORM):
+        entry = (
+            await world.rows("select * from audit_entry where action = 'tenant.viewed' order by seq desc limit 1", tenant=home)
+        )[0]
+        assert entry["reason"] == "Support case 204"
     ended = await client.post("/view/end", data=await csrf(client))
     assert ended.headers["location"] == f"/console/tenants/{world.tenant.id}"
     assert await world.value("select count(*) from audit_entry where action = 'tenant.view_ended'") == 1
+
+
+async def test_a_look_ends_by_itself(world: World) -> None:
+    client = await operator_of(world)
+    await view(world, client)
+    assert (await client.get(f"/m/{world.tenant.slug}/orders")).status_code == 200
+    async with tenant_tx(PLATFORM) as tx:
+        await tx.execute("update user_session set viewing_until = now() where viewing_tenant_id = $1", world.tenant.id)
+    assert (await client.get(f"/m/{world.tenant.slug}/orders")).status_code == 404
+
+
+async def test_a_look_opens_one_merchant_alone(world: World) -> None:
+    other = await world.new_tenant("Other", with_gateway=False)
+    client = await operator_of(world)
+    await view(world, client)
+    assert (await client.get(f"/m/{other.slug}/orders")).status_code == 404
 
 
 async def test_a_failed_task_is_shown_and_tried_again(world: World) -> None:
@@ -237,3 +265,19 @@ async def test_the_chain_names_the_first_entry_that_was_touched(world: World) ->
         await owner.execute("update public.audit_entry set reason = $2 where seq = $1", seq, before)
         await owner.close()
     assert "The chain is whole" in (await client.get("/console/audit?check=1")).text
+
+
+async def test_a_home_that_does_not_answer_is_named_and_hides_nothing(world: World) -> None:
+    import asyncpg
+
+    from app.console import lookout
+
+    client, owner = await operator_of(world), await asyncpg.connect(world.urls.owner_url)
+    await owner.execute(f"alter table {world.tenant.schema}.task rename to task_away")
+    lookout.forget()
+    try:
+        assert "1 home does not answer" in (await client.get("/console/tasks")).text
+    finally:
+        await owner.execute(f"alter table {world.tenant.schema}.task_away rename to task")
+        await owner.close()
+        lookout.forget()

@@ -251,6 +251,7 @@ async def test_the_gateway_is_asked_and_the_page_learns_of_it_without_reload(wor
     product = await world.product()
     await world.stock(product.skus[0].id, 2)
     order = await world.order(product.skus[0].listing.id)
+    world.gateway.script({"drop": True}, on="notice")
     await world.pay(order)
     staff = await desk(world)
     await staff.get(f"/orders/{order.order_no}")

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from html.parser import HTMLParser
 from typing import Any
 
 import httpx2
@@ -52,4 +53,29 @@ class Buyer:
 def words(html: str) -> str:
     """The text of a page."""
     text = re.sub(r"<(script|style|svg)\b.*?</\1>", " ", html, flags=re.S)
+    text = re.sub(r"</?(b|small|span|strong|i)\b[^>]*>", "", text)
     return " ".join(re.sub(r"<[^>]+>", " ", text).split())
+
+
+class _Harm(HTMLParser):
+    """Collects what would run or load: inline scripts, handlers, styles, frames, foreign addresses."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.found: list[str] = []
+
+    def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
+        given = {name: value or "" for name, value in attrs}
+        if tag in ("iframe", "object", "embed", "style") or (tag == "script" and "src" not in given):
+            self.found.append(tag)
+        for name, value in given.items():
+            runs = name.startswith("on") or name == "style" or value.strip().lower().startswith("javascript:")
+            if runs or (name in ("src", "hx-get", "hx-post") and not value.startswith("/")):
+                self.found.append(f"{tag} {name}={value}")
+
+
+def harmful(html: str) -> list[str]:
+    """What in a page would run or load against our policy."""
+    parser = _Harm()
+    parser.feed(html)
+    return parser.found

@@ -1,0 +1,241 @@
+"""The audit trail: every privileged act, who did it, to what and why; whether its chain holds; and a file of it."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, replace
+from datetime import date, datetime, timedelta
+from typing import Any, Final
+from urllib.parse import urlencode
+from uuid import UUID
+
+import asyncpg
+from litestar import Controller, Response, get, post
+from sqlalchemy.ext.asyncio import AsyncSession
+
+from app.access.guards import may
+from app.access.permissions import Permission
+from app.kernel import audit, clock, csvfile, i18n
+from app.kernel.actor import ActorKind
+from app.kernel.errors import N_, BadRequest
+from app.kernel.history import facts_of
+from app.kernel.web import AnyRequest, page, see_other
+from tenants.directory import Tenant
+from tenants.session import Tx, raw
+
+_PAGE: Final = 50
+_MOST_EXPORTED: Final = 50_000
+_LONGEST: Final = 80
+ACTIONS: Final[Mapping[str, str]] = {
+    "card_key.revealed": N_("Showed a key"),
+    "card_key.mailed": N_("Mailed a key"),
+    "card_key.voided": N_("Voided a key"),
+    "order.refunded": N_("Refunded an order"),
+    "gateway.connected": N_("Connected a gateway"),
+    "gateway.replaced": N_("Replaced a gateway's account"),
+    "product.created": N_("Created a product"),
+    "product.changed": N_("Changed a product"),
+    "product.on_sale": N_("Put a product on sale"),
+    "product.off_sale": N_("Took a product off sale"),
+    "storefront.changed": N_("Changed the shop's face"),
+    "domain.claimed": N_("Named a domain"),
+    "domain.verified": N_("Proved a domain"),
+    "domain.dropped": N_("Gave a domain up"),
+    "tenant.viewed": N_("An operator looked at a page"),
+    "audit.exported": N_("Exported the audit trail"),
+}
+
+
+class UnknownSearch(BadRequest):
+    message = N_("The audit trail cannot be searched by %(name)s = “%(value)s”. Clear the search and choose again.")
+
+
+@dataclass(frozen=True, slots=True)
+class Search:
+    """What is looked for: the start of an action's name, a part of an actor's, an object's kind or id, days, and where the page starts."""
+
+    action: str = ""
+    actor: str = ""
+    subject: str = ""
+    since: date | None = None
+    until: date | None = None
+    before: int | None = None
+
+    @property
+    def narrows(self) -> bool:
+        return replace(self, before=None) != Search()
+
+    def query(self) -> str:
+        """The search as an address."""
+        named = {
+            "action": self.action,
+            "actor": self.actor,
+            "object": self.subject,
+            "from": self.since,
+            "to": self.until,
+            "before": self.before,
+        }
+        return urlencode({name: value for name, value in named.items() if value})
+
+
+class AuditPages(Controller):
+    path = "/m/{tenant_slug:str}/audit"
+    guards = (may(Permission.AUDIT_VIEW),)
+
+    @get()
+    async def index(self, request: AnyRequest, session: AsyncSession, *, tenant: Tenant) -> Response[str]:
+        """The trail, newest first. Raises: UnknownSearch."""
+        search = _read(request)
+        tx = await raw(session)
+        rows = await _find(tx, search, _PAGE + 1)
+        has_more, rows = len(rows) > _PAGE, rows[:_PAGE]
+        return page(
+            request,
+            "audit/index.html",
+            path=f"/m/{tenant.slug}/audit",
+            search=search,
+            entries=[_shown(row) for row in rows],
+            length=await tx.fetchval("select coalesce(max(seq), 0) from audit_entry"),
+            next_href=f"/m/{tenant.slug}/audit?{replace(search, before=rows[-1]['seq']).query()}" if has_more else "",
+            first_href=f"/m/{tenant.slug}/audit?{replace(search, before=None).query()}" if search.before else "",
+            actions=[(name, i18n.gettext(word)) for name, word in ACTIONS.items()],
+        )
+
+    @post("/checks")
+    async def check(self, request: AnyRequest, session: AsyncSession, *, tenant: Tenant) -> Response[None]:
+        """Compute the whole chain again and say whether it holds."""
+        broken = await audit.first_broken(session)
+        told = (
+            N_("The chain holds: every entry fits the one before it.")
+            if broken is None
+            else N_("Entry %(seq)s does not fit the chain. Tell the platform's operator.")
+        )
+        facts = {} if broken is None else {"seq": broken}
+        return see_other(request, f"/m/{tenant.slug}/audit", flash=told, tone="ok" if broken is None else "bad", **facts)
+
+    @post("/exports")
+    async def export(self, request: AnyRequest, session: AsyncSession, *, tenant: Tenant) -> Response[bytes]:
+        """The entries a search finds as CSV, at most fifty thousand, oldest last; the export itself is an entry."""
+        search = replace(_read(request), before=None)
+        tx = await raw(session)
+        rows = await _find(tx, search, _MOST_EXPORTED)
+        actor = request.scope["state"]["actor"]
+        await audit.record(
+            tx, actor, "audit.exported", subject=("audit", None), facts={"entries": len(rows), "search": search.query()}
+        )
+        body = csvfile.write(_HEAD, [_cells(row) for row in rows])
+        name = f"audit-{tenant.slug}-{clock.business_day().isoformat()}.csv"
+        headers = {"Content-Disposition": f'attachment; filename="{name}"'}
+        return Response(body, media_type=csvfile.MEDIA_TYPE, headers=headers, status_code=200)
+
+
+def _read(request: AnyRequest) -> Search:
+    """The search an address names. Raises: UnknownSearch for any other name or value."""
+    made: dict[str, Any] = {}
+    readers: dict[str, Callable[[str], Any]] = {
+        "action": str,
+        "actor": str,
+        "object": str,
+        "from": _day,
+        "to": _day,
+        "before": _seq,
+    }
+    for name, value in request.query_params.multi_items():
+        if name == "lang" or (value == "" and name in readers):
+            continue
+        try:
+            if name not in readers or _FIELDS[name] in made or len(value) > _LONGEST or not value.isprintable():
+                raise ValueError(name)
+            made[_FIELDS[name]] = readers[name](value.strip())
+        except ValueError:
+            shown = "".join(sign if sign.isprintable() else "?" for sign in value[:40])
+            raise UnknownSearch(name="".join(sign if sign.isprintable() else "?" for sign in name[:40]), value=shown) from None
+    return Search(**made)
+
+
+def _day(text: str) -> date:
+    if len(text) != len("2026-11-21") or not text.isascii():
+        raise ValueError(text)
+    found = date.fromisoformat(text)
+    if not date(2000, 1, 1) <= found <= date(2200, 1, 1):
+        raise ValueError(text)
+    return found
+
+
+def _seq(text: str) -> int:
+    if not (text.isascii() and text.isdigit() and len(text) <= 15):
+        raise ValueError(text)
+    return int(text)
+
+
+async def _find(tx: Tx, search: Search, limit: int) -> list[asyncpg.Record]:
+    first: datetime | None = clock.day_starts(search.since) if search.since else None
+    after = clock.day_starts(search.until + timedelta(days=1)) if search.until else None
+    subject_id = _uuid(search.subject)
+    kind = search.subject if search.subject and subject_id is None else None
+    return await tx.fetch(_SEARCH, search.action, search.actor, kind, subject_id, first, after, search.before, limit)
+
+
+def _uuid(text: str) -> UUID | None:
+    try:
+        return UUID(text) if text else None
+    except ValueError:
+        return None
+
+
+def _shown(row: asyncpg.Record) -> dict[str, Any]:
+    """An entry for a reader: its action in words, its facts as before → after where they say so."""
+    facts = facts_of(row)
+    word = ACTIONS.get(row["action"])
+    lines = []
+    for name, value in facts.items():
+        if isinstance(value, dict) and set(value) == {"before", "after"}:
+            lines.append((name, f"{_plain(value['before'])} → {_plain(value['after'])}"))
+        else:
+            lines.append((name, _plain(value)))
+    return {
+        **dict(row),
+        "word": i18n.gettext(word) if word else row["action"],
+        "lines": lines,
+        "is_operator": row["actor_kind"] == ActorKind.OPERATOR,
+    }
+
+
+def _plain(value: object) -> str:
+    if value in (None, ""):
+        return "–"
+    return str(value) if isinstance(value, str | int) else json.dumps(value, ensure_ascii=False)
+
+
+def _cells(row: asyncpg.Record) -> list[csvfile.Cell]:
+    facts = json.dumps(facts_of(row), ensure_ascii=False, sort_keys=True)
+    subject = str(row["subject_id"]) if row["subject_id"] else ""
+    return [
+        row["seq"],
+        row["at"],
+        row["actor_kind"],
+        row["actor_name"],
+        row["action"],
+        row["subject_kind"],
+        subject,
+        row["reason"],
+        facts,
+    ]
+
+
+_FIELDS: Final = {"action": "action", "actor": "actor", "object": "subject", "from": "since", "to": "until", "before": "before"}
+_HEAD: Final = ("seq", "at", "actor_kind", "actor", "action", "object", "object_id", "reason", "facts")
+_SEARCH = """
+select seq, at, actor_kind, actor_name, action, subject_kind, subject_id, reason, facts
+from audit_entry
+where starts_with(action, $1)
+  and position(lower($2) in lower(actor_name)) > 0
+  and ($3::text is null or subject_kind = $3 or position(lower($3) in lower(facts::text)) > 0)
+  and ($4::uuid is null or subject_id = $4)
+  and ($5::timestamptz is null or at >= $5)
+  and ($6::timestamptz is null or at < $6)
+  and ($7::bigint is null or seq < $7)
+order by seq desc
+limit $8
+"""

@@ -1,0 +1,105 @@
+"""The demo's data: made by the real verbs, dated back without breaking what must hold, and its log-ins kept from others."""
+
+from __future__ import annotations
+
+import json
+import secrets
+import stat
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+
+from app.access import passwords
+from app.insight.invariants import breaches
+from app.kernel import clock
+from operations.demo_data import dating, people, stocking, trade
+from operations.demo_data.goods import MERCHANTS, NANZHI, Merchant
+from operations.demo_data.people import Login, Opened
+from operations.seed import seed, write_logins
+from operations.trouble import Trouble
+from tenants import provisioning
+from tenants.directory import PLATFORM
+from tenants.session import databases, tenant_tx, use_databases
+from tests.world import World
+
+pytestmark = [pytest.mark.anyio, pytest.mark.database]
+
+
+async def furnished(world: World, merchant: Merchant) -> tuple[Opened, list[stocking.Shelved]]:
+    await provisioning.refill(world.urls.owner_url, wanted=3)
+    opened = await people.open_merchant(replace(merchant, slug=f"demo-{secrets.token_hex(4)}"))
+    shelved = await stocking.furnish(opened, merchant)
+    await stocking.fill_pools(opened, shelved)
+    return opened, shelved
+
+
+async def test_a_demo_merchant_has_a_fortnight_of_orders_in_every_state_and_keeps_every_rule(world: World) -> None:
+    opened, shelved = await furnished(world, NANZHI)
+    traded = await trade.trade(opened, shelved, orders=90)
+    await dating.date_back(world.urls.owner_url, opened.tenant, traded)
+    async with tenant_tx(opened.tenant) as tx:
+        states = {row["state"]: row["n"] for row in await tx.fetch("select state, count(*) as n from shop_order group by state")}
+        days = await tx.fetchval("select count(distinct placed_at::date) from shop_order")
+        wrong = await tx.fetchval(
+            "select count(*) from shop_order where placed_at > now() or paid_at < placed_at or ended_at < placed_at"
+        )
+        orders = await tx.fetch("select order_no, placed_at from shop_order")
+        shelf = await tx.fetchrow(
+            "select count(*) filter (where s.available = 0) as none, count(*) filter (where s.available between 1 and k.warn_below) as low,"
+            " sum(s.quarantined) as quarantined from stock s join sku k on k.id = s.sku_id"
+        )
+        assert await breaches(tx) == []
+    assert {"delivered", "refunded", "cancelled", "expired", "awaiting_payment"} <= set(states)
+    assert states["delivered"] > 60
+    assert days >= 10
+    assert wrong == 0
+    assert all(row["order_no"][1:7] == clock.business_day(row["placed_at"]).strftime("%y%m%d") for row in orders)
+    assert shelf is not None
+    assert shelf["none"] >= 1
+    assert shelf["low"] >= 1
+    assert shelf["quarantined"] == 30
+
+
+async def test_its_people_can_log_in(world: World) -> None:
+    await provisioning.refill(world.urls.owner_url, wanted=3)
+    opened = await people.open_merchant(replace(NANZHI, slug=f"demo-{secrets.token_hex(4)}"))
+    logins = [*opened.logins, *await people.make_team(opened)]
+    async with tenant_tx(PLATFORM) as tx:
+        stored = {row["email"]: row for row in await tx.fetch("select email, password_hash, email_verified_at from app_user")}
+    people_of_shop = [login for login in logins if login.login]
+    assert len(people_of_shop) == 6
+    for login in people_of_shop:
+        assert stored[login.login]["email_verified_at"] is not None
+        assert await passwords.fits(login.password, stored[login.login]["password_hash"])
+        assert passwords.fault_of(login.password, near=[login.login]) is None
+
+
+def test_what_it_sells_is_told_apart() -> None:
+    for merchant in MERCHANTS:
+        names = [good.name for good in merchant.goods]
+        assert len(set(names)) == len(names)
+        assert all(item.was_minor is None or item.was_minor > item.price_minor for good in merchant.goods for item in good.items)
+    assert len({good.category for good in NANZHI.goods if good.is_on_sale}) >= 6
+
+
+async def test_a_database_in_use_is_left_alone(world: World, tmp_path: Path) -> None:
+    from app.kernel import http
+
+    await people.open_merchant(replace(NANZHI, slug=f"demo-{secrets.token_hex(4)}"))
+    kept, client = databases(), http._process.pop()
+    try:
+        with pytest.raises(Trouble, match="accounts in this database"):
+            await seed(tmp_path / "logins.json")
+    finally:
+        use_databases(kept)
+        http._process.append(client)
+    assert not (tmp_path / "logins.json").exists()
+
+
+def test_log_ins_are_for_their_owner_alone(tmp_path: Path) -> None:
+    file = tmp_path / "logins.json"
+    for _ in range(2):
+        write_logins(file, [Login("店主", "app", "/m/x", "a@b.example", "secret")])
+    assert stat.S_IMODE(file.stat().st_mode) == 0o600
+    assert json.loads(file.read_text())[0]["who"] == "店主"
