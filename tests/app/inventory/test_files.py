@@ -36,7 +36,8 @@ def cell(column: str, row: int, value: object) -> str:
 def sheet(rows: list[list[object]], *, head: str = "") -> bytes:
     """A workbook as other programs write it."""
     lines = "".join(
-        f'<row r="{n}">{"".join(cell("ABCDEFG"[i], n, value) for i, value in enumerate(row))}</row>' for n, row in enumerate(rows, 1)
+        f'<row r="{n}">{"".join(cell("ABCDEFG"[i], n, value) for i, value in enumerate(row))}</row>'
+        for n, row in enumerate(rows, 1)
     )
     xml = f'{head}<worksheet xmlns="http://schemas.openxmlformats.org/spreadsheetml/2006/main"><sheetData>{lines}</sheetData></worksheet>'
     return archive({**_PARTS, "xl/worksheets/sheet1.xml": xml})
@@ -73,7 +74,9 @@ def test_control_signs_make_their_own_line_bad() -> None:
     assert numbers(b"AAAA-0001\nAAAA\x00-0002\nAAAA-0003\n")[1][2] == rules.HAS_CONTROL
 
 
-@pytest.mark.parametrize("body", [b"%PDF-1.7 x", b"\x89PNG\r\n\x1a\n", b"\x1f\x8bxx", b"\xff\xfe\x00", b"Rar!\x1a", bytes(range(128, 256))])
+@pytest.mark.parametrize(
+    "body", [b"%PDF-1.7 x", b"\x89PNG\r\n\x1a\n", b"\x1f\x8bxx", b"\xff\xfe\x00", b"Rar!\x1a", bytes(range(128, 256))]
+)
 def test_other_files_are_refused(body: bytes) -> None:
     with pytest.raises(UnreadableFile):
         read(body, "keys.txt")
@@ -98,14 +101,19 @@ def test_sheet_gives_numbers_as_it_shows_them() -> None:
 
 
 def test_number_a_sheet_has_cut_is_bad() -> None:
-    assert [line.problem for _, line in read(sheet([[6222021234567890123], [123456789012345]]), "k.xlsx").lines] == [rules.CUT_NUMBER, ""]
+    assert [line.problem for _, line in read(sheet([[6222021234567890123], [123456789012345]]), "k.xlsx").lines] == [
+        rules.CUT_NUMBER,
+        "",
+    ]
 
 
 def test_name_does_not_decide_what_a_file_is() -> None:
     assert numbers(sheet([["AAAA-0001"]]), "../../keys.txt") == [(1, "AAAA-0001", "")]
 
 
-@pytest.mark.parametrize("body", [b"PK\x03\x04garbage", sheet([["AAAA-0001"]])[:-40], archive({**_PARTS, "xl/worksheets/sheet1.xml": "<not"})])
+@pytest.mark.parametrize(
+    "body", [b"PK\x03\x04garbage", sheet([["AAAA-0001"]])[:-40], archive({**_PARTS, "xl/worksheets/sheet1.xml": "<not"})]
+)
 def test_broken_sheet_is_refused(body: bytes) -> None:
     with pytest.raises(EncryptedOrBroken):
         read(body, "k.xlsx")
@@ -129,17 +137,19 @@ def test_archive_that_is_no_workbook_is_refused() -> None:
 
 
 def test_entities_are_not_expanded() -> None:
-    bomb = '<!DOCTYPE a [<!ENTITY a "aaaaaaaaaa">' + "".join(
-        f'<!ENTITY {chr(98 + i)} "{f"&{chr(97 + i)};" * 10}">' for i in range(8)
-    ) + "]>"
+    bomb = (
+        '<!DOCTYPE a [<!ENTITY a "aaaaaaaaaa">'
+        + "".join(f'<!ENTITY {chr(98 + i)} "{f"&{chr(97 + i)};" * 10}">' for i in range(8))
+        + "]>"
+    )
     body = sheet([["AAAA-0001"]], head=bomb).replace(b"AAAA", b"AAAA")
-    started = time.perf_counter()
+    started = time.process_time()
     try:
         found = numbers(body, "k.xlsx")
     except EncryptedOrBroken:
         found = []
     assert found in ([], [(1, "AAAA-0001", "")])
-    assert time.perf_counter() - started < 5
+    assert time.process_time() - started < 5
 
 
 def bomb(*, claimed: int | None) -> bytes:
@@ -159,7 +169,7 @@ def bomb(*, claimed: int | None) -> bytes:
 @pytest.mark.parametrize("claimed", [None, 1024, 100 * 1024 * 1024])
 def test_zip_bomb_is_refused_whatever_it_claims(claimed: int | None) -> None:
     body = bomb(claimed=claimed)
-    started = time.perf_counter()
+    started = time.process_time()
     with pytest.raises(SheetTooLarge):
         read(body, "k.xlsx")
-    assert time.perf_counter() - started < 2
+    assert time.process_time() - started < 2

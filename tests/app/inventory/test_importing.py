@@ -247,11 +247,20 @@ async def test_reimported_key_of_any_state_is_a_duplicate(world: World) -> None:
     assert (found["new_count"], found["duplicate_in_pool"]) == (1, 1)
 
 
-async def test_no_plain_key_stands_in_any_table_or_log(world: World, caplog: pytest.LogCaptureFixture, capsys: pytest.CaptureFixture[str]) -> None:
+async def test_no_plain_key_stands_in_any_table_or_log(
+    world: World, caplog: pytest.LogCaptureFixture, capsys: pytest.CaptureFixture[str]
+) -> None:
     caplog.set_level(logging.DEBUG)
     product = await world.product()
     sku = product.skus[0]
-    canaries = ["CANARY-AAAA-7QX1", "CANARY-BBBB-7QX2", "CANARYCANARY" * 50, "CANARY-CCCC-7QX3,CANARYPW", "CANARY\x00DDDD-7QX4", "CANARY a b c"]
+    canaries = [
+        "CANARY-AAAA-7QX1",
+        "CANARY-BBBB-7QX2",
+        "CANARYCANARY" * 50,
+        "CANARY-CCCC-7QX3,CANARYPW",
+        "CANARY\x00DDDD-7QX4",
+        "CANARY a b c",
+    ]
     with structlog.testing.capture_logs() as logged:
         batch = await upload(world, sku.id, "\n".join([*canaries, canaries[0]]))
         assert "CANARY" not in await dump(world.tenant)
@@ -273,7 +282,10 @@ async def test_no_plain_key_stands_in_any_table_or_log(world: World, caplog: pyt
 async def dump(tenant: Tenant) -> str:
     """Every row of every table of a tenant, as text; bytes show their ASCII."""
     async with tenant_tx(tenant) as tx:
-        tables = [row["table_name"] for row in await tx.fetch("select table_name from information_schema.tables where table_schema = $1", tenant.schema)]
+        tables = [
+            row["table_name"]
+            for row in await tx.fetch("select table_name from information_schema.tables where table_schema = $1", tenant.schema)
+        ]
         rows = [str(dict(row)) for table in tables for row in await tx.fetch(f"select * from {table}")]
     assert "card_key" in tables
     assert len(rows) > 10

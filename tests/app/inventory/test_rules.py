@@ -90,7 +90,9 @@ def test_same_key_written_differently_is_one_key(one: str, other: str) -> None:
     assert rules.normalised(one) == rules.normalised(other)
 
 
-@pytest.mark.parametrize(("one", "other"), [("abcd1234", "ABCD1234"), ("ABCD1234", "ABCD-1234"), ("AB%0A", "AB\n"), ("0123", "123")])
+@pytest.mark.parametrize(
+    ("one", "other"), [("abcd1234", "ABCD1234"), ("ABCD1234", "ABCD-1234"), ("AB%0A", "AB\n"), ("0123", "123")]
+)
 def test_different_keys_stay_different(one: str, other: str) -> None:
     assert rules.normalised(one) != rules.normalised(other)
 
