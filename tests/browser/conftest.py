@@ -286,7 +286,13 @@ def front(surf: Surf, shop: Shop) -> Callable[..., Page]:
 
 
 def _cookie(system: System, token: str) -> Any:
-    return {"name": STAFF_COOKIE, "value": token, "url": system.app_url.replace("http:", "https:"), "secure": True, "httpOnly": True}
+    return {
+        "name": STAFF_COOKIE,
+        "value": token,
+        "url": system.app_url.replace("http:", "https:"),
+        "secure": True,
+        "httpOnly": True,
+    }
 
 
 def _origin(url: str) -> str:

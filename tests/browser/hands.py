@@ -72,9 +72,7 @@ async def product(world: Any, *, slug: str, skus: list[list[Any]] | None = None,
     made = await world.product(*(SkuTerms(*pair) for pair in skus or [["月卡", 1990]]), tenant=tenant, **terms)
     for sku in made.skus if stock else []:
         await _import(world, tenant, sku.id, [f"KEY-{secrets.token_hex(8).upper()}" for _ in range(stock)])
-    listings = {
-        str(row["sku_id"]): str(row["id"]) for row in await world.rows("select id, sku_id from listing", tenant=tenant)
-    }
+    listings = {str(row["sku_id"]): str(row["id"]) for row in await world.rows("select id, sku_id from listing", tenant=tenant)}
     return {
         "id": str(made.id),
         "skus": [str(sku.id) for sku in made.skus],
@@ -97,7 +95,7 @@ async def order(
     placed = await world.order(UUID(listing), quantity, contact=contact, tenant=tenant)
     if upto != "awaiting_payment":
         await world.pay(placed, tenant=tenant)
-        await world.until('select true from shop_order where id = $1 and state = $2', placed.id, upto, tenant=tenant, within_s=20)
+        await world.until("select true from shop_order where id = $1 and state = $2", placed.id, upto, tenant=tenant, within_s=20)
     return {"no": placed.order_no, "path": await path_of(tenant, placed)}
 
 
@@ -131,9 +129,7 @@ async def _import(world: Any, tenant: Any, sku_id: UUID, keys: list[str]) -> str
 
     body, terms = "\n".join(keys).encode(), (Decimal("14.7"), None)
     async with tenant_session(tenant) as session:
-        batch = await importing.start_import(
-            session, sku_id=sku_id, body=body, file_name="keys.txt", terms=terms, actor=STAFF
-        )
+        batch = await importing.start_import(session, sku_id=sku_id, body=body, file_name="keys.txt", terms=terms, actor=STAFF)
     await world.until(_IN_STATE, batch.id, "ready", tenant=tenant)
     async with tenant_session(tenant) as session:
         await importing.confirm(session, batch_no=batch.batch_no, actor=STAFF)
