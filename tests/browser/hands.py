@@ -1,0 +1,202 @@
+"""Makes what a browser test needs by the real verbs, in a process of its own that has the running system's settings.
+
+A test's own process may hold the settings of another installation, so it asks by lines of JSON: `Hands.ask(verb, **facts)`.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import secrets
+import subprocess
+import sys
+import traceback
+from collections.abc import AsyncIterator, Mapping
+from contextlib import asynccontextmanager
+from decimal import Decimal
+from pathlib import Path
+from types import SimpleNamespace
+from typing import Any
+from uuid import UUID
+
+ROOT = Path(__file__).resolve().parents[2]
+
+
+class Hands:
+    """The side of the tests. Use `ask`; the verbs are the functions named in `VERBS` below."""
+
+    def __init__(self, environment: Mapping[str, str]) -> None:
+        self._child = subprocess.Popen(
+            [sys.executable, "-m", "tests.browser.hands"],
+            cwd=ROOT,
+            env=dict(environment),
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+            text=True,
+        )
+
+    def ask(self, verb: str, **facts: Any) -> Any:
+        """What the verb answers. Raises: RuntimeError with its traceback."""
+        assert self._child.stdin is not None
+        assert self._child.stdout is not None
+        print(json.dumps({"verb": verb, **facts}), file=self._child.stdin, flush=True)
+        answer = json.loads(self._child.stdout.readline() or '{"error": "the hands ended"}')
+        if "error" in answer:
+            raise RuntimeError(f"{verb}: {answer['error']}")
+        return answer["said"]
+
+    def stop(self) -> None:
+        assert self._child.stdin is not None
+        self._child.stdin.close()
+        self._child.wait(15)
+
+
+async def merchant(world: Any, *, name: str = "云栖数卡", with_gateway: bool = True) -> dict[str, str]:
+    """A fresh shop and its owner's session."""
+    from app.access.models import MemberRole
+
+    tenant = await world.new_tenant(name, with_gateway=with_gateway)
+    return {"slug": tenant.slug, "token": await _person(tenant, MemberRole.OWNER)}
+
+
+async def operator(world: Any) -> dict[str, str]:
+    """The session of one of the platform's people."""
+    return {"token": await _person(None, None)}
+
+
+async def product(world: Any, *, slug: str, skus: list[list[Any]] | None = None, stock: int = 5, **terms: Any) -> dict[str, Any]:
+    """A product on sale with keys for each SKU; `skus` are pairs of name and price."""
+    from app.catalog.service import SkuTerms
+
+    tenant = await _tenant(slug)
+    made = await world.product(*(SkuTerms(*pair) for pair in skus or [["月卡", 1990]]), tenant=tenant, **terms)
+    for sku in made.skus if stock else []:
+        await _import(world, tenant, sku.id, [f"KEY-{secrets.token_hex(8).upper()}" for _ in range(stock)])
+    listings = {str(row["sku_id"]): str(row["id"]) for row in await world.rows("select id, sku_id from listing", tenant=tenant)}
+    return {
+        "id": str(made.id),
+        "skus": [str(sku.id) for sku in made.skus],
+        "listings": [listings[str(sku.id)] for sku in made.skus],
+    }
+
+
+async def stock(world: Any, *, slug: str, sku: str, keys: list[str]) -> str:
+    """Import keys; the batch's number."""
+    return await _import(world, await _tenant(slug), UUID(sku), keys)
+
+
+async def order(
+    world: Any, *, slug: str, listing: str, contact: str = "13800132046", quantity: int = 1, upto: str = "delivered"
+) -> dict[str, str]:
+    """An order brought to a state (`awaiting_payment`, or what it becomes when paid); its number and secret path."""
+    from app.storefront.checkout import path_of
+
+    tenant = await _tenant(slug)
+    placed = await world.order(UUID(listing), quantity, contact=contact, tenant=tenant)
+    if upto != "awaiting_payment":
+        await world.pay(placed, tenant=tenant)
+        await world.until("select true from shop_order where id = $1 and state = $2", placed.id, upto, tenant=tenant, within_s=20)
+    return {"no": placed.order_no, "path": await path_of(tenant, placed)}
+
+
+async def pay(world: Any, *, payment_no: str) -> None:
+    """Pay at the gateway, as the buyer would on its page."""
+    world.gateway.pay(payment_no)
+
+
+async def rows(world: Any, *, slug: str, query: str, args: list[Any] | None = None) -> list[dict[str, Any]]:
+    """Plain SQL in the shop's schema, for checks. Ids and instants come as text."""
+    found: list[dict[str, Any]] = await world.rows(query, *(args or []), tenant=await _tenant(slug))
+    return found
+
+
+VERBS = {verb.__name__: verb for verb in (merchant, operator, product, stock, order, pay, rows)}
+
+
+async def _tenant(slug: str) -> Any:
+    from tenants import routing
+
+    tenant = await routing.by_slug(slug)
+    assert tenant is not None, slug
+    return tenant
+
+
+async def _import(world: Any, tenant: Any, sku_id: UUID, keys: list[str]) -> str:
+    """As a merchant who uploads, waits for the worker's check, and confirms."""
+    from app.inventory import importing
+    from tenants.session import tenant_session
+    from tests.world import STAFF
+
+    body, terms = "\n".join(keys).encode(), (Decimal("14.7"), None)
+    async with tenant_session(tenant) as session:
+        batch = await importing.start_import(session, sku_id=sku_id, body=body, file_name="keys.txt", terms=terms, actor=STAFF)
+    await world.until(_IN_STATE, batch.id, "ready", tenant=tenant)
+    async with tenant_session(tenant) as session:
+        await importing.confirm(session, batch_no=batch.batch_no, actor=STAFF)
+    await world.until(_IN_STATE, batch.id, "imported", tenant=tenant)
+    return str(batch.batch_no)
+
+
+async def _person(tenant: Any, role: str | None) -> str:
+    """A verified person with a session: a member of a tenant, or an operator where there is none."""
+    from app.access.sessions import Browser, open_session
+    from app.kernel.ids import new_id
+    from tenants.directory import PLATFORM
+    from tenants.session import tenant_tx
+
+    user_id = new_id()
+    async with tenant_tx(PLATFORM) as tx:
+        await tx.execute(_USER, user_id, f"{secrets.token_hex(6)}@mail.test", "林知行", tenant is None)
+        if tenant is not None:
+            await tx.execute(_MEMBER, new_id(), tenant.id, user_id, role)
+        return await open_session(tx, user_id=user_id, browser=Browser("127.0.0.1", "test"))
+
+
+_IN_STATE = "select true from import_batch where id = $1 and state = $2"
+_USER = (
+    "insert into app_user (id, email, name, password_hash, email_verified_at, totp_confirmed_at, is_operator)"
+    " values ($1, $2, $3, '-', now(), case when $4 then now() end, $4)"
+)
+_MEMBER = "insert into membership (id, tenant_id, user_id, role) values ($1, $2, $3, $4)"
+
+
+@asynccontextmanager
+async def _working() -> AsyncIterator[Any]:
+    """A World on the running system's database, ringing its worker."""
+    import httpx2
+
+    from app.kernel import http
+    from app.kernel.bell import Ringer, open_queue
+    from app.kernel.tasks import use_ringer
+    from app.settings import settings
+    from tenants.session import Databases, databases, use_databases
+    from tests.world import World
+
+    chosen = settings()
+    use_databases(Databases({"main": chosen.database_url}, size=4, statement_cache=True))
+    http.start(allow_loopback=True)
+    queue = open_queue()
+    await queue.connect()
+    use_ringer(Ringer(queue).ring)
+    with httpx2.Client(base_url=str(chosen.sandbox_gateway_url), trust_env=False, timeout=15) as gateway:
+        paid = SimpleNamespace(url=chosen.sandbox_gateway_url, pay=lambda no: gateway.post("/control/pay", json={"out_no": no}))
+        yield World(None, SimpleNamespace(owner_url=chosen.owner_database_url), paid, None)  # type: ignore[arg-type]
+    await queue.disconnect()
+    await http.stop()
+    await databases().close()
+
+
+async def _main() -> None:
+    answers, sys.stdout = sys.stdout, sys.stderr  # a log line is no answer
+    async with _working() as world:
+        while line := await asyncio.to_thread(sys.stdin.readline):
+            asked = json.loads(line)
+            try:
+                said = {"said": await VERBS[asked.pop("verb")](world, **asked)}
+            except Exception:  # the tests' side raises it
+                said = {"error": traceback.format_exc()}
+            print(json.dumps(said, default=str), file=answers, flush=True)
+
+
+if __name__ == "__main__":
+    asyncio.run(_main())
