@@ -15,7 +15,8 @@ from pathlib import Path
 from typing import Any, Final
 
 import segno
-from jinja2 import Environment, FileSystemLoader, StrictUndefined
+from jinja2 import Environment, FileSystemLoader, StrictUndefined, Template
+from jinja2.environment import TemplateModule
 from markupsafe import Markup
 
 from app.kernel import i18n
@@ -25,6 +26,28 @@ STATIC: Final = WEB / "static"
 UNKNOWN_ICON: Final = "circle-help"
 
 _state_words: dict[str, Mapping[str, tuple[str, str]]] = {}
+
+
+KIT: Final = "ui.html"
+
+
+class HouseTemplate(Template):
+    """A template of ours. The kit's macros are made once per process; imported "with context" they would be made anew by every template of a page.
+
+    They read two names of the context, `errors` and `values`: only a page that holds some gets a kit of its own.
+    """
+
+    _plain_kit: TemplateModule | None = None
+
+    def make_module(
+        self, vars: dict[str, Any] | None = None, shared: bool = False, locals: Mapping[str, Any] | None = None
+    ) -> TemplateModule:
+        seen = {**(vars or {}), **(locals or {})}
+        if self.name != KIT or seen.get("errors") or seen.get("values"):
+            return super().make_module(vars, shared, locals)
+        if self._plain_kit is None:
+            self._plain_kit = super().make_module()
+        return self._plain_kit
 
 
 @cache
@@ -40,6 +63,7 @@ def environment(*, watch: bool = False) -> Environment:
         cache_size=-1,
         extensions=["jinja2.ext.i18n"],
     )
+    made.template_class = HouseTemplate
     made.install_gettext_callables(i18n.gettext, i18n.ngettext, newstyle=True)  # type: ignore[attr-defined]
     made.policies["ext.i18n.trimmed"] = True
     made.globals.update(_globals())
