@@ -9,9 +9,10 @@ from typing import Any
 from urllib.parse import urlsplit
 
 from litestar.connection import ASGIConnection, Request
+from litestar.datastructures import FormMultiDict
 from litestar.handlers import BaseRouteHandler
 
-from app.kernel.errors import PageExpired
+from app.kernel.errors import BadRequest, PageExpired
 from app.settings import settings
 
 STAFF_COOKIE = "__Host-q_staff"
@@ -47,12 +48,20 @@ async def guard(connection: ASGIConnection[Any, Any, Any, Any], handler: BaseRou
     _check_origin(request)
     sent = request.headers.get(HEADER)
     if sent is None:
-        form = await request.form()
+        form = await form_of(request)
         sent = form.get(FIELD)
     if not isinstance(sent, str) or not any(
         hmac.compare_digest(sent.encode(), _sign(bound).encode()) for bound in _bindings(request)
     ):
         raise PageExpired
+
+
+async def form_of(request: Request[Any, Any, Any]) -> FormMultiDict:
+    """The sent form. Raises: BadRequest when a part of it is not text in the encoding it names."""
+    try:
+        return await request.form()
+    except (UnicodeDecodeError, LookupError):
+        raise BadRequest from None
 
 
 def _check_origin(request: Request[Any, Any, Any]) -> None:
