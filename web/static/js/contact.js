@@ -64,7 +64,7 @@ document.addEventListener("input", (event) => {
 });
 document.addEventListener("paste", (event) => {
   const field = contact(event);
-  const text = event.clipboardData?.getData("text") ?? "";
+  const text = (event.clipboardData?.getData("text") ?? "").normalize("NFKC");
   if (!field || text.includes("@") || !/\d{3}/.test(text)) return;
   event.preventDefault();
   field.setRangeText(plain(text), field.selectionStart, field.selectionEnd, "end");
