@@ -6,13 +6,10 @@ import asyncio
 import contextlib
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
-from pathlib import Path
 
 from litestar import Litestar, get
-from litestar.datastructures import CacheControlHeader
 from litestar.di import Provide
 from litestar.exceptions import HTTPException
-from litestar.static_files import create_static_files_router
 from litestar.types import ControllerRouterHandler
 
 from app.access import answers
@@ -23,6 +20,7 @@ from app.insight.audit_pages import AuditPages
 from app.insight.pages import DashboardPages
 from app.inventory.pages import INVENTORY
 from app.kernel import csrf, http, logs, metrics, web
+from app.kernel.assets import asset
 from app.kernel.bell import Ringer, open_queue, share_queue
 from app.kernel.errors import DomainError, NotFound
 from app.kernel.hosts import Hosts
@@ -51,7 +49,6 @@ ROUTES: list[ControllerRouterHandler] = [
 ]
 """The slices' pages, in the order of the sidebar."""
 MOST_BODY_BYTES = 256 * 1024
-_STATIC = Path(__file__).resolve().parent.parent / "web" / "static"
 
 
 @get("/healthz", opt={"public": True}, sync_to_thread=False)
@@ -103,14 +100,8 @@ async def _lifespan(_app: Litestar) -> AsyncIterator[None]:
 
 def create_app() -> Hosts:
     """The application behind its host map."""
-    static = create_static_files_router(
-        path="/static",
-        directories=[_STATIC],
-        opt={"public": True},
-        cache_control=CacheControlHeader(max_age=31_536_000, public=True, immutable=True),
-    )
     inner = Litestar(
-        route_handlers=[healthz, readyz, figures, static, Notices, *ROUTES],
+        route_handlers=[healthz, readyz, figures, asset, Notices, *ROUTES],
         guards=[csrf.guard],
         dependencies={
             "sent": Provide(web.provide_sent),

@@ -106,27 +106,36 @@ def _parts_so_far(span: Span) -> int:
 
 
 def _stats(home: str, period: Period, found: Figures, before: Figures, parts: list[Part]) -> list[dict[str, Any]]:
-    """Four figures; each leads to the orders it was made of."""
+    """Four figures with what they were in the stretch before; each leads to the orders it was made of."""
     paid = f"{home}/orders?{OrderFilter(by=Moment.PAID, range=period).query()}"
     delivered = f"{home}/orders?{OrderFilter(by=Moment.PAID, range=period, state=(OrderState.DELIVERED,)).query()}"
     sales = rules.compared(found.sales_minor, before.sales_minor, period)
     orders = rules.compared(found.orders, before.orders, period)
     of_all = {"delivered": i18n.format_number(found.delivered), "all": i18n.format_number(found.orders)}
+    whole = i18n.gettext(N_("%(delivered)s of %(all)s")) % of_all if found.orders else i18n.gettext(_NONE_PAID)
     share = i18n.format_percent(found.share_bp) if found.share_bp is not None else "–"
     median = f"{found.median_s:.1f}" if found.median_s is not None else "–"
     over = i18n.ngettext(
         "Half of %(num)s order took at most so long", "Half of %(num)s orders took at most so long", found.delivered
     )
+    took = over % {"num": of_all["delivered"]} if found.delivered else i18n.gettext(_NONE_DELIVERED)
+    if found.orders and before.share_bp is not None:
+        whole += i18n.gettext(N_(", %(share)s before")) % {"share": i18n.format_percent(before.share_bp)}
+    if found.delivered and before.median_s is not None:
+        took += i18n.gettext(N_(", %(seconds)s s before")) % {"seconds": f"{before.median_s:.1f}"}
     return [
         {"label": N_("Sales"), "value": i18n.format_money(found.sales_minor), "unit": "", "change": sales.text, "tone": sales.tone,
          "href": paid, "points": [part.sales_minor for part in parts]},
         {"label": N_("Orders paid"), "value": i18n.format_number(found.orders), "unit": "", "change": orders.text, "tone": orders.tone,
          "href": paid, "points": [part.orders for part in parts]},
-        {"label": N_("Delivered whole"), "value": share, "unit": "", "change": i18n.gettext(N_("%(delivered)s of %(all)s")) % of_all,
+        {"label": N_("Delivered whole"), "value": share, "unit": "", "change": whole,
          "tone": "dim", "href": delivered, "points": ()},
-        {"label": N_("Paid to delivered"), "value": median, "unit": N_("s"), "change": over % {"num": of_all["delivered"]},
+        {"label": N_("Paid to delivered"), "value": median, "unit": N_("s") if found.delivered else "", "change": took,
          "tone": "dim", "href": delivered, "points": ()},
     ]  # fmt: skip
+
+
+_NONE_PAID, _NONE_DELIVERED = N_("No order paid yet"), N_("No order delivered yet")
 
 
 def _chart(span: Span, parts: list[Part], before: list[Part]) -> dict[str, Any]:

@@ -134,7 +134,7 @@ def _flashes(request: AnyRequest) -> list[dict[str, str]]:
 
 async def provide_sent(request: AnyRequest) -> RawForm:
     """The sent form."""
-    multi = await request.form()
+    multi = await csrf.form_of(request)
     texts: dict[str, list[str]] = {}
     files: dict[str, UploadFile] = {}
     for name, value in multi.multi_items():

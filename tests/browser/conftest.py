@@ -8,7 +8,6 @@ another origin or an answer without a policy fails the test. A failed test leave
 
 from __future__ import annotations
 
-import shutil
 import time
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass

@@ -99,9 +99,28 @@ async def order(
     return {"no": placed.order_no, "path": await path_of(tenant, placed)}
 
 
-async def pay(world: Any, *, payment_no: str) -> None:
-    """Pay at the gateway, as the buyer would on its page."""
-    world.gateway.pay(payment_no)
+async def pay_order(world: Any, *, slug: str, no: str) -> None:
+    """Pay a placed order at the gateway, as its buyer would there."""
+    tenant = await _tenant(slug)
+    order_id = await world.value("select id from shop_order where order_no = $1", no, tenant=tenant)
+    await world.pay(SimpleNamespace(id=order_id), tenant=tenant)
+
+
+async def lapse(world: Any, *, slug: str, no: str) -> None:
+    """Let the time to pay of an order be over."""
+    await world.rows("update shop_order set expires_at = now() where order_no = $1", no, tenant=await _tenant(slug))
+
+
+async def quarantine(world: Any, *, slug: str) -> None:
+    """Take every batch of a shop off sale, so that what is paid from now on cannot be delivered."""
+    from app.inventory import service as inventory
+    from tenants.session import tenant_session
+    from tests.world import STAFF
+
+    tenant = await _tenant(slug)
+    async with tenant_session(tenant) as session:
+        for row in await world.rows("select batch_no from import_batch where state = 'imported'", tenant=tenant):
+            await inventory.quarantine(session, batch_no=row["batch_no"], reason="recalled", actor=STAFF)
 
 
 async def rows(world: Any, *, slug: str, query: str, args: list[Any] | None = None) -> list[dict[str, Any]]:
@@ -110,7 +129,7 @@ async def rows(world: Any, *, slug: str, query: str, args: list[Any] | None = No
     return found
 
 
-VERBS = {verb.__name__: verb for verb in (merchant, operator, product, stock, order, pay, rows)}
+VERBS = {verb.__name__: verb for verb in (merchant, operator, product, stock, order, pay_order, lapse, quarantine, rows)}
 
 
 async def _tenant(slug: str) -> Any:

@@ -93,6 +93,8 @@ class ProductPages(Controller):
             product = await catalog.create_product(session, terms, actor=actor)
         except (NotFound, catalog.SkuNameTwice) as refusal:
             raise _as_fault(sent, refusal, context) from None
+        if sent.get("then") == "sell" and product.delivery_kind == DeliveryKind.CARD_KEY:
+            return await _sell(request, session, tenant, product, actor=actor)
         await shop_changed(session, tenant)
         return see_other(request, f"{base(tenant)}/products/{product.id}", flash=N_("Saved as a draft."))
 
@@ -161,6 +163,14 @@ class ProductPages(Controller):
         await catalog.set_picture(session, product_id, made, actor=actor)
         await shop_changed(session, tenant)
         return see_other(request, f"{base(tenant)}/products/{product_id}", flash=N_("Saved."))
+
+
+async def _sell(request: AnyRequest, session: AsyncSession, tenant: Tenant, product: Product, *, actor: Actor) -> Response[Any]:
+    """Put a new product on sale at once, and go where its keys come from: without them it is shown as sold out."""
+    await catalog.publish(session, product.id, actor=actor)
+    await shop_changed(session, tenant)
+    words = N_("On sale now. Import its keys, and it can be bought.")
+    return see_other(request, f"{base(tenant)}/card-pools/{product.skus[0].id}/imports", flash=words)
 
 
 async def _picture(sent: RawForm, context: dict[str, Any]) -> Any:

@@ -404,7 +404,8 @@ async def test_upload_without_a_session_or_token_changes_nothing(world: World) -
     assert (await owner.post(f"{path}/imports", TERMS | {"keys": "KEY-0001-AAAA"})).status_code == 403
     anyone = world.client("app")
     assert (await anyone.post(f"{owner.base}{path}/imports", data=TERMS)).status_code == 403
-    assert (await anyone.get(f"{owner.base}{path}")).status_code == 401
+    sent_to = (await anyone.get(f"{owner.base}{path}")).headers["location"]
+    assert sent_to.startswith("/log-in")
     assert await world.value("select count(*) from import_batch") == 0
 
 
@@ -414,6 +415,18 @@ async def test_many_unreadable_forms_leave_no_connection_behind(world: World) ->
     for _ in range(20):
         assert (await owner.post(f"{path}/imports", TERMS | {"keys": "a\x00b"})).status_code == 400
     assert (await owner.get(path)).status_code == 200
+
+
+@pytest.mark.parametrize("charset", ["ascii", "no-such-encoding"])
+@pytest.mark.parametrize("token", [True, False])
+async def test_form_in_an_encoding_it_does_not_keep_to_is_refused(world: World, charset: str, token: bool) -> None:
+    owner = await staff(world)
+    path = await pool(world)
+    await owner.get("/products")
+    part = f'--x\r\nContent-Disposition: form-data; name="keys"\r\nContent-Type: text/plain; charset={charset}\r\n\r\n'
+    headers = {"content-type": "multipart/form-data; boundary=x", **({"x-csrf-token": owner._token} if token else {})}
+    sent = part.encode() + b"\xff\xfe\r\n--x--\r\n"
+    assert (await owner.browser.post(f"{owner.base}{path}/imports", content=sent, headers=headers)).status_code == 400
 
 
 async def test_check_of_a_batch_that_is_gone_is_no_work(world: World) -> None:

@@ -41,7 +41,8 @@ def test_the_quick_look_at_a_mobile_number_agrees_with_the_library(typed: str) -
 
 
 @pytest.mark.parametrize(
-    ("typed", "read"), [("A@B.co", "a@b.co"), (" a@b.co ", "a@b.co"), ("a@b", None), ("a..b@c.co", None), ("a@b@c.co", None), ("", None)]
+    ("typed", "read"),
+    [("A@B.co", "a@b.co"), (" a@b.co ", "a@b.co"), ("a@b", None), ("a..b@c.co", None), ("a@b@c.co", None), ("", None)],
 )
 def test_addresses(typed: str, read: str | None) -> None:
     found = parse_email(typed)
