@@ -42,6 +42,8 @@ GOAL = "p95 under 300 ms at 200 orders a second"
 PER_SECOND = 200
 WARM_UP = 60
 SAMPLE_EVERY = 20
+GATEWAY_WAITS_S = (0.2, 1.0, 5.0, 30.0)
+"""As the sandbox gateway sends a notice again that nobody acknowledged."""
 SETTLE_S = 60.0
 LOOK_EVERY_S = 0.01
 ACTOR = Actor(ActorKind.SYSTEM, None, "bench")
@@ -80,7 +82,7 @@ class Timed:
 
     acknowledged: list[float] = field(default_factory=list)
     shown: list[float] = field(default_factory=list)
-    refused: int = 0
+    sent_again: int = 0
     not_shown: int = 0
 
 
@@ -104,14 +106,14 @@ async def _measure(stage: Stage, options: Options) -> Figures:
     sending_s = time.perf_counter() - started
     await _settled(scene.tenant, wanted)
     delivered_ms = await _delivered_ms(scene.tenant, [one.order_id for one in due[WARM_UP:]])
-    checks = {**await _count(scene.tenant), "refused": timed.refused, "not_shown": timed.not_shown}
+    checks = {**await _count(scene.tenant), "sent_again": timed.sent_again, "not_shown": timed.not_shown}
     return Figures(
-        value=quantile(timed.shown, 0.95),
+        value=quantile(timed.shown or [SETTLE_S * 1000], 0.95),
         unit="ms, p95",
         reference=None,
         goal=GOAL,
         checks=checks,
-        wrong=must_be_zero(checks, "undelivered", "duplicates", "unbalanced", "refused", "not_shown"),
+        wrong=must_be_zero(checks, "undelivered", "duplicates", "unbalanced", "not_shown"),
         details={
             "paid": f"{len(due) - WARM_UP} orders in {sending_s:.1f} s, {(len(due) - WARM_UP) / sending_s:.0f} a second",
             "notice sent → order's page shows the key, ms": _spread(timed.shown),
@@ -210,9 +212,13 @@ async def _notify(scene: Scene, one: Due, timed: Timed, *, is_sample: bool) -> N
         "Content-Type": "application/json",
         **message_headers(scene.notice_secret, body),
     }
-    answer = await ask(port, "POST", f"/hooks/{scene.tenant.slug}/{scene.connection_id}", headers, body)
-    timed.acknowledged.append((time.perf_counter() - sent_at) * 1000)
-    timed.refused += answer.status != 200
+    for wait_s in GATEWAY_WAITS_S:
+        answer = await ask(port, "POST", f"/hooks/{scene.tenant.slug}/{scene.connection_id}", headers, body)
+        if answer.status == 200:
+            timed.acknowledged.append((time.perf_counter() - sent_at) * 1000)
+            break
+        timed.sent_again += 1
+        await asyncio.sleep(wait_s)
     if is_sample:
         await _look(scene, one, timed, sent_at)
 

@@ -115,14 +115,27 @@ _idle: dict[int, list[tuple[asyncio.StreamReader, asyncio.StreamWriter]]] = {}
 
 
 async def ask(port: int, method: str, path: str, headers: dict[str, str], body: bytes = b"") -> Answer:
-    """One request on a kept-alive connection, as many at once as are asked for. Raises: OSError, TimeoutError."""
-    kept = _idle.setdefault(port, [])
-    reader, writer = kept.pop() if kept else await asyncio.open_connection("127.0.0.1", port)
+    """One request on a kept-alive connection, as many at once as are asked for; again on a new one when the server had closed the kept one.
+
+    Raises: OSError, TimeoutError, asyncio.IncompleteReadError.
+    """
     named = {**headers, "Content-Length": str(len(body))} if method == "POST" else headers
     head = "".join(f"{name}: {value}\r\n" for name, value in named.items())
-    writer.write(f"{method} {path} HTTP/1.1\r\n{head}\r\n".encode() + body)
+    request = f"{method} {path} HTTP/1.1\r\n{head}\r\n".encode() + body
+    kept = _idle.setdefault(port, [])
+    while kept:
+        try:
+            return await _exchange(port, kept.pop(), request)
+        except (ConnectionError, asyncio.IncompleteReadError):
+            continue
+    return await _exchange(port, await asyncio.open_connection("127.0.0.1", port), request)
+
+
+async def _exchange(port: int, connection: tuple[asyncio.StreamReader, asyncio.StreamWriter], request: bytes) -> Answer:
+    reader, writer = connection
+    writer.write(request)
     answer = await asyncio.wait_for(_answer(reader), ANSWER_S)
-    kept.append((reader, writer))
+    _idle[port].append(connection)
     return answer
 
 

@@ -63,7 +63,7 @@ def dispatch(command: Command, arguments: list[str]) -> int:
         raise Trouble(f"This checkout has no {command.module.removesuffix('.__main__').replace('.', '/')} yet.")
     if not command.needs_settings:
         return int(importlib.import_module(command.module).run(arguments))
-    from operations.settings import settings_in_environment
+    from operations.surroundings import settings_in_environment
 
     with stop_on_signals(), settings_in_environment():
         return int(importlib.import_module(command.module).run(arguments))

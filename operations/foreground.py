@@ -6,8 +6,8 @@ import subprocess
 import sys
 
 from operations.places import PYTHON, ROOT
-from operations.settings import is_configured, settings_in_environment
 from operations.signals import StopAsked, ignore_signals, stop_on_signals
+from operations.surroundings import is_configured, settings_in_environment
 
 STOP_WAIT_S = 30.0
 

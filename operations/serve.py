@@ -7,7 +7,7 @@ from pathlib import Path
 
 from operations.foreground import run_alone
 from operations.ports import USUAL, free_ports, is_free
-from operations.settings import is_configured
+from operations.surroundings import is_configured
 from operations.web import web_command
 
 METRICS = "PROMETHEUS_MULTIPROC_DIR"

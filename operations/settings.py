@@ -1,14 +1,10 @@
-"""The QUANYI_ settings of a system in a data folder, and how a single command comes by them."""
+"""The QUANYI_ settings of a system in a data folder."""
 
 import os
-from collections.abc import Iterator
-from contextlib import contextmanager, suppress
 from pathlib import Path
 
-from operations.keys import Keys, keys_of
-from operations.places import DATA
+from operations.keys import Keys
 from operations.ports import Ports
-from operations.record import is_led, read_record
 from tenants.bootstrap import APP, OWNER, Urls, url_for
 
 DATABASE = "quanyi"
@@ -48,45 +44,3 @@ def urls_on(server: str, keys: Keys) -> Urls:
         app_url=url_for(server, user=APP, password=keys.app_password, database=DATABASE),
         owner_url=url_for(server, user=OWNER, password=keys.owner_password, database=DATABASE),
     )
-
-
-def is_configured() -> bool:
-    """Whether the environment names an installation's database itself, as in production."""
-    return "QUANYI_DATABASE_URL" in os.environ
-
-
-@contextmanager
-def settings_in_environment(**more: str) -> Iterator[None]:
-    """Inside, os.environ holds settings of a database that is up.
-
-    They are those given from outside, else the running demo's, else those of this checkout's own database, started for as long.
-    """
-    if is_configured():
-        yield
-        return
-    with _settings_here() as settings:
-        before = dict(os.environ)
-        os.environ.update({**settings, **more})
-        try:
-            yield
-        finally:
-            os.environ.clear()
-            os.environ.update(before)
-
-
-@contextmanager
-def _settings_here() -> Iterator[dict[str, str]]:
-    from operations.processes import Plan, System
-
-    record = read_record(DATA)
-    if record is not None and is_led(DATA):
-        keys = keys_of(DATA)
-        yield settings_for(Ports(**record.ports), urls_on(record.server, keys), keys)
-        return
-    system = System(DATA, Plan(usual_ports=True, environment="demo", admin_url=os.environ.get("DATABASE_URL")))
-    try:
-        system.start_database()
-        yield system.settings
-    finally:
-        with suppress(KeyboardInterrupt):
-            system.stop()

@@ -34,17 +34,26 @@ def run(arguments: list[str]) -> int:
 
 
 def run_tests(arguments: list[str]) -> int:
-    """Both rounds always run, so that one report shows everything."""
-    parallel = [] if any(argument.startswith(("-n", "--numprocesses", "--pdb")) for argument in arguments) else ["-n", "2"]
+    """Every round runs, so that one report shows everything. The browser's tests keep a process of their own: their event loop never rests."""
     os.environ.pop(PROGRAMS_VARIABLE, None)
-    print("\nTests on the embedded PostgreSQL", flush=True)
-    first = run_until_stopped(["-m", "pytest", *parallel, *arguments])
-    if not (OTHER_PROGRAMS / "postgres").exists() or "-m" in arguments:
-        return first
-    print("\nThe database's tests on Debian's PostgreSQL 15", flush=True)
-    os.environ[PROGRAMS_VARIABLE] = str(OTHER_PROGRAMS)
-    second = run_until_stopped(["-m", "pytest", *parallel, "-m", "database", *arguments])
-    return first or (0 if second == NOTHING_COLLECTED else second)
+    if "-m" in arguments:
+        return run_round("Tests on the embedded PostgreSQL", arguments)
+    codes = [
+        run_round("Tests on the embedded PostgreSQL", ["-m", "not browser", *arguments]),
+        run_round("Tests in a real browser", ["-m", "browser", *arguments]),
+    ]
+    if (OTHER_PROGRAMS / "postgres").exists():
+        os.environ[PROGRAMS_VARIABLE] = str(OTHER_PROGRAMS)
+        codes.append(run_round("The database's tests on Debian's PostgreSQL 15", ["-m", "database and not browser", *arguments]))
+    return next((code for code in codes if code), 0)
+
+
+def run_round(title: str, arguments: list[str]) -> int:
+    """One run of pytest; a round in which nothing was to run is no failure."""
+    print(f"\n{title}", flush=True)
+    parallel = [] if any(argument.startswith(("-n", "--numprocesses", "--pdb")) for argument in arguments) else ["-n", "2"]
+    code = run_until_stopped(["-m", "pytest", *parallel, *arguments])
+    return 0 if code == NOTHING_COLLECTED else code
 
 
 def install_browser() -> None:

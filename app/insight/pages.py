@@ -106,7 +106,7 @@ def _parts_so_far(span: Span) -> int:
 
 
 def _stats(home: str, period: Period, found: Figures, before: Figures, parts: list[Part]) -> list[dict[str, Any]]:
-    """Four figures; each leads to the orders it was made of."""
+    """Four figures with what they were in the stretch before; each leads to the orders it was made of."""
     paid = f"{home}/orders?{OrderFilter(by=Moment.PAID, range=period).query()}"
     delivered = f"{home}/orders?{OrderFilter(by=Moment.PAID, range=period, state=(OrderState.DELIVERED,)).query()}"
     sales = rules.compared(found.sales_minor, before.sales_minor, period)
@@ -119,6 +119,10 @@ def _stats(home: str, period: Period, found: Figures, before: Figures, parts: li
         "Half of %(num)s order took at most so long", "Half of %(num)s orders took at most so long", found.delivered
     )
     took = over % {"num": of_all["delivered"]} if found.delivered else i18n.gettext(_NONE_DELIVERED)
+    if found.orders and before.share_bp is not None:
+        whole += i18n.gettext(N_(", %(share)s before")) % {"share": i18n.format_percent(before.share_bp)}
+    if found.delivered and before.median_s is not None:
+        took += i18n.gettext(N_(", %(seconds)s s before")) % {"seconds": f"{before.median_s:.1f}"}
     return [
         {"label": N_("Sales"), "value": i18n.format_money(found.sales_minor), "unit": "", "change": sales.text, "tone": sales.tone,
          "href": paid, "points": [part.sales_minor for part in parts]},

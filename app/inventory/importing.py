@@ -176,6 +176,7 @@ async def _finish(tx: Tx, batch_id: UUID) -> None:
 
 async def _long(tx: Tx, query: str, *args: object) -> None:
     """A statement that touches every line of an upload and may take minutes."""
+    await tx.execute("select set_config('statement_timeout', $1, true)", f"{_LONG_S}s")
     await tx.connection.execute(query, *args, timeout=_LONG_S)
 
 

@@ -14,6 +14,7 @@ from sqlalchemy.orm import defer
 from app.catalog.models import DeliveryKind, Product, Sku
 from app.inventory.models import CardKey, ImportBatch, ImportLine, KeyState, LineVerdict, Stock
 from app.kernel.errors import NotFound
+from app.kernel.ids import is_number
 from tenants.session import Tx
 
 
@@ -68,6 +69,8 @@ async def batches_of(session: AsyncSession, sku_id: UUID, *, limit: int = 100) -
 
 async def batch_or_404(session: AsyncSession, batch_no: str) -> ImportBatch:
     """One batch by its number. Raises: NotFound."""
+    if not is_number(batch_no):
+        raise NotFound
     batch = await session.scalar(select(ImportBatch).where(ImportBatch.batch_no == batch_no))
     if batch is None:
         raise NotFound

@@ -175,6 +175,7 @@ async def _turn_batch(session: AsyncSession, batch_no: str, to: BatchState, *, r
     batch.state = to
     await session.flush()
     keys = ("free", "quarantined") if to is BatchState.QUARANTINED else ("quarantined", "free")
+    await tx.execute("select set_config('statement_timeout', $1, true)", f"{_LONG_S}s")
     tag = await tx.connection.execute(_TURN_KEYS, batch.id, *keys, timeout=_LONG_S)
     moved = int(tag.rpartition(" ")[2])
     if to is BatchState.QUARANTINED:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from dataclasses import dataclass
+from functools import cache
 
 import phonenumbers
 
@@ -50,6 +51,8 @@ class Contact:
 def parse_phone(text: str) -> Contact | None:
     """A mobile number as people write it (138 0013 8000, +86…, full-width digits); None when it is not one. No country code means China."""
     plain = "".join(chr(ord(c) - 0xFEE0) if "！" <= c <= "～" else c for c in text.strip())
+    if _chinese_mobile().fullmatch(plain):
+        return Contact(PHONE, f"+86{plain}")
     try:
         number = phonenumbers.parse(plain, "CN")
     except phonenumbers.NumberParseException:
@@ -70,3 +73,12 @@ def parse_contact(text: str, rule: str = "either") -> Contact | None:
     if "@" in text:
         return parse_email(text) if rule in ("email", "either") else None
     return parse_phone(text) if rule in ("phone", "either") else None
+
+
+@cache
+def _chinese_mobile() -> re.Pattern[str]:
+    """The library's own pattern of a Chinese mobile number: what most buyers type is then read at once."""
+    known = phonenumbers.PhoneMetadata.metadata_for_region("CN")
+    assert known is not None
+    assert known.mobile is not None
+    return re.compile(f"(?=[0-9]{{11}}$)(?:{known.mobile.national_number_pattern})", re.ASCII)

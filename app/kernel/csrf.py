@@ -9,9 +9,10 @@ from typing import Any
 from urllib.parse import urlsplit
 
 from litestar.connection import ASGIConnection, Request
+from litestar.datastructures import FormMultiDict
 from litestar.handlers import BaseRouteHandler
 
-from app.kernel.errors import PageExpired
+from app.kernel.errors import BadRequest, PageExpired
 from app.settings import settings
 
 STAFF_COOKIE = "__Host-q_staff"
@@ -47,7 +48,7 @@ async def guard(connection: ASGIConnection[Any, Any, Any, Any], handler: BaseRou
     _check_origin(request)
     sent = request.headers.get(HEADER)
     if sent is None:
-        form = await request.form()
+        form = await form_of(request)
         sent = form.get(FIELD)
     if not isinstance(sent, str) or not any(
         hmac.compare_digest(sent.encode(), _sign(bound).encode()) for bound in _bindings(request)
@@ -55,18 +56,19 @@ async def guard(connection: ASGIConnection[Any, Any, Any, Any], handler: BaseRou
         raise PageExpired
 
 
-def _check_origin(request: Request[Any, Any, Any]) -> None:
-    """A browser names the page's origin on every unsafe request. Cross-site ones are refused even with a token.
+async def form_of(request: Request[Any, Any, Any]) -> FormMultiDict:
+    """The sent form. Raises: BadRequest when a part of it is not text in the encoding it names."""
+    try:
+        return await request.form()
+    except (UnicodeDecodeError, LookupError):
+        raise BadRequest from None
 
-    Our pages send no referrer, so a browser calls the origin of their plain forms `null`; then it has to say that they are of this origin.
-    Source: Fetch standard, "append a request Origin header"; Fetch Metadata.
-    """
-    site = request.headers.get("sec-fetch-site")
-    if site in ("cross-site", "same-site"):
+
+def _check_origin(request: Request[Any, Any, Any]) -> None:
+    """A browser names the page's origin on every unsafe request. Cross-site ones are refused even with a token."""
+    if request.headers.get("sec-fetch-site") in ("cross-site", "same-site"):
         raise PageExpired
     origin = request.headers.get("origin")
-    if origin == "null" and site == "same-origin":
-        return
     if origin is not None and urlsplit(origin).netloc.lower() != request.headers.get("host", "").lower():
         raise PageExpired
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping
 from typing import Annotated, Any, TypeVar
 
@@ -17,6 +18,7 @@ from app.kernel.money import MAX_MINOR, parse_minor
 F = TypeVar("F", bound="Form")
 LONGEST_VALUE = 100_000
 MOST_FIELDS = 400
+_NOT_STORABLE = re.compile("[\x00\ud800-\udfff]")
 
 
 class HasInvisibleSign(BadRequest):
@@ -53,7 +55,7 @@ def clean(texts: Mapping[str, list[str]]) -> dict[str, list[str]]:
         for value in values:
             if len(value) > LONGEST_VALUE:
                 raise BadRequest
-            if "\x00" in value or any("\ud800" <= sign <= "\udfff" for sign in value):
+            if _NOT_STORABLE.search(value):
                 raise HasInvisibleSign
     return dict(texts)
 

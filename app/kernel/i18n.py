@@ -15,7 +15,7 @@ from contextvars import ContextVar
 from dataclasses import dataclass
 from datetime import date, datetime, timedelta, tzinfo
 from decimal import Decimal
-from functools import cache
+from functools import cache, lru_cache
 from gettext import NullTranslations
 from pathlib import Path
 from typing import Any, Final
@@ -83,6 +83,7 @@ def html_language() -> str:
     return HTML_LANGUAGES[locale()]
 
 
+@lru_cache(maxsize=1000)
 def negotiate(chosen: str | None, accept_language: str | None) -> str:
     """The locale for a visitor: what he chose, else the first language of his browser that we speak, else Chinese."""
     for wish in [chosen or "", *_wishes(accept_language or "")]:

@@ -8,14 +8,16 @@ from __future__ import annotations
 
 import hashlib
 import re
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
+from contextvars import ContextVar
 from datetime import date, datetime
 from functools import cache, lru_cache
 from pathlib import Path
 from typing import Any, Final
 
 import segno
-from jinja2 import Environment, FileSystemLoader, StrictUndefined
+from jinja2 import Environment, FileSystemLoader, StrictUndefined, Template
+from jinja2.environment import TemplateModule
 from markupsafe import Markup
 
 from app.kernel import i18n
@@ -25,6 +27,38 @@ STATIC: Final = WEB / "static"
 UNKNOWN_ICON: Final = "circle-help"
 
 _state_words: dict[str, Mapping[str, tuple[str, str]]] = {}
+
+
+KIT: Final = "ui.html"
+
+
+_csrf_field: ContextVar[Callable[[], Markup]] = ContextVar("csrf_field", default=Markup)
+"""Of the page that is being rendered, for the kit's own forms."""
+
+
+class HouseTemplate(Template):
+    """A template of ours. The kit's macros are made once per process; imported "with context" they would be made anew by every template of a page.
+
+    They read three names of the context: `csrf_field`, which `render` keeps for them, and `errors` and `values`: only where there are some is a
+    kit of its own made.
+    """
+
+    _plain_kit: TemplateModule | None = None
+
+    def make_module(
+        self, vars: dict[str, Any] | None = None, shared: bool = False, locals: Mapping[str, Any] | None = None
+    ) -> TemplateModule:
+        seen = {**(vars or {}), **(locals or {})}
+        is_rendered_here = seen.get("csrf_field") in (_csrf_field_now, _csrf_field.get())
+        if self.name != KIT or seen.get("errors") or seen.get("values") or not is_rendered_here:
+            return super().make_module(vars, shared, locals)
+        if self._plain_kit is None:
+            self._plain_kit = super().make_module()
+        return self._plain_kit
+
+
+def _csrf_field_now() -> Markup:
+    return _csrf_field.get()()
 
 
 @cache
@@ -40,6 +74,7 @@ def environment(*, watch: bool = False) -> Environment:
         cache_size=-1,
         extensions=["jinja2.ext.i18n"],
     )
+    made.template_class = HouseTemplate
     made.install_gettext_callables(i18n.gettext, i18n.ngettext, newstyle=True)  # type: ignore[attr-defined]
     made.policies["ext.i18n.trimmed"] = True
     made.globals.update(_globals())
@@ -48,7 +83,11 @@ def environment(*, watch: bool = False) -> Environment:
 
 
 def render(template: str, /, **context: Any) -> str:
-    return environment().get_template(template).render(context)
+    token = _csrf_field.set(context.get("csrf_field", Markup))
+    try:
+        return environment().get_template(template).render(context)
+    finally:
+        _csrf_field.reset(token)
 
 
 def register_states(kind: str, words: Mapping[str, tuple[str, str]]) -> None:
@@ -128,7 +167,7 @@ def _globals() -> dict[str, Any]:
         "request_path": "/",
         "lang_switch_url": "",
         "csrf_token": str,
-        "csrf_field": Markup,
+        "csrf_field": _csrf_field_now,
         **dict.fromkeys(["nav", "tabbar", "palette", "flashes", "switcher", "account"], ()),
         **dict.fromkeys(["actor", "tenant", "shop", "view_as", "test_mode", "layout"]),
         **dict.fromkeys(

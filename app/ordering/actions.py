@@ -44,7 +44,7 @@ WHY: dict[str, str] = {
     "paid_already": N_("The order is paid. Refund it instead."),
     "ended": N_("The order has ended already."),
     "nothing_to_ask": N_("No payment or refund waits for the gateway's answer."),
-    "not_delivered": N_("Nothing is delivered yet, so there is no message to send again."),
+    "not_delivered": N_("Nothing of this order stands delivered, so there is no message to send."),
     "nothing_owed": N_("Nothing of this order waits for delivery. Keys that were delivered stay as they are."),
 }
 

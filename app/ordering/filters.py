@@ -143,7 +143,9 @@ def read(pairs: Iterable[tuple[str, str]]) -> OrderFilter:
         except ValueError:
             raise UnknownFilter(name=_shown(name), value=_shown(values[0])) from None
     found = OrderFilter(**made)
-    if (found.range and (found.since or found.until)) or (found.since and found.until and found.since > found.until):
+    if found.since or found.until:
+        found = replace(found, range=None)  # days that are named say more than "today"
+    if found.since and found.until and found.since > found.until:
         raise UnknownFilter(name="from – to", value=f"{found.since or ''} – {found.until or ''}")
     return found
 

@@ -39,7 +39,7 @@ UNIT_WORDS: Final = {
 PAYMENT_WORDS: Final = {
     "opening": (N_("Being opened"), "odd"),
     "open": (N_("Waiting for the buyer"), ""),
-    "succeeded": (N_("Paid"), "ok"),
+    "succeeded": (N_("Received"), "ok"),
     "closed": (N_("Closed unpaid"), ""),
     "declined": (N_("Declined by the gateway"), "bad"),
 }
@@ -52,10 +52,10 @@ REFUND_WORDS: Final = {
 }
 EVENT_WORDS: Final[Mapping[str, tuple[str, str]]] = {
     "order.placed": (N_("Order placed"), ""),
-    "order.paid": (N_("Paid"), "info"),
+    "order.paid": (N_("Payment received"), "info"),
     "order.delivered": (N_("Delivered"), "ok"),
     "order.partly_delivered": (N_("Part delivered, the rest given back"), "warn"),
-    "order.refunding": (N_("To be given back"), "warn"),
+    "order.refunding": (N_("Refund decided"), "warn"),
     "order.refunded": (N_("Everything given back"), ""),
     "order.cancelled": (N_("Cancelled"), ""),
     "order.expired": (N_("Not paid in time; the stock is free again"), ""),
@@ -69,7 +69,6 @@ EVENT_WORDS: Final[Mapping[str, tuple[str, str]]] = {
     "payment.declined": (N_("Payment declined by the gateway"), "bad"),
     "payment.mismatch": (N_("A gateway's notice does not match the payment; nothing was booked"), "bad"),
     "refund.requested": (N_("Refund asked for"), "info"),
-    "refund.asked_by_merchant": (N_("Refund decided"), "warn"),
     "refund.sending": (N_("Refund sent to the gateway"), "info"),
     "refund.unknown": (N_("The gateway has not said whether the refund arrived; it is being asked"), "odd"),
     "refund.succeeded": (N_("Refund arrived at the gateway"), "ok"),
@@ -77,6 +76,8 @@ EVENT_WORDS: Final[Mapping[str, tuple[str, str]]] = {
     "card_key.revealed": (N_("Key shown"), ""),
     "card_key.mailed": (N_("Key sent by mail"), ""),
 }
+_UNSAID: Final = frozenset({"refund.asked_by_merchant"})
+"""Events the change of state beside them tells already."""
 REASON_WORDS: Final = {
     "out_of_stock": N_("out of stock"),
     "paid_twice": N_("paid twice"),
@@ -85,7 +86,7 @@ REASON_WORDS: Final = {
 CHANNEL_WORDS: Final = {SalesChannel.STOREFRONT: N_("Shop")}
 PAYMENT_IS_WORDS: Final = {
     PaymentIs.UNPAID: N_("Unpaid"),
-    PaymentIs.PAID: N_("Paid"),
+    PaymentIs.PAID: N_("Paid for"),
     PaymentIs.REFUNDED: N_("Given back, whole or part"),
 }
 PERIOD_WORDS: Final = {
@@ -132,7 +133,7 @@ def choices(words: Mapping[Any, str]) -> list[tuple[str, str]]:
 
 def timeline(events: Sequence[asyncpg.Record]) -> list[dict[str, Any]]:
     """History rows as `ui.timeline` shows them: what happened, then who did it, its numbers and its note."""
-    return [_entry(event) for event in events]
+    return [_entry(event) for event in events if event["event"] not in _UNSAID]
 
 
 def placed(order: asyncpg.Record) -> dict[str, Any]:

@@ -16,7 +16,7 @@ from app.kernel.errors import N_, DomainError
 from app.kernel.forms import Count, Form, InvalidForm, RawForm, parse
 from app.kernel.rates import Limit, RateWindow
 from app.kernel.vault import keyring, opened_keyring
-from app.kernel.web import AnyRequest, see_other
+from app.kernel.web import AnyRequest, SparingHandler, provide_sent, provide_tenant, see_other
 from app.ordering import placing
 from app.ordering.placing import KeyReused, OfferChanged, OverBuyerLimit, Placed, SoldOut
 from app.ordering.rules import MOST_UNITS, Offered, Quote, quote
@@ -55,9 +55,10 @@ class Checkout(Controller):
 
     path = "/checkout"
 
-    @post()
-    async def place(self, request: AnyRequest, tenant: Tenant, sent: RawForm) -> Response[Any]:
-        shelf = shelf_in(request)
+    @post(handler_class=SparingHandler)
+    async def place(self, request: AnyRequest) -> Response[Any]:
+        """What other handlers are given this one takes itself, without the framework's group of tasks around it."""
+        tenant, sent, shelf = await provide_tenant(request), await provide_sent(request), shelf_in(request)
         try:
             form, contact = read_form(CheckoutForm, sent, shelf)
             offered = _offered(shelf, form)

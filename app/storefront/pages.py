@@ -10,7 +10,7 @@ from litestar.params import FromPath
 
 from app.kernel.errors import NotFound
 from app.kernel.forms import HasInvisibleSign
-from app.kernel.web import AnyRequest, page
+from app.kernel.web import AnyRequest, SparingHandler, page
 from app.storefront.opening import shelf_in
 from app.storefront.shelf import Shelf, Shelved
 from app.storefront.showing import covers, product_page
@@ -24,7 +24,7 @@ _LONGEST_QUERY = 60
 class ShelfPages(Controller):
     """What is on sale."""
 
-    @get("/")
+    @get("/", handler_class=SparingHandler)
     async def home(self, request: AnyRequest, tenant: Tenant) -> Response[str]:
         shelf = shelf_in(request)
         shown = list(shelf.products.values())
@@ -56,7 +56,7 @@ class ShelfPages(Controller):
         goods = await covers(tenant, found[:_FOUND_AT_ONCE])
         return page(request, "storefront/search.html", query=query, goods=goods, found=len(found), **_categories(shelf))
 
-    @get("/products/{product_id:uuid}")
+    @get("/products/{product_id:uuid}", handler_class=SparingHandler)
     async def product(self, request: AnyRequest, product_id: FromPath[UUID]) -> Response[str]:
         shelf = shelf_in(request)
         return await product_page(request, shelf, shelf.product_or_404(product_id))

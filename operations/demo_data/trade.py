@@ -101,14 +101,22 @@ def make_plans(shelved: Sequence[Shelved], *, orders: int) -> list[Plan]:
         assert entry.listing_id is not None
         quantity = draw.choices((1, 2, 3, 5), (80, 12, 5, 3))[0] if entry.item.price_minor < 5_000 else 1
         plans.append(Plan(entry.listing_id, quantity, draw.choice(buyers), at, fate))
-    plans += [_sweep_up(entry, draw.choice(buyers)) for entry in sold if entry.item.pool.is_sold_out]
+    for entry in sold:
+        if entry.item.pool.is_sold_out:
+            plans += _sweep_up(draw, entry, buyers)
     return sorted(plans, key=lambda plan: plan.at)
 
 
-def _sweep_up(entry: Shelved, buyer: Contact) -> Plan:
-    """One buyer who takes the whole pool: the SKU is sold out since yesterday."""
+def _sweep_up(draw: random.Random, entry: Shelved, buyers: Sequence[Contact]) -> list[Plan]:
+    """Buyers who together take the whole pool, so that the SKU is sold out since yesterday."""
     assert entry.listing_id is not None
-    return Plan(entry.listing_id, entry.item.pool.keys, buyer, clock.now() - timedelta(hours=20), Fate.DELIVERED)
+    plans, left = [], entry.item.pool.keys
+    while left:
+        quantity = min(left, draw.randrange(1, 4))
+        at = clock.now() - timedelta(hours=draw.randrange(26, 24 * DAYS))
+        plans.append(Plan(entry.listing_id, quantity, draw.choice(buyers), at, Fate.DELIVERED))
+        left -= quantity
+    return plans
 
 
 def _buyer(number: int) -> Contact:

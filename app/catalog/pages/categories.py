@@ -17,7 +17,8 @@ from app.catalog.forms import CategoryForm
 from app.catalog.pages.shared import base, may_do, shop_changed
 from app.kernel.actor import Actor
 from app.kernel.errors import N_, BadRequest
-from app.kernel.forms import RawForm, parse
+from app.kernel.forms import InvalidForm, RawForm, parse
+from app.kernel.i18n import gettext
 from app.kernel.web import page, see_other
 from tenants.directory import Tenant
 
@@ -54,8 +55,12 @@ class CategoryPages(Controller):
         await queries.category_or_404(session, category_id)
         renamed = RawForm({"name": sent.all(f"name-{category_id}")}, {})
         context = await _context(request, session, tenant)
-        form = parse(CategoryForm, renamed, retry=_PAGE, **context, renaming=category_id)
-        await catalog.rename_category(session, category_id, name=form.name, actor=actor)
+        form = parse(CategoryForm, renamed, retry=_PAGE, **{**context, "renaming": category_id})
+        try:
+            await catalog.rename_category(session, category_id, name=form.name, actor=actor)
+        except catalog.CategoryNameTaken as refusal:
+            said = gettext(refusal.message) % refusal.facts
+            raise InvalidForm({"name": said}, renamed.values(), _PAGE, {**context, "renaming": category_id}) from None
         return await _done(request, session, tenant)
 
     @post("/{category_id:uuid}/position", guards=[may(Permission.CATALOG_EDIT)])

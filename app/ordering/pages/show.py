@@ -225,6 +225,7 @@ async def _whole(request: AnyRequest, tx: Tx, tenant: Tenant, order_no: str) -> 
         "is_unfinished": order["state"] in _UNFINISHED or bool(standing.refund_states & _REFUND_OPEN),
         "seen": f"{order['state']}.{'.'.join(sorted(standing.refund_states))}",
         "words": words,
+        "exact": clock.business_day(order["placed_at"]) == clock.business_day(),
         "now": clock.now(),
     }
 

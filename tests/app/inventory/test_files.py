@@ -143,13 +143,13 @@ def test_entities_are_not_expanded() -> None:
         + "]>"
     )
     body = sheet([["AAAA-0001"]], head=bomb).replace(b"AAAA", b"AAAA")
-    started = time.perf_counter()
+    started = time.process_time()
     try:
         found = numbers(body, "k.xlsx")
     except EncryptedOrBroken:
         found = []
     assert found in ([], [(1, "AAAA-0001", "")])
-    assert time.perf_counter() - started < 5
+    assert time.process_time() - started < 5
 
 
 def bomb(*, claimed: int | None) -> bytes:
@@ -169,7 +169,7 @@ def bomb(*, claimed: int | None) -> bytes:
 @pytest.mark.parametrize("claimed", [None, 1024, 100 * 1024 * 1024])
 def test_zip_bomb_is_refused_whatever_it_claims(claimed: int | None) -> None:
     body = bomb(claimed=claimed)
-    started = time.perf_counter()
+    started = time.process_time()
     with pytest.raises(SheetTooLarge):
         read(body, "k.xlsx")
-    assert time.perf_counter() - started < 2
+    assert time.process_time() - started < 2

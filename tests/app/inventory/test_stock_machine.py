@@ -164,8 +164,8 @@ class StockMachine(RuleBasedStateMachine):
     async def _check(self) -> None:
         async with tenant_tx(self.tenant) as tx:
             for name, query in _NEVER.items():
-                assert await tx.fetch(query) == [], name
-            for row in await tx.fetch(_COUNTED):
+                assert await tx.fetch(query, self.sku_id) == [], name
+            for row in await tx.fetch(_COUNTED, self.sku_id):
                 assert row["counters"] == row["counted"], row
 
     def teardown(self) -> None:
@@ -204,26 +204,28 @@ where b.batch_no = $1 and k.batch_id = b.id and k.state in ('free', 'quarantined
 """
 _NEVER = {
     "INV-1: two live deliveries of one key": """
-select card_key_id from delivery_unit where state = 'delivered' group by card_key_id having count(*) > 1
+select card_key_id from delivery_unit where sku_id = $1 and state = 'delivered' group by card_key_id having count(*) > 1
 """,
     "INV-1: a delivered unit whose key is not delivered": """
 select u.card_key_id from delivery_unit u left join card_key k on k.id = u.card_key_id
-where u.state = 'delivered' and k.state is distinct from 'delivered'
+where u.sku_id = $1 and u.state = 'delivered' and k.state is distinct from 'delivered'
 """,
-    "a key delivered after its last day": "select id from card_key where state = 'delivered' and expires_on < (now() at time zone 'Asia/Shanghai')::date",
+    "a key delivered after its last day": "select id from card_key where sku_id = $1 and state = 'delivered' and expires_on < (now() at time zone 'Asia/Shanghai')::date",
     "INV-2: an ended line whose units are neither delivered nor refunded": """
 select l.id from order_line l join shop_order o on o.id = l.order_id
-where o.state in ('delivered', 'partly_delivered', 'refunded')
+where l.sku_id = $1 and o.state in ('delivered', 'partly_delivered', 'refunded')
   and l.quantity <> (select count(*) from delivery_unit u where u.order_line_id = l.id and u.state in ('delivered', 'refunded'))
 """,
     "INV-2: unit numbers with a gap": """
 select l.id from order_line l join delivery_unit u on u.order_line_id = l.id
+where l.sku_id = $1
 group by l.id, l.quantity having count(*) <> l.quantity or min(u.unit_no) <> 1 or max(u.unit_no) <> l.quantity
 """,
     "INV-3: counters that do not add up": """
 select * from stock
-where imported + short <> available + reserved + delivered + voided + quarantined + expired
-   or least(available, reserved, delivered, voided, quarantined, expired, short) < 0 or (available > 0 and short > 0)
+where sku_id = $1
+  and (imported + short <> available + reserved + delivered + voided + quarantined + expired
+    or least(available, reserved, delivered, voided, quarantined, expired, short) < 0 or (available > 0 and short > 0))
 """,
 }
 _COUNTED = """
@@ -233,5 +235,6 @@ select array[s.imported, s.delivered, s.voided, s.quarantined, s.expired, s.rese
              count(*) filter (where k.state = 'free') - r.units] as counted
 from stock s left join card_key k on k.sku_id = s.sku_id
 cross join lateral (select count(*) as units from delivery_unit u where u.sku_id = s.sku_id and u.state in ('reserved', 'owed')) r
+where s.sku_id = $1
 group by s.sku_id, r.units
 """

@@ -43,7 +43,7 @@ def test_a_cent_among_three() -> None:
 
 def test_numbers_carry_a_check_character() -> None:
     numbers = {ids.new_number("N") for _ in range(5000)}
-    assert len(numbers) == 5000
+    assert len(numbers) > 4990  # drawn from a thousand million, so that two of them are alike now and then
     assert all(ids.is_number(number) for number in numbers)
     number = next(iter(numbers))
     other = "7" if number[-2] != "7" else "8"

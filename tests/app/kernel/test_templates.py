@@ -10,7 +10,7 @@ from pathlib import Path
 from types import ModuleType
 
 import pytest
-from jinja2 import TemplateError
+from jinja2 import DictLoader, TemplateError, meta
 from markupsafe import Markup
 
 from app.kernel import i18n, templating
@@ -204,3 +204,39 @@ def load_vendor() -> ModuleType:
     module = importlib.util.module_from_spec(spec)
     spec.loader.exec_module(module)
     return module
+
+
+def test_the_kit_is_made_once_and_still_signs_each_page_s_own_forms() -> None:
+    source = '{% import "ui.html" as ui with context %}{{ ui.secret("****1", "Key", "/reveal") }}'
+    environment = templating.environment()
+    environment.loader, kept = (
+        DictLoader({"_secret.html": source, "ui.html": (TEMPLATES / "ui.html").read_text()}),
+        environment.loader,
+    )
+    try:
+        pages = [templating.render("_secret.html", csrf_field=lambda mark=mark: Markup(f"<{mark}>")) for mark in ("one", "two")]
+    finally:
+        environment.loader = kept
+        environment.cache.clear()  # type: ignore[union-attr]
+    assert "<one>" in pages[0]
+    assert "<two>" in pages[1]
+    assert "<one>" not in pages[1]
+
+
+def test_a_form_with_faults_does_not_leave_them_on_the_next_page() -> None:
+    wrong = show('{{ ui.field("name", "Name") }}', errors={"name": "Say a name"}, values={"name": "Zhou"})
+    clean = show('{{ ui.field("name", "Name") }}')
+    assert "Say a name" in wrong
+    assert "Zhou" in wrong
+    assert "Say a name" not in clean
+    assert "Zhou" not in clean
+
+
+def test_the_kit_reads_no_name_of_the_context_but_those_it_is_known_to_read() -> None:
+    """Anything else would keep what the first page of the process said."""
+    bare = templating.environment().overlay()
+    bare.globals = {}
+    read = meta.find_undeclared_variables(bare.parse((TEMPLATES / "ui.html").read_text(encoding="utf-8")))
+    own = {"line", "x", "y", "given"}
+    same_for_all = {"icon", "split_money", "state_word", "html_language", "_", "ngettext", "namespace", "dict", "range"}
+    assert read - own - same_for_all == {"csrf_field", "errors", "values"}
