@@ -50,6 +50,7 @@ def test_a_phone_jumps_to_the_payment_and_comes_back(front: Open, shop: Shop) ->
 def test_a_payment_whose_time_is_over_says_so_without_a_reload(front: Open, shop: Shop) -> None:
     order = waiting(shop)
     page = front(order["path"])
+    expect(page.locator("svg.qr")).to_have_count(1)
     shop.hands.ask("lapse", slug=shop.slug, no=order["no"])
     expect(page.get_by_role("heading", name="The time to pay is over")).to_be_visible()
     expect(page.get_by_role("link", name="Order it again")).to_be_visible()
