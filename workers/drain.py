@@ -24,7 +24,7 @@ from tenants.directory import PLATFORM, Tenant
 from tenants.session import tenant_tx
 
 _log = structlog.get_logger(__name__)
-_BELLS = 50
+_BELLS = 500
 _TURN = 100
 """Tasks one tenant may have done before the next tenant's turn."""
 _TENANTS_AT_ONCE = 4

@@ -46,6 +46,7 @@ async def deliver_orders(tx: Tx, order_ids: Sequence[UUID]) -> None:
     await _tell_buyers(tx, [order for order in orders if any(u["order_id"] == order["id"] for u in units if u not in short)])
     skus = sorted({unit["sku_id"] for unit in units})
     await inventory.warn_if_low(tx, skus)
+    await _book_sales(tx, units, claimed)
     await _move_stock(tx, units, short)
 
 
@@ -72,6 +73,10 @@ async def _complete(tx: Tx, units: Sequence[asyncpg.Record], claimed: dict[Unit,
     keys = [key.id for key in claimed.values()]
     costs: list[Decimal] = [key.unit_cost for key in claimed.values()]
     await tx.execute(_DELIVER, lines, numbers, keys, costs)
+
+
+async def _book_sales(tx: Tx, units: Sequence[asyncpg.Record], claimed: dict[Unit, inventory.Claimed]) -> None:
+    """A transfer per delivered unit. Near the end, because every capture of the tenant waits for the same accounts."""
     await ledger.transfer(
         tx,
         [

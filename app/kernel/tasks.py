@@ -134,11 +134,11 @@ async def add_tasks(
 
 
 async def ring_bell(tx: Tx, lane: Lane, due: datetime) -> None:
-    """Say that this home has work due in a lane, to the second."""
+    """Say that this home has work due in a lane. Each transaction rings a bell of its own: a shared one would make them wait for each other."""
     await tx.execute(
         "insert into work.bell (home, lane, ring_at) values (current_schema(), $1, $2) on conflict do nothing",
         lane,
-        due.replace(microsecond=0),
+        due,
     )
 
 

@@ -91,8 +91,6 @@ async def _move_balances(tx: Tx, rows: list[tuple[UUID, UUID, UUID, int, str, st
         moves.setdefault(debit, [0, 0])[0] += amount
         moves.setdefault(credit, [0, 0])[1] += amount
     ids = sorted(moves)
-    # "no key": every transfer of this instant holds the accounts by its foreign keys, and a full lock would wait for them in a circle
-    await tx.fetch("select id from ledger_account where id = any($1) order by id for no key update", ids)
     await tx.execute(_MOVE, ids, [moves[i][0] for i in ids], [moves[i][1] for i in ids])
 
 
@@ -130,9 +128,13 @@ select * from unnest($1::uuid[], $2::uuid[], $3::uuid[], $4::bigint[], $5::text[
 on conflict (id) do nothing
 returning id
 """
+# "no key": every transfer of this instant holds the accounts by its foreign keys, and a full lock would wait for them in a circle
 _MOVE = """
+with locked as materialized (
+  select id from ledger_account where id = any($1) order by id for no key update
+)
 update ledger_account a
 set debits_minor = a.debits_minor + m.debit, credits_minor = a.credits_minor + m.credit
-from unnest($1::uuid[], $2::bigint[], $3::bigint[]) as m (id, debit, credit)
-where a.id = m.id
+from unnest($1::uuid[], $2::bigint[], $3::bigint[]) as m (id, debit, credit), locked
+where a.id = m.id and locked.id = m.id
 """

@@ -55,15 +55,15 @@ async def take_notice(tx: Tx, connection_id: UUID, notice: PaymentNotice) -> Not
     ):
         await _note_mismatch(tx, payment, notice)
         return NoticeAnswer.MISMATCH
-    answer = NoticeAnswer.TAKEN
+    kind = f"payment.{notice.event}"
+    await tx.execute(_NOTICE, new_id(), connection_id, notice.event_key, kind, notice.out_no, NoticeAnswer.TAKEN)
     if notice.event is PaymentEvent.SUCCEEDED:
         assert notice.gateway_txn is not None
         is_new = await capture(tx, payment, Money(notice.gateway_txn, notice.amount_minor, notice.currency, notice.occurred_at))
-        answer = NoticeAnswer.TAKEN if is_new else NoticeAnswer.REPEATED
-    elif payment["state"] in (PaymentState.OPENING, PaymentState.OPEN):
+        return NoticeAnswer.TAKEN if is_new else NoticeAnswer.REPEATED
+    if payment["state"] in (PaymentState.OPENING, PaymentState.OPEN):
         await move_payment(tx, payment, PaymentState.CLOSED)
-    await tx.execute(_NOTICE, new_id(), connection_id, notice.event_key, f"payment.{notice.event}", notice.out_no, answer)
-    return answer
+    return NoticeAnswer.TAKEN
 
 
 async def take_answer(tx: Tx, payment_id: UUID, found: Captured) -> bool:
@@ -100,14 +100,16 @@ async def capture(tx: Tx, payment: asyncpg.Record, money: Money) -> bool:
     )
     if not booked:
         return False
-    kind = TransferKind.SURPLUS if has_paid else TransferKind.CAPTURE
-    await ledger.transfer(tx, [Posting(kind, capture_id, money.amount_minor, money.currency)])
     if payment["state"] != PaymentState.SUCCEEDED:
         await move_payment(tx, payment, PaymentState.SUCCEEDED)
     if has_paid:
         await _refund_surplus(tx, payment, capture_id, money)
     else:
         await ordering.pay(tx, order["id"])
+    kind = TransferKind.SURPLUS if has_paid else TransferKind.CAPTURE
+    await ledger.transfer(
+        tx, [Posting(kind, capture_id, money.amount_minor, money.currency)]
+    )  # last: all captures share its accounts
     return True
 
 
