@@ -149,7 +149,7 @@ def test_entities_are_not_expanded() -> None:
     except EncryptedOrBroken:
         found = []
     assert found in ([], [(1, "AAAA-0001", "")])
-    assert time.process_time() - started < 5
+    assert time.process_time() - started < 20
 
 
 def bomb(*, claimed: int | None) -> bytes:
@@ -172,4 +172,4 @@ def test_zip_bomb_is_refused_whatever_it_claims(claimed: int | None) -> None:
     started = time.process_time()
     with pytest.raises(SheetTooLarge):
         read(body, "k.xlsx")
-    assert time.process_time() - started < 2
+    assert time.process_time() - started < 10
