@@ -143,7 +143,7 @@ def _chart(span: Span, parts: list[Part], before: list[Part]) -> dict[str, Any]:
     own, other = [part.sales_minor for part in parts], [part.sales_minor for part in before]
     is_hourly = span.part_s == 3600
     labels = [_label(span.first + timedelta(seconds=span.part_s * i), is_hourly=is_hourly) for i in range(span.parts)]
-    step = 6 if is_hourly else max(1, (span.parts - 1) // 4)
+    step = 6 if is_hourly else (span.parts + 3) // 4
     return {
         "own": own,
         "other": other,
