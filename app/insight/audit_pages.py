@@ -62,6 +62,27 @@ ACTIONS: Final[Mapping[str, str]] = {
 }
 
 
+_FACTS: Final[Mapping[str, str]] = {
+    "masked": N_("Key"),
+    "unit_no": N_("Unit"),
+    "units": N_("Units"),
+    "order_no": N_("Order"),
+    "refund_no": N_("Refund"),
+    "batch_no": N_("Batch"),
+    "amount_minor": N_("Amount in minor units"),
+    "currency": N_("Currency"),
+    "name": N_("Name"),
+    "slug": N_("Shop address"),
+    "host": N_("Domain"),
+    "gateway": N_("Gateway"),
+    "keys": N_("Keys"),
+    "entries": N_("Entries"),
+    "state": N_("State"),
+    "delivered": N_("Delivered"),
+}
+"""What the facts of an entry are called to a reader; the export keeps their own names."""
+
+
 class UnknownSearch(BadRequest):
     message = N_("The audit trail cannot be searched by %(name)s = “%(value)s”. Clear the search and choose again.")
 
@@ -204,7 +225,8 @@ def _shown(row: asyncpg.Record) -> dict[str, Any]:
     facts = facts_of(row)
     word = ACTIONS.get(row["action"])
     lines = []
-    for name, value in facts.items():
+    for fact, value in facts.items():
+        name = i18n.gettext(_FACTS[fact]) if fact in _FACTS else fact
         if isinstance(value, dict) and set(value) == {"before", "after"}:
             lines.append((name, f"{_plain(value['before'])} → {_plain(value['after'])}"))
         else:

@@ -117,7 +117,8 @@ def _sentences(error: ValidationError) -> dict[str, str]:
             message, facts = context["msgid"], context["facts"]
             found.setdefault(name, i18n.gettext(message) % facts if facts else i18n.gettext(message))
         else:
-            message, wanted = _SENTENCES.get(fault["type"], (_NOT_UNDERSTOOD, ()))
+            kind = "missing" if context.get("min_length") == 1 else fault["type"]
+            message, wanted = _SENTENCES.get(kind, (_NOT_UNDERSTOOD, ()))
             found.setdefault(name, i18n.gettext(message) % {fact: context.get(fact) for fact in wanted})
     return found
 

@@ -6,6 +6,19 @@ function focusFirstError(root = document) {
   (field.matches("fieldset") ? field.querySelector("input:checked, input:not(:disabled)") : field)?.focus();
 }
 
+// The list of faults at a form's head names each one's field.
+function nameFaults() {
+  for (const link of document.querySelectorAll(".errors a:not([data-named])")) {
+    const field = document.getElementById(link.hash.slice(1));
+    const label = field?.labels?.[0]?.firstChild?.textContent.trim();
+    link.dataset.named = "1";
+    if (!label) continue;
+    const name = document.createElement("b");
+    name.textContent = label;
+    link.prepend(name, " ");
+  }
+}
+
 // With scripts the server names all errors at once; without them the browser's own check stays on.
 const leaveChecksToServer = () => document.querySelectorAll("form[method=post]").forEach((form) => { form.noValidate = true; });
 
@@ -48,9 +61,11 @@ document.addEventListener("submit", (event) => event.target.removeAttribute("dat
 addEventListener("beforeunload", (event) => { if (document.querySelector("form[data-dirty]")) event.preventDefault(); });
 document.addEventListener("htmx:after:swap", (event) => {
   leaveChecksToServer();
+  nameFaults();
   if (event.detail.ctx.response?.status === 422) focusFirstError();
 });
 
 leaveChecksToServer();
+nameFaults();
 document.querySelectorAll("[data-count]").forEach(count);
 focusFirstError();
