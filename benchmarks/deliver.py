@@ -23,7 +23,7 @@ from app.inventory.models import BatchState
 from app.kernel import http
 from app.kernel.actor import Actor, ActorKind
 from app.kernel.contact import Contact
-from app.kernel.ids import new_id, new_number
+from app.kernel.ids import new_id
 from app.kernel.vault import keyring
 from app.ordering import placing, rules
 from app.payments import service as payments
@@ -182,8 +182,8 @@ async def _place(scene: Scene, wanted: int) -> list[Due]:
     async with tenant_tx(scene.tenant) as tx:
         ring = await keyring(tx)
         due = [
-            Due(one.id, one.order_no, new_number("P"), f"/orders/{one.order_no}/{ring.link_signature('order', one.id)}")
-            for one in placed
+            Due(one.id, one.order_no, f"P{number:07d}", f"/orders/{one.order_no}/{ring.link_signature('order', one.id)}")
+            for number, one in enumerate(placed)
         ]
         ids, numbers = [one.order_id for one in due], [one.payment_no for one in due]
         await tx.execute(_PAYMENTS, [new_id() for _ in due], numbers, ids, scene.connection_id)
