@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import re
+import time
 from collections.abc import Callable
 
 import pytest
-from playwright.sync_api import Page, expect
+from playwright.sync_api import Page, Route, expect
 
-from tests.browser.conftest import Letters, Shop
+from tests.browser.conftest import Letters, Shop, Surf
 
 pytestmark = pytest.mark.browser
 
@@ -136,3 +137,17 @@ def test_a_payment_that_is_not_found_leaves_no_dead_end(front: Open, shop: Shop)
     page.get_by_role("button", name="Cancel the order").click()
     expect(page.get_by_role("heading", name="Order cancelled")).to_be_visible()
     expect(page.get_by_role("link", name="Order it again")).to_be_visible()
+
+
+def test_a_slow_script_does_not_send_a_form_without_its_token(surf: Surf, shop: Shop) -> None:
+    order = waiting(shop)
+    page = surf(width=1360)
+
+    def late(route: Route) -> None:
+        time.sleep(0.8)
+        route.continue_()
+
+    page.route("**/js/htmx-house.js*", late)
+    page.goto(shop.front(order["path"]))
+    expect(page.get_by_role("img", name="Code to pay with a phone")).to_be_visible()
+    expect(page.get_by_role("alert")).to_have_count(0)
