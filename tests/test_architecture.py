@@ -87,6 +87,7 @@ def test_session_settings_are_local_to_their_transaction() -> None:
     assert found == []
 
 
+@pytest.mark.case("G06")
 def test_no_sql_is_built_from_text() -> None:
     """Ruff's S608 finds SQL in formatted text; where it is silenced, the text comes from constants of that file, listed here."""
     silenced = {
@@ -168,6 +169,13 @@ def test_state_tables_name_every_state() -> None:
     for states, edges in tables:
         assert set(edges) == set(states)
         assert all(state not in following for state, following in edges.items())
+
+
+def test_the_page_of_faults_and_attacks_is_what_the_tests_say() -> None:
+    """Each marker names a case that is listed, and docs/cases.md was made after the last of them."""
+    from operations.cases import check
+
+    assert check() == []
 
 
 @pytest.mark.anyio

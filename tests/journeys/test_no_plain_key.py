@@ -37,6 +37,7 @@ def traces(text: str) -> list[str]:
     return [form for form in forms if form in text]
 
 
+@pytest.mark.case("K01")
 async def test_a_sold_key_is_in_no_dump_log_message_or_queue(
     world: World, installation: Installation, capfd: pytest.CaptureFixture[str], caplog: pytest.LogCaptureFixture
 ) -> None:
@@ -60,6 +61,7 @@ async def test_a_sold_key_is_in_no_dump_log_message_or_queue(
     assert traces(json.dumps(world.outbox.messages(f"+86{PHONE}"), default=str)) == []
 
 
+@pytest.mark.case("K02")
 async def test_sealed_bytes_open_only_where_they_were_sealed(world: World) -> None:
     product = await world.product()
     sku = product.skus[0]
@@ -84,6 +86,7 @@ async def test_sealed_bytes_open_only_where_they_were_sealed(world: World) -> No
         stranger.open("card_key", "secret", first["id"], first["secret"])
 
 
+@pytest.mark.case("K01")
 def test_a_secret_shows_itself_to_nobody_who_does_not_ask() -> None:
     secret = Secret(CANARY)
     holder = {"key": secret}

@@ -28,6 +28,7 @@ async def test_each_tenant_sees_its_own_rows_on_shared_connections(world: World)
     assert names == ["Nanzhi", "Other"] * 100
 
 
+@pytest.mark.case("G06")
 async def test_another_tenants_schema_is_refused_even_by_its_name(world: World) -> None:
     other = await world.new_tenant("Other")
     with pytest.raises(asyncpg.InsufficientPrivilegeError):
@@ -38,6 +39,7 @@ async def test_another_tenants_schema_is_refused_even_by_its_name(world: World) 
             await tx.fetch("select slug from public.tenant")
 
 
+@pytest.mark.case("G06")
 async def test_an_unbound_connection_reaches_no_table(world: World) -> None:
     async with (await databases().pool("main")).acquire() as connection:
         with pytest.raises((asyncpg.UndefinedTableError, asyncpg.InsufficientPrivilegeError)):
@@ -46,12 +48,14 @@ async def test_an_unbound_connection_reaches_no_table(world: World) -> None:
             await connection.fetch(f"select name from {world.tenant.schema}.storefront")
 
 
+@pytest.mark.case("G05", "G06")
 async def test_a_session_without_a_tenant_raises(world: World) -> None:
     async with AsyncSession(databases().engine("main"), sync_session_class=TenantSession) as session:
         with pytest.raises(TenantNotBound):
             await session.execute(text("select 1"))
 
 
+@pytest.mark.case("G05")
 async def test_the_binding_follows_a_commit_in_the_middle(world: World) -> None:
     async with tenant_session(world.tenant) as session:
         await session.execute(text("update storefront set tagline = 'one'"))
@@ -60,6 +64,7 @@ async def test_the_binding_follows_a_commit_in_the_middle(world: World) -> None:
         assert await session.scalar(text("select tagline from storefront")) == "one"
 
 
+@pytest.mark.case("G04")
 async def test_nothing_stays_on_a_connection_after_any_end(world: World) -> None:
     """Five hundred transactions that commit, fail, roll back or are cancelled, on shared connections: the next borrower starts clean."""
     other = await world.new_tenant("Other")
@@ -121,6 +126,7 @@ async def test_the_platforms_tables_are_bound_like_a_tenants(world: World) -> No
             await tx.fetch(f"select * from {world.tenant.schema}.storefront")
 
 
+@pytest.mark.case("G14")
 async def test_schemas_of_two_revisions_are_served_through_one_pool(world: World) -> None:
     """A column that only one tenant has yet: both are read and written by the same statements, without a wrong plan."""
     other = await world.new_tenant("Other")

@@ -30,6 +30,7 @@ async def deliver(world: World, placed) -> None:  # type: ignore[no-untyped-def]
         await fulfillment.deliver_orders(tx, [placed.id])
 
 
+@pytest.mark.case("A02")
 async def test_two_workers_deliver_one_order_once(world: World) -> None:
     placed = await paid_order(world)
     await asyncio.gather(*(deliver(world, placed) for _ in range(8)), return_exceptions=True)
@@ -38,6 +39,7 @@ async def test_two_workers_deliver_one_order_once(world: World) -> None:
     assert await world.value("select count(*) from transfer where kind = 'sale'") == 2
 
 
+@pytest.mark.case("A02")
 async def test_red_without_the_order_lock_two_workers_take_twice_the_keys(world: World, monkeypatch: pytest.MonkeyPatch) -> None:
     placed = await paid_order(world)
     monkeypatch.setattr(fulfillment, "_ORDERS", fulfillment._ORDERS.replace("for update", ""))
@@ -54,6 +56,7 @@ async def test_red_without_the_order_lock_two_workers_take_twice_the_keys(world:
     assert taken > 2 or any(isinstance(answer, Exception) for answer in answers)
 
 
+@pytest.mark.case("A13")
 async def test_what_no_key_is_left_for_is_refunded_and_the_rest_delivered(world: World) -> None:
     product = await world.product()
     sku = product.skus[0]
@@ -79,6 +82,7 @@ async def test_what_no_key_is_left_for_is_refunded_and_the_rest_delivered(world:
     assert (stock["available"], stock["reserved"], stock["delivered"], stock["voided"], stock["short"]) == (0, 0, 1, 1, 0)
 
 
+@pytest.mark.case("A09")
 async def test_a_key_held_by_another_is_waited_for_not_called_sold_out(world: World) -> None:
     product = await world.product()
     sku = product.skus[0]
@@ -92,6 +96,7 @@ async def test_a_key_held_by_another_is_waited_for_not_called_sold_out(world: Wo
     assert await world.value("select state from shop_order where id = $1", placed.id) == "delivered"
 
 
+@pytest.mark.case("A11")
 async def test_an_expired_key_is_never_delivered(world: World) -> None:
     product = await world.product()
     sku = product.skus[0]

@@ -43,6 +43,7 @@ async def test_entries_written_at_once_form_one_chain(world: World) -> None:
         ("update audit_entry set seq = seq + 1000 where seq = 5; update audit_entry set seq = 5 where seq = 6", 5),
     ],
 )
+@pytest.mark.case("K06")
 async def test_tampering_by_the_owner_is_found_where_it_happened(world: World, tampering: str, found_at: int) -> None:
     world.may_break.add("INV-13")
     await write(world, 10)
@@ -52,6 +53,7 @@ async def test_tampering_by_the_owner_is_found_where_it_happened(world: World, t
     assert await first_broken(world) == found_at
 
 
+@pytest.mark.case("K07")
 async def test_an_act_whose_entry_cannot_be_written_does_not_happen(world: World, monkeypatch: pytest.MonkeyPatch) -> None:
     product = await world.product()
     await world.stock(product.skus[0].id, 1)

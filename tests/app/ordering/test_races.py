@@ -52,6 +52,7 @@ async def without_guard(world: World, guarded: str, unguarded: str, constraint: 
 
 
 @KINDS
+@pytest.mark.case("A01")
 async def test_fifty_buyers_and_one_card_is_one_sale(world: World, is_hot: bool, place: Place) -> None:
     product = await world.product(SkuTerms("Month", 1990, is_hot=is_hot))
     sku = product.skus[0]
@@ -62,6 +63,7 @@ async def test_fifty_buyers_and_one_card_is_one_sale(world: World, is_hot: bool,
     assert await world.value("select count(*) from shop_order") == 1
 
 
+@pytest.mark.case("A01")
 async def test_red_without_the_stock_condition_one_card_is_sold_many_times(world: World) -> None:
     product = await world.product()
     sku = product.skus[0]
@@ -182,6 +184,7 @@ async def test_a_cart_takes_all_its_lines_or_none(world: World) -> None:
     assert await world.value("select count(*) from shop_order") == 0
 
 
+@pytest.mark.case("A12")
 async def test_a_limit_counts_all_lines_of_a_product(world: World) -> None:
     product = await world.product(SkuTerms("Month", 1990), SkuTerms("Year", 17800), buyer_limit=2)
     for sku in product.skus:

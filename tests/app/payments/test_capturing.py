@@ -95,6 +95,7 @@ async def test_a_payment_is_captured_by_its_notice_alone(world: World) -> None:
     assert world.gateway.book(payment_no)["captures"][0]["amount_minor"] == 1990
 
 
+@pytest.mark.case("C01")
 async def test_one_notice_sent_twenty_times_at_once_is_one_capture(world: World) -> None:
     placed, payment_no = await paid_at_gateway(world)
     statuses = await asyncio.to_thread(world.gateway.replay, payment_no, times=20)
@@ -107,6 +108,7 @@ async def test_one_notice_sent_twenty_times_at_once_is_one_capture(world: World)
     assert placed.order_no
 
 
+@pytest.mark.case("C01")
 async def test_red_without_the_captures_own_number_a_repeat_is_booked_again(
     world: World, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -130,6 +132,7 @@ async def test_red_without_the_captures_own_number_a_repeat_is_booked_again(
     ],
     ids=str,
 )
+@pytest.mark.case("C04")
 async def test_a_signed_notice_that_misstates_is_refused_and_changes_nothing(world: World, changed: dict[str, Any]) -> None:
     placed = await unpaid(world)
     notice = await notice_for(world, placed)
@@ -142,6 +145,7 @@ async def test_a_signed_notice_that_misstates_is_refused_and_changes_nothing(wor
 @pytest.mark.parametrize(
     "changed", [{"amount_minor": "1990"}, {"amount_minor": 1990.0}, {"amount_minor": [1990]}, {"amount_minor": -1}], ids=str
 )
+@pytest.mark.case("C04")
 async def test_an_amount_that_is_no_whole_number_is_a_forgery(world: World, changed: dict[str, Any]) -> None:
     placed = await unpaid(world)
     notice = await notice_for(world, placed)
@@ -149,6 +153,7 @@ async def test_an_amount_that_is_no_whole_number_is_a_forgery(world: World, chan
     assert await world.value("select count(*) from capture") == 0
 
 
+@pytest.mark.case("C03")
 async def test_a_wrong_or_empty_secret_is_a_forgery_and_leaves_no_row(world: World) -> None:
     notice = await notice_for(world, await unpaid(world))
     rows = await world.value("select count(*) from history")
@@ -157,6 +162,7 @@ async def test_a_wrong_or_empty_secret_is_a_forgery_and_leaves_no_row(world: Wor
     assert await world.value("select count(*) from history") == rows
 
 
+@pytest.mark.case("C05")
 async def test_a_notice_sent_to_another_tenants_address_pays_nothing(world: World) -> None:
     other = await world.new_tenant("Other")
     placed = await unpaid(world)
@@ -168,6 +174,7 @@ async def test_a_notice_sent_to_another_tenants_address_pays_nothing(world: Worl
     assert await world.value("select state from shop_order where id = $1", placed.id) == "awaiting_payment"
 
 
+@pytest.mark.case("C05")
 async def test_a_notice_for_another_order_of_the_same_amount_pays_only_its_own(world: World) -> None:
     first = await unpaid(world)
     second = await world.order(await world.value("select listing_id from order_line where order_id = $1", first.id))
@@ -179,6 +186,7 @@ async def test_a_notice_for_another_order_of_the_same_amount_pays_only_its_own(w
     assert await world.value("select state from shop_order where id = $1", second.id) == "awaiting_payment"
 
 
+@pytest.mark.case("C08")
 async def test_an_order_paid_twice_is_delivered_once_and_the_second_payment_refunded(world: World) -> None:
     placed, payment_no = await paid_at_gateway(world)
     await world.until("select true from shop_order where id = $1 and state = 'paid'", placed.id)
@@ -205,6 +213,7 @@ async def second_payment(world: World, placed: Placed) -> Notice:
     return Notice(world.tenant, connection_id, config, {**fields, "currency": "CNY", "occurred_at": "2026-11-21T06:31:00Z"})
 
 
+@pytest.mark.case("C07")
 async def test_a_payment_after_expiry_takes_stock_again_and_is_delivered(world: World) -> None:
     placed, _payment_no = await late_payment(world, keys_left=1)
     await world.work()
@@ -214,6 +223,7 @@ async def test_a_payment_after_expiry_takes_stock_again_and_is_delivered(world: 
     ]
 
 
+@pytest.mark.case("C07")
 async def test_a_payment_after_expiry_and_sold_out_is_refunded_at_the_gateway(world: World) -> None:
     placed, payment_no = await late_payment(world, keys_left=0)
     await world.work()
@@ -244,6 +254,7 @@ async def late_payment(world: World, *, keys_left: int) -> tuple[Placed, str]:
     return placed, payment_no
 
 
+@pytest.mark.case("A05")
 async def test_expiry_and_payment_in_one_instant_end_in_one_of_two_ways(world: World) -> None:
     product = await world.product()
     sku = product.skus[0]
@@ -265,6 +276,7 @@ async def test_expiry_and_payment_in_one_instant_end_in_one_of_two_ways(world: W
     assert stock == {"available": 0, "reserved": 0, "delivered": 20}
 
 
+@pytest.mark.case("C11")
 async def test_a_notice_that_never_comes_is_asked_for(world: World) -> None:
     product = await world.product()
     sku = product.skus[0]
