@@ -31,6 +31,10 @@ class Tenant:
     database: str
     schema: str
     role: str
+    is_reconciling: bool = False
+    """Restored from a backup, and nothing is sold or sent until its books were compared with the gateways'."""
+    is_paused: bool = False
+    """A standing rule does not hold for it, and its sales stand still until it does."""
 
     def __post_init__(self) -> None:
         for identifier in (self.schema, self.role):
@@ -40,13 +44,16 @@ class Tenant:
     @property
     def is_open(self) -> bool:
         """Whether its shops sell."""
-        return self.state is TenantState.ACTIVE
+        return self.state is TenantState.ACTIVE and not self.is_reconciling and not self.is_paused
 
 
 PLATFORM = Tenant(UUID(int=0), "platform", "Quanyi", TenantState.ACTIVE, "main", "public", "quanyi_platform")
 """The platform's own tables, reached through the same two doors as a tenant's."""
 
-COLUMNS = "id, slug, name, state, database, schema_name, role_name"
+COLUMNS = (
+    "id, slug, name, state, database, schema_name, role_name, "
+    "reconciling_since is not null as is_reconciling, paused_since is not null as is_paused"
+)
 
 
 def tenant_of(row: Any) -> Tenant:
@@ -59,4 +66,6 @@ def tenant_of(row: Any) -> Tenant:
         row["database"],
         row["schema_name"],
         row["role_name"],
+        row["is_reconciling"],
+        row["is_paused"],
     )

@@ -6,7 +6,7 @@ from datetime import datetime
 from typing import ClassVar
 from uuid import UUID
 
-from sqlalchemy import CheckConstraint, DateTime, ForeignKey, Index, MetaData, Text, Uuid, func, text
+from sqlalchemy import CheckConstraint, DateTime, ForeignKey, Index, MetaData, Text, Uuid, false, func, text
 from sqlalchemy.orm import DeclarativeBase, Mapped, mapped_column
 
 from tenants.directory import TenantState
@@ -49,6 +49,12 @@ class TenantRow(DirectoryBase):
     revision: Mapped[str]
     state_reason: Mapped[str] = mapped_column(server_default="")
     opened_at: Mapped[datetime | None]
+    pauses_on_breach: Mapped[bool] = mapped_column(server_default=false())
+    """Whether its sales stop by themselves while a standing rule does not hold for it."""
+    paused_since: Mapped[datetime | None]
+    """A rule does not hold since then, and sales stand still."""
+    reconciling_since: Mapped[datetime | None]
+    """It was restored from a backup then, and nothing is sold or sent until its books were compared with the gateways'."""
     created_at: Mapped[datetime] = mapped_column(server_default=func.now())
 
 

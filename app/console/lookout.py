@@ -13,7 +13,7 @@ import asyncpg
 
 from app.kernel import clock
 from app.kernel.tasks import Lane
-from tenants.directory import PLATFORM, Tenant, tenant_of
+from tenants.directory import COLUMNS, PLATFORM, Tenant, tenant_of
 from tenants.session import Tx, tenant_tx
 
 _FRESH_S = 5.0
@@ -162,12 +162,7 @@ def _busiest(states: Iterable[_HomeState]) -> list[tuple[Tenant, int]]:
     return sorted((load for load in loads if load[1]), key=lambda load: -load[1])[:5]
 
 
-_HOMES = """
-select id, slug, name, state, database, schema_name, role_name from tenant
-where state <> 'spare'
-order by opened_at desc nulls last
-limit $1
-"""
+_HOMES = f"select {COLUMNS} from tenant where state <> 'spare' order by opened_at desc nulls last limit $1"  # noqa: S608  # a constant
 _LANES = """
 select lane,
        count(*) filter (where state = 'waiting') as waiting,

@@ -171,3 +171,13 @@ class DataKey(HomeBase):
     wrapped: Mapped[bytes]
     kek_name: Mapped[str]
     created_at: Mapped[datetime] = mapped_column(server_default=func.now())
+    uses: Mapped[int] = mapped_column(server_default="0")
+    """How many texts were sealed under it, counted in steps."""
+
+
+class TimerRun(PlatformBase):
+    """When a worker last did what is done by the clock: whoever moves the instant on does it, and no other worker."""
+
+    __tablename__ = "timer_run"
+    name: Mapped[str] = mapped_column(primary_key=True)
+    ran_at: Mapped[datetime]

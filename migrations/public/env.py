@@ -1,4 +1,5 @@
 import app.access.models
+import app.insight.models
 import app.integrations.models  # noqa: F401
 from app.kernel.models import HomeBase, PlatformBase
 from migrations import environment
