@@ -20,7 +20,8 @@ _batches: set[asyncio.Task[None]] = set()
 
 class Batcher(Generic[Asked, Answer]):
     """A line of requests. `together` answers a batch in its order, refusals among the answers; when the database fails it, nothing of the
-    batch stands and `alone` serves each by itself. Requests of one `key` never share a batch, so the later one finds what the earlier did.
+    batch stands and `alone` serves each by itself. Requests of one `key` never share a batch, so the later one finds what the earlier did;
+    without a key all may.
     """
 
     def __init__(
@@ -28,7 +29,7 @@ class Batcher(Generic[Asked, Answer]):
         *,
         together: Callable[[Sequence[Asked]], Awaitable[Sequence[Answer | DomainError]]],
         alone: Callable[[Asked], Awaitable[Answer]],
-        key: Callable[[Asked], Hashable],
+        key: Callable[[Asked], Hashable] | None = None,
     ) -> None:
         self._together = together
         self._alone = alone
@@ -84,8 +85,8 @@ class Batcher(Generic[Asked, Answer]):
         later: list[tuple[Asked, asyncio.Future[Answer]]] = []
         keys: set[Hashable] = set()
         for asked, future in self._waiting:
-            key = self._key(asked)
-            fits = len(batch) < _AT_MOST and key not in keys
+            key = self._key(asked) if self._key else None
+            fits = len(batch) < _AT_MOST and (key is None or key not in keys)
             keys.add(key)
             (batch if fits else later).append((asked, future))
         self._waiting = later

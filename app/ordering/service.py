@@ -33,10 +33,10 @@ class WrongEdge(RuntimeError):
 
 async def lock_order(tx: Tx, order_id: UUID) -> asyncpg.Record:
     """An order's row, locked until the transaction ends. Raises: NotFound."""
-    row = await tx.fetchrow(f"select {_COLUMNS} from shop_order where id = $1 for update", order_id)  # noqa: S608  # own column list
-    if row is None:
+    rows = await lock_orders(tx, [order_id])
+    if not rows:
         raise NotFound
-    return row
+    return rows[0]
 
 
 async def lock_orders(tx: Tx, order_ids: Sequence[UUID]) -> list[asyncpg.Record]:
