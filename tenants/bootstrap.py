@@ -76,8 +76,8 @@ def prepare_database(admin_url: str, *, name: str, passwords: Passwords) -> Urls
             admin.execute("select pg_advisory_lock(%s)", [PREPARE_LOCK])
             _make_roles(admin, passwords)
             _make_database(admin, name)
-        with psycopg.connect(urls.owner_url, autocommit=True, connect_timeout=CONNECT_TIMEOUT_S) as owner:
-            _close_to_strangers(owner, name)
+            with psycopg.connect(urls.owner_url, autocommit=True, connect_timeout=CONNECT_TIMEOUT_S) as owner:
+                _close_to_strangers(owner, name)
     except psycopg.errors.InsufficientPrivilege as problem:
         raise DatabaseRefused(
             f"The login of DATABASE_URL may not prepare the database ({problem.diag.message_primary}). "

@@ -7,13 +7,15 @@ asks again with its idempotency key and finds its order.
 
 from __future__ import annotations
 
-import asyncio
+from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import timedelta
+from functools import partial
 from uuid import UUID
 
 import asyncpg
 
+from app.kernel.batching import Batcher
 from app.kernel.contact import Contact
 from app.kernel.errors import N_, DomainError
 from app.kernel.ids import new_id, new_number
@@ -23,9 +25,6 @@ from app.settings import settings
 from tenants.directory import Tenant
 from tenants.session import Tx, tenant_tx
 
-_BATCH = 64
-_BATCHES_AT_ONCE = 2
-_DATABASE_FAULTS = (asyncpg.PostgresError, asyncpg.InterfaceError, OSError, TimeoutError)
 _NUMBER_DRAWS = 3
 
 
@@ -93,7 +92,7 @@ async def place(tenant: Tenant, request: Request) -> Placed:
     if not tenant.is_open:
         raise ShopClosed
     if request.quote.goes_in_batches:
-        return await _batcher(tenant, request.quote.lines[0].offered).place(request)
+        return await _batcher(tenant, request.quote.lines[0].offered).ask(request)
     return await place_single(tenant, request)
 
 
@@ -128,19 +127,25 @@ async def _call(tx: Tx, sealed: _Sealed) -> Placed:
         list(limits), [units for units, _ in limits.values()], [most for _, most in limits.values()],
     )  # fmt: skip
     assert row is not None
-    return _answer(row)
+    answer = _answer(sealed.request, row)
+    if isinstance(answer, DomainError):
+        raise answer
+    return answer
 
 
-def _answer(row: asyncpg.Record) -> Placed:
+def _answer(request: Request, row: asyncpg.Record) -> Placed | DomainError:
+    offered = request.quote.lines[0].offered
     match row["outcome"]:
-        case "placed":
-            return Placed(row["order_id"], row["order_no"], repeated=False)
-        case "repeated":
-            return Placed(row["order_id"], row["order_no"], repeated=True)
+        case "placed" | "repeated":
+            return Placed(row["order_id"], row["order_no"], repeated=row["outcome"] == "repeated")
         case "key_reused":
-            raise KeyReused
+            return KeyReused()
+        case "sold_out":
+            return SoldOut(name=f"{offered.product_name} {offered.sku_name}")
+        case "over_limit":
+            return OverBuyerLimit(name=offered.product_name, limit=offered.buyer_limit)
         case _:
-            raise OfferChanged
+            return OfferChanged()
 
 
 def _refusal(request: Request, error: asyncpg.PostgresError) -> DomainError | None:
@@ -185,102 +190,29 @@ def _hold() -> timedelta:
     return timedelta(minutes=settings().reservation_minutes)
 
 
-_Waiting = tuple[Request, "asyncio.Future[Placed]"]
+async def _place_together(tenant: Tenant, requests: Sequence[Request]) -> list[Placed | DomainError]:
+    async with tenant_tx(tenant) as tx:
+        ring = await keyring(tx)
+        columns = zip(*(_row(_sealed(request, ring)) for request in requests), strict=True)
+        storefronts, *others = (list(column) for column in columns)
+        rows = await tx.fetch(_PLACE_TOGETHER, storefronts, _hold(), new_id(), *others)
+    return [_answer(request, row) for request, row in zip(requests, rows, strict=True)]
 
 
-class _Batcher:
-    """The waiting buyers of one tenant in this process: those of one hot SKU, or of all others."""
-
-    def __init__(self, tenant: Tenant) -> None:
-        self._tenant = tenant
-        self._waiting: list[_Waiting] = []
-        self._running = 0
-
-    async def place(self, request: Request) -> Placed:
-        """Wait in line with the others. A caller that goes away leaves his order standing; his key finds it."""
-        future: asyncio.Future[Placed] = asyncio.get_running_loop().create_future()
-        self._waiting.append((request, future))
-        self._start()
-        return await asyncio.shield(future)
-
-    def _start(self) -> None:
-        if self._waiting and self._running < _BATCHES_AT_ONCE:
-            self._running += 1
-            task = asyncio.get_running_loop().create_task(self._flush())
-            _flushes.add(task)
-            task.add_done_callback(_flushes.discard)
-
-    async def _flush(self) -> None:
-        try:
-            while self._waiting:
-                batch = self._take()
-                try:
-                    await self._place_together(batch)
-                except _DATABASE_FAULTS:
-                    await asyncio.gather(*(self._place_alone(request, future) for request, future in batch))
-                finally:
-                    for _, future in batch:
-                        future.cancel()  # nobody waits for an answer that a bug took; answered ones stay as they are
-        finally:
-            self._running -= 1
-            self._start()
-
-    def _take(self) -> list[_Waiting]:
-        """The next buyers in line, each key once: a repeated key waits for the next batch and finds its order there."""
-        batch: list[_Waiting] = []
-        later: list[_Waiting] = []
-        keys: set[str] = set()
-        for request, future in self._waiting:
-            fits = len(batch) < _BATCH and request.idempotency_key not in keys
-            keys.add(request.idempotency_key)
-            (batch if fits else later).append((request, future))
-        self._waiting = later
-        return batch
-
-    async def _place_together(self, batch: list[_Waiting]) -> None:
-        async with tenant_tx(self._tenant) as tx:
-            ring = await keyring(tx)
-            columns = zip(*(_row(_sealed(request, ring)) for request, _ in batch), strict=True)
-            storefronts, *others = (list(column) for column in columns)
-            rows = await tx.fetch(_PLACE_TOGETHER, storefronts, _hold(), new_id(), *others)
-        for (request, future), row in zip(batch, rows, strict=True):
-            _settle(future, request, row)
-
-    async def _place_alone(self, request: Request, future: asyncio.Future[Placed]) -> None:
-        try:
-            placed = await place_single(self._tenant, request)
-        except (DomainError, *_DATABASE_FAULTS) as error:
-            if not future.done():
-                future.set_exception(error)
-        else:
-            if not future.done():
-                future.set_result(placed)
+_batchers: dict[tuple[UUID, UUID | None], Batcher[Request, Placed]] = {}
 
 
-def _settle(future: asyncio.Future[Placed], request: Request, row: asyncpg.Record) -> None:
-    if future.done():
-        return
-    offered = request.quote.lines[0].offered
-    try:
-        if row["outcome"] == "sold_out":
-            raise SoldOut(name=f"{offered.product_name} {offered.sku_name}")
-        if row["outcome"] == "over_limit":
-            raise OverBuyerLimit(name=offered.product_name, limit=offered.buyer_limit)
-        future.set_result(_answer(row))
-    except DomainError as refusal:
-        future.set_exception(refusal)
-
-
-_flushes: set[asyncio.Task[None]] = set()
-_batchers: dict[tuple[UUID, UUID | None], _Batcher] = {}
-
-
-def _batcher(tenant: Tenant, offered: Offered) -> _Batcher:
+def _batcher(tenant: Tenant, offered: Offered) -> Batcher[Request, Placed]:
+    """The line of buyers of one hot SKU, or of all others of a tenant."""
     key = (tenant.id, offered.sku_id if offered.is_hot else None)
     if key not in _batchers:
         if len(_batchers) > 1000:
             _batchers.clear()
-        _batchers[key] = _Batcher(tenant)
+        _batchers[key] = Batcher(
+            together=partial(_place_together, tenant),
+            alone=partial(place_single, tenant),
+            key=lambda request: request.idempotency_key,
+        )
     return _batchers[key]
 
 

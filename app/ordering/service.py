@@ -13,7 +13,7 @@ from app.kernel import history
 from app.kernel.actor import SYSTEM, Actor
 from app.kernel.errors import N_, DomainError, NotFound
 from app.kernel.history import Happened
-from app.kernel.tasks import Lane, add_task
+from app.kernel.tasks import Lane, add_task, add_tasks
 from app.ordering.models import ORDER_EDGES, OrderState, UnitState
 from tenants.session import Tx
 
@@ -33,41 +33,58 @@ class WrongEdge(RuntimeError):
 
 async def lock_order(tx: Tx, order_id: UUID) -> asyncpg.Record:
     """An order's row, locked until the transaction ends. Raises: NotFound."""
-    row = await tx.fetchrow(f"select {_COLUMNS} from shop_order where id = $1 for update", order_id)  # noqa: S608  # own column list
-    if row is None:
+    rows = await lock_orders(tx, [order_id])
+    if not rows:
         raise NotFound
-    return row
+    return rows[0]
 
 
-async def move_to(tx: Tx, order: asyncpg.Record, state: OrderState, *, actor: Actor = SYSTEM, note: str = "") -> None:
-    """Change an order's state and write its history. The caller holds the row's lock. Raises: WrongEdge."""
-    before = OrderState(order["state"])
-    if state not in ORDER_EDGES[before]:
-        raise WrongEdge(f"order {order['order_no']}: {before} to {state}")
-    await tx.execute(_MOVE, order["id"], state)
-    await history.record(tx, Happened("order", order["id"], f"order.{state}", before, state, note), actor=actor)
+async def lock_orders(tx: Tx, order_ids: Sequence[UUID]) -> list[asyncpg.Record]:
+    """Orders' rows, locked in id order until the transaction ends."""
+    return await tx.fetch(
+        f"select {_COLUMNS} from shop_order where id = any($1) order by id for update",  # noqa: S608  # own column list
+        order_ids,
+    )
 
 
-async def pay(tx: Tx, order_id: UUID) -> None:
-    """The order's money is here: its units are owed from now on, and its delivery is asked for.
+async def move_to(tx: Tx, orders: Sequence[asyncpg.Record], state: OrderState, *, actor: Actor = SYSTEM, note: str = "") -> None:
+    """Change orders' state and write their history. The caller holds the rows' locks. Raises: WrongEdge."""
+    for order in orders:
+        if state not in ORDER_EDGES[OrderState(order["state"])]:
+            raise WrongEdge(f"order {order['order_no']}: {order['state']} to {state}")
+    await tx.execute(_MOVE, [order["id"] for order in orders], state)
+    await history.record(
+        tx, *(Happened("order", o["id"], f"order.{state}", o["state"], state, note) for o in orders), actor=actor
+    )
 
-    Late, after it expired or was cancelled, it takes its stock again; when that is gone its money is given back.
-    Idempotent: an order already paid stays as it is. Locks: the order, then its stock.
+
+async def pay(tx: Tx, orders: Sequence[asyncpg.Record]) -> None:
+    """The orders' money is here: their units are owed from now on, and their delivery is asked for.
+
+    Late, after it expired or was cancelled, an order takes its stock again; when that is gone its money is given back.
+    Idempotent: an order already paid stays as it is. Locks: the caller holds the orders; a late one takes its stock.
     """
-    order = await lock_order(tx, order_id)
-    state = OrderState(order["state"])
-    if state not in (OrderState.AWAITING_PAYMENT, OrderState.EXPIRED, OrderState.CANCELLED):
+    payable = [order for order in orders if order["state"] == OrderState.AWAITING_PAYMENT]
+    for order in orders:
+        if order["state"] in (OrderState.EXPIRED, OrderState.CANCELLED) and await _takes_its_stock_again(tx, order):
+            payable.append(order)
+    if not payable:
         return
-    if state is not OrderState.AWAITING_PAYMENT and not await inventory.reserve_again(tx, await _units(tx, [order_id])):
-        await move_to(tx, order, OrderState.REFUNDING, note=PAID_LATE)
-        await tx.execute("update delivery_unit set state = $2 where order_id = $1", order_id, UnitState.REFUNDING)
-        await add_task(tx, "payments.refund_order", lane=Lane.ORDERS, subject_id=order_id)
-        return
-    if state is not OrderState.AWAITING_PAYMENT:
-        await tx.execute(_TAKE_LIMITS, [order_id])
-    await move_to(tx, order, OrderState.PAID)
-    await tx.execute("update delivery_unit set state = $2 where order_id = $1", order_id, UnitState.OWED)
-    await add_task(tx, "fulfillment.deliver", lane=Lane.ORDERS, subject_id=order_id)
+    ids = [order["id"] for order in payable]
+    await move_to(tx, payable, OrderState.PAID)
+    await tx.execute("update delivery_unit set state = $2 where order_id = any($1)", ids, UnitState.OWED)
+    await add_tasks(tx, "fulfillment.deliver", lane=Lane.ORDERS, subject_ids=ids)
+
+
+async def _takes_its_stock_again(tx: Tx, order: asyncpg.Record) -> bool:
+    """A late order's claim; without stock it is refunded."""
+    if await inventory.reserve_again(tx, await _units(tx, [order["id"]])):
+        await tx.execute(_TAKE_LIMITS, [order["id"]])
+        return True
+    await move_to(tx, [order], OrderState.REFUNDING, note=PAID_LATE)
+    await tx.execute("update delivery_unit set state = $2 where order_id = $1", order["id"], UnitState.REFUNDING)
+    await add_task(tx, "payments.refund_order", lane=Lane.ORDERS, subject_id=order["id"])
+    return False
 
 
 async def cancel(tx: Tx, order_id: UUID, *, actor: Actor) -> None:
@@ -77,7 +94,7 @@ async def cancel(tx: Tx, order_id: UUID, *, actor: Actor) -> None:
         return
     if order["state"] != OrderState.AWAITING_PAYMENT:
         raise NotCancellable
-    await move_to(tx, order, OrderState.CANCELLED, actor=actor)
+    await move_to(tx, [order], OrderState.CANCELLED, actor=actor)
     await _free(tx, [order_id])
 
 
@@ -124,7 +141,7 @@ set state = $2,
     paid_at = case when $2 = 'paid' then now() else paid_at end,
     ended_at = case when $2 in ('delivered', 'partly_delivered', 'refunded', 'cancelled', 'expired') then now() else ended_at end,
     updated_at = now()
-where id = $1
+where id = any($1)
 """
 _EXPIRING = """
 select id from shop_order

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from enum import StrEnum
+from typing import Any
 from uuid import UUID
 
 import asyncpg
@@ -40,93 +42,156 @@ class Money:
     at: datetime
 
 
-async def take_notice(tx: Tx, connection_id: UUID, notice: PaymentNotice) -> NoticeAnswer:
-    """Act on a verified payment notice.
+@dataclass(frozen=True, slots=True)
+class Taken:
+    """A payment's locked row and the money that came through it."""
+
+    payment: asyncpg.Record
+    money: Money
+
+
+async def take_notices(tx: Tx, notices: Sequence[tuple[UUID, PaymentNotice]]) -> list[NoticeAnswer]:
+    """Act on verified notices, each with the connection it came through and each of another payment; their answers in order.
 
     Idempotent per the gateway's event key and per its transaction, so a notice that comes twenty times captures once.
-    Locks: the payment, then its order. What does not match exactly is noted on the payment and changes nothing else.
+    Locks: the payments, then their orders, both in id order. What does not match exactly is noted on the payment and changes nothing else.
     """
-    payment = await tx.fetchrow(_PAYMENT_BY_NO, notice.out_no, connection_id)
-    if payment is None:
-        return NoticeAnswer.STRANGER
-    if (notice.amount_minor, notice.currency) != (payment["amount_minor"], payment["currency"]) or payment["gateway_ref"] not in (
-        None,
-        notice.gateway_ref,
-    ):
-        await _note_mismatch(tx, payment, notice)
-        return NoticeAnswer.MISMATCH
-    kind = f"payment.{notice.event}"
-    await tx.execute(_NOTICE, new_id(), connection_id, notice.event_key, kind, notice.out_no, NoticeAnswer.TAKEN)
-    if notice.event is PaymentEvent.SUCCEEDED:
-        assert notice.gateway_txn is not None
-        is_new = await capture(tx, payment, Money(notice.gateway_txn, notice.amount_minor, notice.currency, notice.occurred_at))
-        return NoticeAnswer.TAKEN if is_new else NoticeAnswer.REPEATED
-    if payment["state"] in (PaymentState.OPENING, PaymentState.OPEN):
-        await move_payment(tx, payment, PaymentState.CLOSED)
-    return NoticeAnswer.TAKEN
+    payments = await _locked_payments(tx, notices)
+    answers = [NoticeAnswer.STRANGER] * len(notices)
+    paid: dict[int, Taken] = {}
+    for at, (connection_id, notice) in enumerate(notices):
+        payment = payments.get((connection_id, notice.out_no))
+        if payment is None:
+            continue
+        if not _matches(payment, notice):
+            await _note_mismatch(tx, payment, notice)
+            answers[at] = NoticeAnswer.MISMATCH
+            continue
+        answers[at] = NoticeAnswer.TAKEN
+        if notice.event is PaymentEvent.SUCCEEDED:
+            paid[at] = Taken(payment, _money(notice))
+        elif payment["state"] in (PaymentState.OPENING, PaymentState.OPEN):
+            await move_payments(tx, [payment], PaymentState.CLOSED)
+    await _keep_notices(tx, [notice for notice, answer in zip(notices, answers, strict=True) if answer is NoticeAnswer.TAKEN])
+    new = await capture(tx, list(paid.values()))
+    for at, taken in paid.items():
+        if taken.payment["id"] not in new:
+            answers[at] = NoticeAnswer.REPEATED
+    return answers
 
 
 async def take_answer(tx: Tx, payment_id: UUID, found: Captured) -> bool:
-    """Act on a gateway's answer that a payment was captured; False when it does not match our payment. Locks as `take_notice`."""
+    """Act on a gateway's answer that a payment was captured; False when it does not match our payment. Locks as `take_notices`."""
     payment = await tx.fetchrow(_PAYMENT_BY_ID, payment_id)
     assert payment is not None
     if (found.amount_minor, found.currency) != (payment["amount_minor"], payment["currency"]):
         await _note_mismatch(tx, payment, found)
         return False
-    await capture(tx, payment, Money(found.gateway_txn, found.amount_minor, found.currency, found.paid_at))
+    await capture(tx, [Taken(payment, Money(found.gateway_txn, found.amount_minor, found.currency, found.paid_at))])
     return True
 
 
-async def capture(tx: Tx, payment: asyncpg.Record, money: Money) -> bool:
-    """Book a capture and pay the order with it; False when this gateway transaction was booked before.
+async def capture(tx: Tx, taken: Sequence[Taken]) -> set[UUID]:
+    """Book captures and pay the orders with them; the payments whose gateway transaction was new.
 
     The first capture of an order is its payment. Any further one is a surplus: it waits on the suspense account and is refunded by itself.
     """
-    order = await ordering.lock_order(tx, payment["order_id"])
-    capture_id = new_id()
-    has_paid = await tx.fetchval("select true from capture where order_id = $1 and purpose = 'order'", order["id"])
-    purpose = "surplus" if has_paid else "order"
-    booked = await tx.execute(
-        _CAPTURE,
-        capture_id,
-        payment["connection_id"],
-        payment["id"],
-        order["id"],
-        money.gateway_txn,
-        money.amount_minor,
-        money.currency,
-        purpose,
-        money.at,
+    if not taken:
+        return set()
+    orders = {order["id"]: order for order in await ordering.lock_orders(tx, [one.payment["order_id"] for one in taken])}
+    captures = await _book(tx, taken, orders)
+    new = {captured.payment["id"] for captured in captures}
+    await move_payments(tx, [c.payment for c in captures if c.payment["state"] != PaymentState.SUCCEEDED], PaymentState.SUCCEEDED)
+    await ordering.pay(tx, [orders[c.payment["order_id"]] for c in captures if not c.is_surplus])
+    for captured in captures:
+        if captured.is_surplus:
+            await _refund_surplus(tx, captured)
+    postings = [
+        Posting(TransferKind.SURPLUS if c.is_surplus else TransferKind.CAPTURE, c.id, c.money.amount_minor, c.money.currency)
+        for c in captures
+    ]
+    await ledger.transfer(tx, postings)  # last: all captures of a tenant share its accounts
+    return new
+
+
+@dataclass(frozen=True, slots=True)
+class _Capture:
+    id: UUID
+    payment: asyncpg.Record
+    money: Money
+    is_surplus: bool
+
+
+async def _book(tx: Tx, taken: Sequence[Taken], orders: Mapping[UUID, asyncpg.Record]) -> list[_Capture]:
+    """Write the captures that are new. The orders are locked, so what was captured of them before is known.
+
+    Raises: UniqueViolationError when a gateway names one transaction for two orders in the same instant; told again, it finds the first.
+    """
+    txns = [one.money.gateway_txn for one in taken]
+    before = await tx.fetch(_BEFORE, list(orders), [one.payment["connection_id"] for one in taken], txns)
+    booked = {(row["connection_id"], row["gateway_txn"]) for row in before}
+    paid = {row["order_id"] for row in before if row["purpose"] == "order"}
+    captures = []
+    for one in taken:
+        txn = (one.payment["connection_id"], one.money.gateway_txn)
+        if txn not in booked:
+            captures.append(_Capture(new_id(), one.payment, one.money, is_surplus=one.payment["order_id"] in paid))
+            booked.add(txn)
+            paid.add(one.payment["order_id"])
+    rows = [
+        (
+            c.id, c.payment["connection_id"], c.payment["id"], c.payment["order_id"], c.money.gateway_txn, c.money.amount_minor,
+            c.money.currency, "surplus" if c.is_surplus else "order", c.money.at,
+        )
+        for c in captures
+    ]  # fmt: skip
+    await tx.executemany(_CAPTURE, rows)
+    return captures
+
+
+async def move_payments(tx: Tx, payments: Sequence[asyncpg.Record], state: PaymentState) -> None:
+    """Change payments' state and write their history. The caller holds the rows' locks. Raises: WrongEdge."""
+    for payment in payments:
+        if state not in PAYMENT_EDGES[PaymentState(payment["state"])]:
+            raise ordering.WrongEdge(f"payment {payment['payment_no']}: {payment['state']} to {state}")
+    await tx.execute(_MOVE, [payment["id"] for payment in payments], state)
+    await history.record(
+        tx, *(Happened("payment", p["id"], f"payment.{state}", p["state"], state, facts=_facts(p)) for p in payments)
     )
-    if not booked:
-        return False
-    if payment["state"] != PaymentState.SUCCEEDED:
-        await move_payment(tx, payment, PaymentState.SUCCEEDED)
-    if has_paid:
-        await _refund_surplus(tx, payment, capture_id, money)
-    else:
-        await ordering.pay(tx, order["id"])
-    kind = TransferKind.SURPLUS if has_paid else TransferKind.CAPTURE
-    await ledger.transfer(
-        tx, [Posting(kind, capture_id, money.amount_minor, money.currency)]
-    )  # last: all captures share its accounts
-    return True
 
 
-async def move_payment(tx: Tx, payment: asyncpg.Record, state: PaymentState) -> None:
-    """Change a payment's state and write its history. The caller holds the row's lock."""
-    before = PaymentState(payment["state"])
-    if state not in PAYMENT_EDGES[before]:
-        raise ordering.WrongEdge(f"payment {payment['payment_no']}: {before} to {state}")
-    await tx.execute(_MOVE, payment["id"], state)
-    facts = {"payment_no": payment["payment_no"], "amount_minor": payment["amount_minor"], "currency": payment["currency"]}
-    await history.record(tx, Happened("payment", payment["id"], f"payment.{state}", before, state, facts=facts))
+def _facts(payment: asyncpg.Record) -> dict[str, Any]:
+    return {"payment_no": payment["payment_no"], "amount_minor": payment["amount_minor"], "currency": payment["currency"]}
 
 
-async def _refund_surplus(tx: Tx, payment: asyncpg.Record, capture_id: UUID, money: Money) -> None:
-    refund_id = new_id()
+def _matches(payment: asyncpg.Record, notice: PaymentNotice) -> bool:
+    same_money = (notice.amount_minor, notice.currency) == (payment["amount_minor"], payment["currency"])
+    return same_money and payment["gateway_ref"] in (None, notice.gateway_ref)
+
+
+def _money(notice: PaymentNotice) -> Money:
+    assert notice.gateway_txn is not None, "the port refuses a success without its transaction"
+    return Money(notice.gateway_txn, notice.amount_minor, notice.currency, notice.occurred_at)
+
+
+async def _locked_payments(tx: Tx, notices: Sequence[tuple[UUID, PaymentNotice]]) -> dict[tuple[UUID, str], asyncpg.Record]:
+    numbers = [notice.out_no for _, notice in notices]
+    rows = await tx.fetch(_PAYMENTS_BY_NO, numbers, [connection_id for connection_id, _ in notices])
+    return {(row["connection_id"], row["payment_no"]): row for row in rows}
+
+
+async def _keep_notices(tx: Tx, notices: Sequence[tuple[UUID, PaymentNotice]]) -> None:
+    rows = [
+        (new_id(), connection_id, notice.event_key, f"payment.{notice.event}", notice.out_no, NoticeAnswer.TAKEN)
+        for connection_id, notice in notices
+    ]
+    await tx.executemany(_NOTICE, rows)
+
+
+async def _refund_surplus(tx: Tx, captured: _Capture) -> None:
+    refund_id, payment, money = new_id(), captured.payment, captured.money
     await tx.execute(
-        _SURPLUS_REFUND, refund_id, new_number("R"), f"surplus:{capture_id}", payment["order_id"], payment["id"], capture_id,
+        _SURPLUS_REFUND, refund_id, new_number("R"), f"surplus:{captured.id}", payment["order_id"], payment["id"], captured.id,
         RefundReason.PAID_TWICE, money.amount_minor, money.currency,
     )  # fmt: skip
     await add_task(tx, "payments.send_refund", lane=Lane.ORDERS, subject_id=refund_id)
@@ -143,7 +208,11 @@ async def _note_mismatch(tx: Tx, payment: asyncpg.Record, said: PaymentNotice | 
 
 
 _PAYMENT_COLUMNS = "id, payment_no, order_id, connection_id, state, amount_minor, currency, gateway_ref"
-_PAYMENT_BY_NO = f"select {_PAYMENT_COLUMNS} from payment where payment_no = $1 and connection_id = $2 for update"  # noqa: S608
+_PAYMENTS_BY_NO = f"""
+select {_PAYMENT_COLUMNS} from payment join unnest($1::text[], $2::uuid[]) as n (payment_no, connection_id) using (payment_no, connection_id)
+order by id
+for update of payment
+"""  # noqa: S608
 _PAYMENT_BY_ID = f"select {_PAYMENT_COLUMNS} from payment where id = $1 for update"  # noqa: S608
 _NOTICE = """
 insert into gateway_notice (id, connection_id, event_key, kind, payment_no, answer)
@@ -153,12 +222,17 @@ on conflict (connection_id, event_key) do nothing
 _CAPTURE = """
 insert into capture (id, connection_id, payment_id, order_id, gateway_txn, amount_minor, currency, purpose, captured_at)
 values ($1, $2, $3, $4, $5, $6, $7, $8, $9)
-on conflict (connection_id, gateway_txn) do nothing
+"""
+_BEFORE = """
+select order_id, purpose, connection_id, gateway_txn from capture where order_id = any($1)
+union
+select order_id, purpose, connection_id, gateway_txn
+from capture join unnest($2::uuid[], $3::text[]) as t (connection_id, gateway_txn) using (connection_id, gateway_txn)
 """
 _MOVE = """
 update payment
 set state = $2, succeeded_at = case when $2 = 'succeeded' then now() else succeeded_at end, ask_at = null, updated_at = now()
-where id = $1
+where id = any($1)
 """
 _SURPLUS_REFUND = """
 insert into refund (id, refund_no, business_key, order_id, payment_id, capture_id, reason, amount_minor, currency, requested_by)

@@ -110,7 +110,7 @@ async def refund_by_merchant(tx: Tx, order_id: UUID, *, reason: str, actor: Acto
             owed[unit["sku_id"]] = owed.get(unit["sku_id"], 0) + 1
     if owed:
         await inventory.release(tx, owed)
-    await ordering.move_to(tx, order, OrderState.REFUNDING, actor=actor, note=reason)
+    await ordering.move_to(tx, [order], OrderState.REFUNDING, actor=actor, note=reason)
     await history.record(
         tx, Happened("order", order_id, ASKED_BY_MERCHANT, note=reason, facts={"units": len(units)}), actor=actor
     )
@@ -205,7 +205,7 @@ async def _end_order(tx: Tx, row: asyncpg.Record) -> None:
     left = await tx.fetch("select state from delivery_unit where order_id = $1 and state <> 'refunded'", order["id"])
     if any(unit["state"] == UnitState.REFUNDING for unit in left):
         return
-    await ordering.move_to(tx, order, OrderState.PARTLY_DELIVERED if left else OrderState.REFUNDED)
+    await ordering.move_to(tx, [order], OrderState.PARTLY_DELIVERED if left else OrderState.REFUNDED)
     if not left:
         await ordering.give_back_limits(tx, order["id"])
     contact = (await keyring(tx)).open("shop_order", "contact", order["id"], order["contact"])

@@ -20,7 +20,7 @@ from app.kernel.tasks import Lane, add_task
 from app.kernel.vault import keyring
 from app.ordering import service as ordering
 from app.ordering.models import OrderState
-from app.payments.capturing import move_payment, take_answer
+from app.payments.capturing import move_payments, take_answer
 from app.payments.gateways import open_gateway, sandbox
 from app.payments.gateways.port import (
     Captured,
@@ -130,7 +130,7 @@ async def open_payment(tenant: Tenant, order_id: UUID) -> str:
                     await tx.execute("update payment set state = 'open' where id = $1", row["id"])
                 return pay_url
             case Declined() if payment["state"] == PaymentState.OPENING:
-                await move_payment(tx, payment, PaymentState.DECLINED)
+                await move_payments(tx, [payment], PaymentState.DECLINED)
             case Declined() | Unknown():
                 pass  # asked about by its task; the buyer may press pay again and the same number is sent
     raise GatewayBusy
@@ -208,7 +208,7 @@ async def _close(tx: Tx, payment_id: UUID) -> None:
         "select id, payment_no, state, amount_minor, currency from payment where id = $1 for update", payment_id
     )
     if payment is not None and payment["state"] in (PaymentState.OPENING, PaymentState.OPEN):
-        await move_payment(tx, payment, PaymentState.CLOSED)
+        await move_payments(tx, [payment], PaymentState.CLOSED)
 
 
 _CONNECTION = """

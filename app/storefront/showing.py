@@ -4,12 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
+from functools import partial
 from typing import Any
 from uuid import UUID
 
 from litestar import Response
 
 from app.inventory.queries import sellable
+from app.kernel.batching import Batcher
 from app.kernel.ids import new_id
 from app.kernel.web import AnyRequest, page
 from app.ordering.rules import MOST_UNITS, Offered
@@ -87,9 +89,27 @@ def _chosen(offered: Sequence[Choice], wanted: str) -> Choice:
     return named or next((choice for choice in offered if choice.left), offered[0])
 
 
-async def _left(tenant: Tenant, sku_ids: Iterable[UUID]) -> dict[UUID, int]:
-    wanted = list(sku_ids)
+async def _left(tenant: Tenant, sku_ids: Iterable[UUID]) -> Mapping[UUID, int]:
+    """What is left of each SKU. Pages of one shop that ask while others are answered share the next reading."""
+    wanted = frozenset(sku_ids)
     if not wanted:
         return {}
+    if tenant.id not in _lines:
+        if len(_lines) > _KEPT_OPEN:
+            _lines.clear()
+        _lines[tenant.id] = Batcher(together=partial(_read_together, tenant), alone=partial(_read_alone, tenant))
+    return await _lines[tenant.id].ask(wanted)
+
+
+async def _read_together(tenant: Tenant, wanted: Sequence[frozenset[UUID]]) -> list[Mapping[UUID, int]]:
+    left = await _read_alone(tenant, frozenset().union(*wanted))
+    return [left] * len(wanted)
+
+
+async def _read_alone(tenant: Tenant, wanted: frozenset[UUID]) -> Mapping[UUID, int]:
     async with tenant_tx(tenant) as tx:
-        return await sellable(tx, wanted)
+        return await sellable(tx, list(wanted))
+
+
+_KEPT_OPEN = 1000
+_lines: dict[UUID, Batcher[frozenset[UUID], Mapping[UUID, int]]] = {}
