@@ -25,6 +25,7 @@ from app.kernel.bell import Ringer, open_queue, share_queue
 from app.kernel.errors import DomainError, NotFound
 from app.kernel.hosts import Hosts
 from app.kernel.tasks import use_ringer
+from app.kernel.vault import forget_keyrings, refuse_wrong_keys
 from app.ordering.pages import OrderListPages, OrderPages, OrderViewPages
 from app.payments.notices import Notices
 from app.payments.pages import PaymentSettingsPages
@@ -81,12 +82,14 @@ async def _lifespan(_app: Litestar) -> AsyncIterator[None]:
     use_databases(
         Databases({"main": chosen.database_url}, size=chosen.database_connections, statement_cache=chosen.statement_cache)
     )
+    async with tenant_tx(PLATFORM) as tx:
+        await refuse_wrong_keys(tx)
     http.start(allow_loopback=chosen.allow_loopback_calls)
     queue = open_queue()
     await queue.connect()
     use_ringer(Ringer(queue).ring)
     share_queue(queue)
-    follower = asyncio.create_task(routing.listen())
+    follower = asyncio.create_task(routing.listen(forget_keyrings))
     try:
         yield
     finally:

@@ -6,6 +6,7 @@ import asyncio
 import logging
 import time
 from collections import OrderedDict
+from collections.abc import Callable, Sequence
 from contextlib import suppress
 from typing import Any
 from uuid import UUID
@@ -49,24 +50,28 @@ def forget() -> None:
     _cache.clear()
 
 
-async def listen() -> None:
-    """Follow changes of the directory until cancelled. While the connection is down entries live `_FRESH_S` at most."""
+Forget = Callable[[], None]
+
+
+async def listen(*others: Forget) -> None:
+    """Follow changes of the directory until cancelled, and tell `others` of them. While the connection is down entries live `_FRESH_S` at most."""
     while True:
         try:
-            await _follow()
+            await _follow([forget, *others])
         except (OSError, asyncpg.PostgresError, TimeoutError) as error:
             _log.warning("directory changes are not followed for now: %s", type(error).__name__)
         forget()
         await asyncio.sleep(1)
 
 
-async def _follow() -> None:
+async def _follow(forgetting: Sequence[Forget]) -> None:
     connection: asyncpg.Connection[Any] = await asyncpg.connect(databases().url(PLATFORM.database), timeout=5)
     ended = asyncio.Event()
     try:
         connection.add_termination_listener(lambda *_: ended.set())
-        await connection.add_listener(_CHANNEL, lambda *_: forget())
-        forget()
+        for each in forgetting:
+            await connection.add_listener(_CHANNEL, lambda *_, each=each: each())
+            each()
         await ended.wait()
     finally:
         with suppress(OSError, asyncpg.PostgresError, asyncpg.InterfaceError):

@@ -14,9 +14,11 @@ import workers.handlers  # noqa: F401  # registers every kind of task
 from app.kernel import http, logs
 from app.kernel.bell import Ringer, open_queue
 from app.kernel.tasks import Lane, use_ringer
+from app.kernel.vault import forget_keyrings, refuse_wrong_keys
 from app.settings import settings
 from tenants import routing
-from tenants.session import Databases, databases, use_databases
+from tenants.directory import PLATFORM
+from tenants.session import Databases, databases, tenant_tx, use_databases
 from workers.drain import drain
 from workers.timers import TIMERS, keep
 
@@ -52,6 +54,8 @@ async def main() -> None:
     use_databases(
         Databases({"main": chosen.database_url}, size=chosen.database_connections, statement_cache=chosen.statement_cache)
     )
+    async with tenant_tx(PLATFORM) as tx:
+        await refuse_wrong_keys(tx)
     http.start(allow_loopback=chosen.allow_loopback_calls)
     queue = open_queue(listens=True)
     await queue.connect()
@@ -65,7 +69,7 @@ async def main() -> None:
         cancellation_hard_deadline_s=_CANCEL_S,
         dequeue_timeout=1,
     )
-    follower = asyncio.create_task(routing.listen())
+    follower = asyncio.create_task(routing.listen(forget_keyrings))
     _log.info("worker.started")
     try:
         await worker.start()

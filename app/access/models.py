@@ -9,7 +9,7 @@ from uuid import UUID
 from sqlalchemy import ForeignKey, Index, LargeBinary, SmallInteger, UniqueConstraint, text
 from sqlalchemy.orm import Mapped, mapped_column
 
-from app.kernel.models import PlatformBase, Row, one_of
+from app.kernel.models import PlatformBase, Row, one_of, sealed
 
 
 class MemberRole(StrEnum):
@@ -39,7 +39,7 @@ class User(Row, PlatformBase):
     name: Mapped[str]
     password_hash: Mapped[str]
     email_verified_at: Mapped[datetime | None]
-    totp_secret: Mapped[bytes | None] = mapped_column(LargeBinary)
+    totp_secret: Mapped[bytes | None] = mapped_column(LargeBinary, info=sealed())
     totp_confirmed_at: Mapped[datetime | None]
     totp_last_step: Mapped[int | None]
     is_operator: Mapped[bool] = mapped_column(server_default="false")

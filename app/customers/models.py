@@ -8,7 +8,7 @@ from uuid import UUID
 from sqlalchemy import Index, LargeBinary, SmallInteger
 from sqlalchemy.orm import Mapped, mapped_column
 
-from app.kernel.models import Row, TenantBase
+from app.kernel.models import Row, TenantBase, sealed
 
 
 class Customer(Row, TenantBase):
@@ -16,7 +16,7 @@ class Customer(Row, TenantBase):
 
     __tablename__ = "customer"
     contact_kind: Mapped[str]
-    contact: Mapped[bytes] = mapped_column(LargeBinary)
+    contact: Mapped[bytes] = mapped_column(LargeBinary, info=sealed())
     contact_masked: Mapped[str]
     contact_fingerprint: Mapped[bytes] = mapped_column(LargeBinary, unique=True)
     seen_at: Mapped[datetime]
@@ -28,7 +28,7 @@ class ContactCode(Row, TenantBase):
     __tablename__ = "contact_code"
     __table_args__ = (Index("ix_contact_code_contact", "contact_fingerprint", "created_at"),)
     contact_kind: Mapped[str]
-    contact: Mapped[bytes] = mapped_column(LargeBinary)
+    contact: Mapped[bytes] = mapped_column(LargeBinary, info=sealed())
     contact_masked: Mapped[str]
     contact_fingerprint: Mapped[bytes] = mapped_column(LargeBinary)
     code_fingerprint: Mapped[bytes] = mapped_column(LargeBinary)

@@ -8,7 +8,7 @@ from enum import StrEnum
 from sqlalchemy import Index, LargeBinary, text
 from sqlalchemy.orm import Mapped, mapped_column
 
-from app.kernel.models import HomeBase, Row, one_of
+from app.kernel.models import HomeBase, Row, one_of, sealed
 
 
 class MessageMedium(StrEnum):
@@ -34,9 +34,9 @@ class OutgoingMessage(Row, HomeBase):
     medium: Mapped[str]
     template: Mapped[str]
     locale: Mapped[str]
-    recipient: Mapped[bytes] = mapped_column(LargeBinary)
+    recipient: Mapped[bytes] = mapped_column(LargeBinary, info=sealed())
     recipient_masked: Mapped[str]
-    params: Mapped[bytes] = mapped_column(LargeBinary)
+    params: Mapped[bytes] = mapped_column(LargeBinary, info=sealed())
     state: Mapped[str] = mapped_column(server_default=MessageState.WAITING)
     sent_at: Mapped[datetime | None]
     last_error: Mapped[str] = mapped_column(server_default="")

@@ -10,7 +10,7 @@ from uuid import UUID
 from sqlalchemy import CheckConstraint, Date, ForeignKey, Index, Integer, LargeBinary, Numeric, text
 from sqlalchemy.orm import Mapped, mapped_column
 
-from app.kernel.models import Row, TenantBase, one_of
+from app.kernel.models import Row, TenantBase, one_of, sealed
 
 NEVER = date.max
 """The expiry of a card-key that does not expire, so that the soonest expiry is always the smallest date. PostgreSQL holds it as infinity."""
@@ -104,7 +104,7 @@ class ImportChunk(TenantBase):
     batch_id: Mapped[UUID] = mapped_column(ForeignKey("import_batch.id", ondelete="cascade"), primary_key=True)
     seq: Mapped[int] = mapped_column(Integer, primary_key=True)
     row_id: Mapped[UUID]
-    body: Mapped[bytes] = mapped_column(LargeBinary)
+    body: Mapped[bytes] = mapped_column(LargeBinary, info=sealed("row_id"))
 
 
 class LineVerdict(StrEnum):
@@ -129,7 +129,7 @@ class ImportLine(TenantBase):
     problem: Mapped[str] = mapped_column(server_default="")
     masked: Mapped[str]
     card_key_id: Mapped[UUID | None]
-    secret: Mapped[bytes | None] = mapped_column(LargeBinary)
+    secret: Mapped[bytes | None] = mapped_column(LargeBinary, info=sealed("card_key_id", table="card_key"))
     fingerprint: Mapped[bytes | None] = mapped_column(LargeBinary)
     tail_fingerprint: Mapped[bytes | None] = mapped_column(LargeBinary)
 
@@ -163,7 +163,7 @@ class CardKey(TenantBase):
     pos: Mapped[int] = mapped_column(Integer)
     expires_on: Mapped[date] = mapped_column(Date)
     masked: Mapped[str]
-    secret: Mapped[bytes] = mapped_column(LargeBinary)
+    secret: Mapped[bytes] = mapped_column(LargeBinary, info=sealed())
     fingerprint: Mapped[bytes] = mapped_column(LargeBinary)
     tail_fingerprint: Mapped[bytes] = mapped_column(LargeBinary)
     """Blind index of the last four characters, so that support can search by them."""

@@ -9,17 +9,19 @@ from typing import Generic, TypeVar
 import asyncpg
 
 from app.kernel.errors import DomainError
+from app.kernel.vault import CannotOpen, KeyWornOut
 
 Asked = TypeVar("Asked")
 Answer = TypeVar("Answer")
 DATABASE_FAULTS = (asyncpg.PostgresError, asyncpg.InterfaceError, OSError, TimeoutError)
+_FAULTS = (*DATABASE_FAULTS, CannotOpen, KeyWornOut)
 _AT_MOST = 64
 _BATCHES_AT_ONCE = 2
 _batches: set[asyncio.Task[None]] = set()
 
 
 class Batcher(Generic[Asked, Answer]):
-    """A line of requests. `together` answers a batch in its order, refusals among the answers; when the database fails it, nothing of the
+    """A line of requests. `together` answers a batch in its order, refusals among the answers; when the database or its keys fail it, nothing of the
     batch stands and `alone` serves each by itself. Requests of one `key` never share a batch, so the later one finds what the earlier did;
     without a key all may.
     """
@@ -67,7 +69,7 @@ class Batcher(Generic[Asked, Answer]):
             answers = await self._together([asked for asked, _ in batch])
             for (_, future), answer in zip(batch, answers, strict=True):
                 _settle(future, answer)
-        except DATABASE_FAULTS:
+        except _FAULTS:
             await asyncio.gather(*(self._serve_alone(asked, future) for asked, future in batch))
         finally:
             for _, future in batch:
@@ -76,7 +78,7 @@ class Batcher(Generic[Asked, Answer]):
     async def _serve_alone(self, asked: Asked, future: asyncio.Future[Answer]) -> None:
         try:
             _settle(future, await self._alone(asked))
-        except (DomainError, *DATABASE_FAULTS) as error:
+        except (DomainError, *_FAULTS) as error:
             _settle(future, error)
 
     def _take(self) -> list[tuple[Asked, asyncio.Future[Answer]]]:

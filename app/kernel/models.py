@@ -66,6 +66,11 @@ class PlatformBase(CommonTableAttributes, DeclarativeBase):
     type_annotation_map = _TYPES
 
 
+def sealed(row: str = "id", *, table: str = "") -> dict[str, Any]:
+    """A column's `info` that says it holds what a home's data key sealed: for the row whose id stands in the column `row`, of `table` or its own."""
+    return {"sealed": (row, table)}
+
+
 def one_of(column: str, states: type[StrEnum]) -> CheckConstraint:
     """The CHECK that holds a text column to the words of an enum."""
     words = ", ".join(f"'{state.value}'" for state in states)

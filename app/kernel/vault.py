@@ -4,7 +4,10 @@ Sealed bytes are: algorithm (1), key version (2, big-endian), nonce (12, random)
 home, table, column, row id and key version, so bytes moved to another row, column or tenant do not open. Look-ups and duplicate checks use
 a blind index: HMAC-SHA-256 under a separate key. Opened values are `Secret`s, which show nothing unless asked by `reveal`.
 
-Source of the nonce bound: NIST SP 800-38D §8.3, at most 2³² random nonces per key; a data key is replaced long before.
+Keys are changed while everything runs (`rekeying`): a new data key seals only once every process has had the time to read it, and the
+old ones open what they sealed for ever.
+
+Source of the nonce bound: NIST SP 800-38D §8.3, at most 2³² random nonces per key. Uses are counted in steps, and half of that is refused.
 """
 
 from __future__ import annotations
@@ -13,6 +16,7 @@ import base64
 import hashlib
 import hmac
 import secrets
+import time
 from collections import OrderedDict
 from collections.abc import Sequence
 from typing import Final
@@ -30,6 +34,13 @@ _AES_256_GCM: Final = 1
 _HEADER: Final = 3
 _NONCE: Final = 12
 _CACHED_HOMES: Final = 2000
+FRESH_S: Final = 5.0
+"""How long opened keys are believed without reading them again."""
+SETTLES_S: Final = 3 * FRESH_S
+"""How long a new data key is only opened with: by then every process has read it."""
+_COUNTED_BY: Final = 4096
+"""Uses of a key are written down in steps of so many."""
+MOST_USES: Final = 2**31
 
 
 class Secret:
@@ -64,25 +75,35 @@ class CannotOpen(RuntimeError):
     """Sealed bytes were changed, moved to another place, or sealed under a key we do not have."""
 
 
-class Keyring:
-    """The opened keys of one home: it seals, opens and fingerprints. Kept in memory, never written."""
+class KeyWornOut(RuntimeError):
+    """A data key has sealed as much as one may. `./quanyi keys rotate` makes the next."""
 
-    def __init__(self, home: UUID, seals: dict[int, bytes], index_key: bytes, link_key: bytes) -> None:
+
+class Keyring:
+    """The opened keys of one home: it seals, opens and fingerprints. Kept in memory, never written.
+
+    `current` is the version that seals; `uses` of it are those of all processes when it was read, and then our own.
+    """
+
+    def __init__(self, home: UUID, seals: dict[int, bytes], current: int, index_key: bytes, link_key: bytes) -> None:
         self._home = home.hex
         self._ciphers = {version: AESGCM(key) for version, key in seals.items()}
-        self._current = max(seals)
+        self.current = current
+        self.uses = 0
+        self.uncounted = 0
         self._index_key = index_key
         self._link_key = link_key
 
     def seal(self, table: str, column: str, row_id: UUID, text: str) -> bytes:
-        """Encrypt a text for one place: this home, table, column and row."""
+        """Encrypt a text for one place: this home, table, column and row. Raises: KeyWornOut."""
+        if self.uses >= MOST_USES:
+            raise KeyWornOut(f"data key {self.current} of {self._home}: run ./quanyi keys rotate")
+        self.uses += 1
+        self.uncounted += 1
         nonce = secrets.token_bytes(_NONCE)
-        header = bytes([_AES_256_GCM]) + self._current.to_bytes(2, "big")
-        return (
-            header
-            + nonce
-            + self._ciphers[self._current].encrypt(nonce, text.encode(), self._place(table, column, row_id, self._current))
-        )
+        header = bytes([_AES_256_GCM]) + self.current.to_bytes(2, "big")
+        place = self._place(table, column, row_id, self.current)
+        return header + nonce + self._ciphers[self.current].encrypt(nonce, text.encode(), place)
 
     def open(self, table: str, column: str, row_id: UUID, sealed: bytes) -> Secret:
         """Decrypt bytes sealed for the same place. Raises: CannotOpen."""
@@ -111,7 +132,7 @@ class Keyring:
         return f"{self._home}|{table}|{column}|{row_id.hex}|{version}".encode()
 
 
-_opened: OrderedDict[UUID, Keyring] = OrderedDict()
+_opened: OrderedDict[UUID, tuple[float, Keyring]] = OrderedDict()
 
 
 async def keyring(on: AsyncSession | Tx) -> Keyring:
@@ -120,24 +141,49 @@ async def keyring(on: AsyncSession | Tx) -> Keyring:
     Idempotent. Raises: CannotOpen when no configured key-encryption key opens the home's keys; then nothing is sealed in plain.
     """
     tx = await raw(on)
-    if (ring := _opened.get(tx.tenant.id)) is not None:
+    read_at, ring = _opened.get(tx.tenant.id, (0.0, None))
+    if ring is not None and ring.uncounted >= _COUNTED_BY:
+        await _count_uses(tx, ring)
+    if ring is not None and time.monotonic() - read_at < FRESH_S:
         _opened.move_to_end(tx.tenant.id)
         return ring
-    rows = await tx.fetch("select purpose, version, wrapped, kek_name from data_key")
+    rows = await tx.fetch(_KEYS, SETTLES_S)
     if not rows:
         await _make_keys(tx)
-        rows = await tx.fetch("select purpose, version, wrapped, kek_name from data_key")
-        return _ring_of(tx.tenant.id, rows)  # not kept: this transaction may yet roll back
-    ring = _ring_of(tx.tenant.id, rows)
-    _opened[tx.tenant.id] = ring
+        return _ring_of(tx.tenant.id, await tx.fetch(_KEYS, SETTLES_S))  # not kept: this transaction may yet roll back
+    return _keep(tx.tenant.id, _ring_of(tx.tenant.id, rows), ring)
+
+
+def _keep(home: UUID, ring: Keyring, before: Keyring | None) -> Keyring:
+    """Remember a ring that was just read, with the uses of the one before that nobody wrote down yet."""
+    if before is not None and before.current == ring.current:
+        ring.uncounted = before.uncounted
+        ring.uses += before.uncounted
+    _opened[home] = (time.monotonic(), ring)
     if len(_opened) > _CACHED_HOMES:
         _opened.popitem(last=False)
     return ring
 
 
+async def _count_uses(tx: Tx, ring: Keyring) -> None:
+    """Write our uses down, unless another transaction is just doing it. A step that is rolled back is not counted, which the bound allows for."""
+    if await tx.fetchval("select current_setting('transaction_read_only')") == "off":
+        ring.uncounted -= await tx.fetchval(_COUNT_USES, ring.current, ring.uncounted) or 0
+
+
 def opened_keyring(home: UUID) -> Keyring | None:
-    """The keyring of a home this process has opened before, without a transaction; None when it has to be asked for."""
-    return _opened.get(home)
+    """The keyring of a home this process has opened before, without a transaction; None when it has to be asked for.
+
+    It may be some time old: for signing links, whose key never changes.
+    """
+    return _opened.get(home, (0.0, None))[1]
+
+
+async def refuse_wrong_keys(on: AsyncSession | Tx) -> None:
+    """Asked of the platform when a process starts, so that one with a wrong key-encryption key does not start. Raises: CannotOpen."""
+    tx = await raw(on)
+    if await tx.fetchval("select to_regclass('data_key')"):
+        await keyring(tx)
 
 
 def forget_keyrings() -> None:
@@ -146,9 +192,8 @@ def forget_keyrings() -> None:
 
 
 async def _make_keys(tx: Tx) -> None:
-    name, kek = _keks()[0]
     for purpose in ("seal", "index", "link"):
-        wrapped = _wrap(kek, tx.tenant.id, purpose, secrets.token_bytes(32))
+        name, wrapped = new_wrapped(tx.tenant.id, purpose, secrets.token_bytes(32))
         await tx.execute(
             "insert into data_key (purpose, version, wrapped, kek_name) values ($1, 1, $2, $3) on conflict do nothing",
             purpose,
@@ -165,7 +210,30 @@ def _ring_of(home: UUID, rows: Sequence[asyncpg.Record]) -> Keyring:
         if name not in keks:
             raise CannotOpen(f"data key {purpose} {row['version']} needs the key-encryption key {name!r}")
         keys[purpose][row["version"]] = _unwrap(keks[name], home, purpose, row["wrapped"])
-    return Keyring(home, keys["seal"], keys["index"][max(keys["index"])], keys["link"][max(keys["link"])])
+    uses = {row["version"]: row["uses"] for row in rows if row["purpose"] == "seal" and row["is_settled"]}
+    current = max(uses, default=min(keys["seal"]))
+    ring = Keyring(home, keys["seal"], current, keys["index"][max(keys["index"])], keys["link"][max(keys["link"])])
+    ring.uses = uses.get(current, 0)
+    return ring
+
+
+def is_wrapped_by_old(row: asyncpg.Record) -> bool:
+    """Whether a data key is wrapped by another key-encryption key than the one that wraps now."""
+    return bool(row["kek_name"] != _keks()[0][0])
+
+
+def wrapped_anew(home: UUID, row: asyncpg.Record) -> tuple[bytes, str]:
+    """A home's data key under the key-encryption key that wraps now, and that key's name. Raises: CannotOpen."""
+    if (old := dict(_keks()).get(row["kek_name"])) is None:
+        raise CannotOpen(f"data key {row['purpose']} {row['version']} needs the key-encryption key {row['kek_name']!r}")
+    name, wrapped = new_wrapped(home, row["purpose"], _unwrap(old, home, row["purpose"], row["wrapped"]))
+    return wrapped, name
+
+
+def new_wrapped(home: UUID, purpose: str, key: bytes) -> tuple[str, bytes]:
+    """The name of the key-encryption key that wraps now, and a home's key under it."""
+    name, kek = _keks()[0]
+    return name, _wrap(kek, home, purpose, key)
 
 
 def _keks() -> list[tuple[str, bytes]]:
@@ -183,3 +251,13 @@ def _unwrap(kek: bytes, home: UUID, purpose: str, wrapped: bytes) -> bytes:
         return AESGCM(kek).decrypt(wrapped[:_NONCE], wrapped[_NONCE:], f"{home.hex}|{purpose}".encode())
     except InvalidTag:
         raise CannotOpen(f"data key {purpose}: the configured key-encryption key does not open it") from None
+
+
+_KEYS = """
+select purpose, version, wrapped, kek_name, uses, created_at < now() - make_interval(secs => $1) as is_settled from data_key
+"""
+_COUNT_USES = """
+update data_key set uses = uses + $2
+where (purpose, version) = (select purpose, version from data_key where purpose = 'seal' and version = $1 for update skip locked)
+returning $2::bigint
+"""

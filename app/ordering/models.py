@@ -10,7 +10,7 @@ from uuid import UUID
 from sqlalchemy import CheckConstraint, ForeignKey, Index, Integer, LargeBinary, Numeric, SmallInteger, text
 from sqlalchemy.orm import Mapped, mapped_column
 
-from app.kernel.models import Row, TenantBase, one_of
+from app.kernel.models import Row, TenantBase, one_of, sealed
 
 
 class OrderState(StrEnum):
@@ -86,7 +86,7 @@ class Order(Row, TenantBase):
     idempotency_key: Mapped[str] = mapped_column(unique=True)
     request_hash: Mapped[bytes] = mapped_column(LargeBinary)
     contact_kind: Mapped[str]
-    contact: Mapped[bytes] = mapped_column(LargeBinary)
+    contact: Mapped[bytes] = mapped_column(LargeBinary, info=sealed())
     contact_masked: Mapped[str]
     contact_fingerprint: Mapped[bytes] = mapped_column(LargeBinary)
     tail_fingerprint: Mapped[bytes] = mapped_column(LargeBinary)

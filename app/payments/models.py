@@ -9,7 +9,7 @@ from uuid import UUID
 from sqlalchemy import CheckConstraint, ForeignKey, Index, LargeBinary, UniqueConstraint, text
 from sqlalchemy.orm import Mapped, mapped_column
 
-from app.kernel.models import Row, TenantBase, one_of
+from app.kernel.models import Row, TenantBase, one_of, sealed
 
 
 class PaymentState(StrEnum):
@@ -63,7 +63,7 @@ class GatewayConnection(Row, TenantBase):
     gateway: Mapped[str]
     name: Mapped[str]
     merchant_id: Mapped[str]
-    config: Mapped[bytes] = mapped_column(LargeBinary)
+    config: Mapped[bytes] = mapped_column(LargeBinary, info=sealed())
     is_live: Mapped[bool] = mapped_column(server_default="true")
 
 
