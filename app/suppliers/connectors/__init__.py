@@ -1,0 +1,20 @@
+"""Suppliers' protocols, one folder each, behind the port in `port.py`.
+
+To add one: implement `port.Connector`, write its tests against recorded answers, teach the supplier simulator to speak it, and enter it in `CONNECTORS`.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+from app.kernel.http import Client
+from app.suppliers.connectors.port import Connector, IncompleteConnection
+
+CONNECTORS: Mapping[str, type[Connector]] = {}
+
+
+def open_connector(name: str, config: Mapping[str, str], client: Client | None = None) -> Connector:
+    """The connector a connection names. Raises: IncompleteConnection for an unknown name or settings that lack something."""
+    if name not in CONNECTORS:
+        raise IncompleteConnection("connector", f"there is no connector named {name}")
+    return CONNECTORS[name].for_connection(config, client)
