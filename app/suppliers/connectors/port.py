@@ -273,7 +273,10 @@ class StatementPage:
 
 @dataclass(frozen=True, slots=True)
 class PurchaseNotice:
-    """A genuine message about one purchase of this connection: a hint to ask, whatever it claims. `event_key` is the same when it is repeated."""
+    """A genuine message about one purchase of this connection: a hint to ask, whatever it claims. `event_key` is the same when it is repeated.
+
+    `out_no` is empty where the message names the supplier's own number only; then `supplier_ref` is set.
+    """
 
     event_key: str
     out_no: str
@@ -289,13 +292,20 @@ class GoodsNotice:
 
 
 @dataclass(frozen=True, slots=True)
+class OtherNotice:
+    """A genuine message about something we do nothing about: acknowledged, so that it is not repeated, and left at that."""
+
+    event_key: str
+
+
+@dataclass(frozen=True, slots=True)
 class Forged:
     """Not a message to act on: unsigned, wrongly signed, stale, malformed, or meant for another account."""
 
     says: str
 
 
-Notice = PurchaseNotice | GoodsNotice | Forged
+Notice = PurchaseNotice | GoodsNotice | OtherNotice | Forged
 
 
 @dataclass(frozen=True, slots=True)
