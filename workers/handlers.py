@@ -5,7 +5,7 @@ from __future__ import annotations
 from app.access import messages as access_messages
 from app.catalog import service as catalog
 from app.customers import service as customers
-from app.fulfillment import mailing
+from app.fulfillment import asking, buying, mailing, shelving
 from app.fulfillment import service as fulfillment
 from app.integrations import sending
 from app.inventory import importing, warning
@@ -15,6 +15,7 @@ from app.ordering import service as ordering
 from app.payments import refunding
 from app.payments import service as payments
 from app.settings import settings
+from app.suppliers import health
 from tenants import provisioning, routing
 from tenants.directory import Tenant
 from tenants.session import tenant_session, tenant_tx
@@ -24,6 +25,31 @@ from tenants.session import tenant_session, tenant_tx
 async def deliver(tenant: Tenant, tasks: list[TaskRow]) -> None:
     async with tenant_tx(tenant) as tx:
         await fulfillment.deliver_orders(tx, [task.subject_id for task in tasks if task.subject_id])
+
+
+@handles("fulfillment.buy", lane=Lane.SUPPLY, timeout_s=30)
+async def buy(tenant: Tenant, tasks: list[TaskRow]) -> None:
+    assert tasks[0].subject_id
+    await buying.buy(tenant, tasks[0].subject_id)
+
+
+@handles("fulfillment.ask", lane=Lane.SUPPLY, timeout_s=90, at_once=50, tries=60)
+async def ask_supplier(tenant: Tenant, tasks: list[TaskRow]) -> None:
+    await asking.ask(tenant, [task.subject_id for task in tasks if task.subject_id])
+
+
+@handles("fulfillment.shelve", lane=Lane.ORDERS, timeout_s=30)
+async def shelve(tenant: Tenant, tasks: list[TaskRow]) -> None:
+    assert tasks[0].subject_id
+    async with tenant_tx(tenant) as tx:
+        await shelving.shelve(tx, tasks[0].subject_id)
+
+
+@handles("suppliers.probe", lane=Lane.ORDERS, timeout_s=30)
+async def probe(tenant: Tenant, tasks: list[TaskRow]) -> None:
+    assert tasks[0].subject_id
+    async with tenant_tx(tenant) as tx:
+        await health.probe(tx, tasks[0].subject_id)
 
 
 @handles("ordering.expire", lane=Lane.ORDERS, timeout_s=30)

@@ -53,7 +53,7 @@ async def keep(timer: Timer, stopping: asyncio.Event) -> None:
 
 async def look(is_over: IsOver) -> None:
     """Drain the quick lanes."""
-    for lane in (Lane.ORDERS, Lane.MESSAGES):
+    for lane in (Lane.ORDERS, Lane.SUPPLY, Lane.MESSAGES):
         await drain(lane, until_s=30, is_over=is_over)
 
 
