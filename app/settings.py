@@ -5,6 +5,7 @@ from __future__ import annotations
 import base64
 import binascii
 from functools import lru_cache
+from pathlib import Path
 from typing import Literal
 
 from pydantic import Field, field_validator, model_validator
@@ -48,6 +49,10 @@ class Settings(BaseSettings):
     dns_server: str | None = Field(
         None, description="Name server asked about merchants' domains, as address or address:port; this machine's own by default."
     )
+    audit_heads: Path | None = Field(
+        None, description="Folder outside the database where the heads of the audit chains are written, signed, every hour."
+    )
+    audit_key: str = Field("", description="Signs those heads; 32 characters or more, never kept in the database.")
     log_level: Literal["DEBUG", "INFO", "WARNING", "ERROR"] = Field("INFO", description="Least severe line that is written.")
 
     @field_validator("key_encryption_key")
@@ -69,6 +74,8 @@ class Settings(BaseSettings):
             raise ValueError("shops_host must not lie under base_host: shops carry merchants' own content")
         if self.environment == "production" and self.allow_loopback_calls:
             raise ValueError("allow_loopback_calls is for demo and tests")
+        if self.audit_heads is not None and len(self.audit_key) < 32:
+            raise ValueError("audit_heads needs an audit_key of 32 characters or more")
         if self.environment == "production" and self.public_scheme != "https":
             raise ValueError("public_scheme must be https in production")
         return self
