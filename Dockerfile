@@ -20,8 +20,8 @@ COPY web web
 COPY workers workers
 RUN python -m compileall -q app operations tenants workers \
     && useradd --system --uid 10001 --home-dir /nonexistent --shell /usr/sbin/nologin quanyi \
-    && mkdir /tmp/metrics \
-    && chown quanyi /tmp/metrics
+    && mkdir -p /tmp/metrics /var/lib/quanyi/audit-heads \
+    && chown quanyi /tmp/metrics /var/lib/quanyi/audit-heads
 
 USER quanyi
 EXPOSE 8000

@@ -5,6 +5,7 @@ from __future__ import annotations
 import base64
 import binascii
 from functools import lru_cache
+from pathlib import Path
 from typing import Literal
 
 from pydantic import Field, field_validator, model_validator
@@ -42,12 +43,22 @@ class Settings(BaseSettings):
     outbox_url: str | None = Field(None, description="The demo's outbox page, linked from pages that wait for a mail.")
     spare_tenants: int = Field(3, ge=1, le=100, description="Ready-made tenants kept for the next sign-ups.")
     reservation_minutes: int = Field(15, ge=1, le=1440, description="How long an unpaid order holds its stock.")
+    unpaid_units_per_buyer: int = Field(200, ge=1, description="Units one buyer's unpaid orders may hold together.")
+    unpaid_units_per_address: int = Field(
+        600, ge=2, description="Units the unpaid orders of one network address may hold together."
+    )
+    unpaid_share_percent: int = Field(50, ge=1, le=100, description="Share of a SKU's stock one buyer's unpaid orders may hold.")
+    unpaid_units_always: int = Field(20, ge=0, description="Units of a SKU one buyer may hold unpaid however small its stock is.")
     checkouts_per_minute: int = Field(60, ge=1, description="Orders one network address may place in a minute.")
     sign_ups_per_hour: int = Field(60, ge=1, description="Shops one network address may open in an hour.")
     trusted_proxies: int = Field(0, ge=0, le=3, description="Proxies in front of us whose X-Forwarded-For hop we believe.")
     dns_server: str | None = Field(
         None, description="Name server asked about merchants' domains, as address or address:port; this machine's own by default."
     )
+    audit_heads: Path | None = Field(
+        None, description="Folder outside the database where the heads of the audit chains are written, signed, every hour."
+    )
+    audit_key: str = Field("", description="Signs those heads; 32 characters or more, never kept in the database.")
     log_level: Literal["DEBUG", "INFO", "WARNING", "ERROR"] = Field("INFO", description="Least severe line that is written.")
 
     @field_validator("key_encryption_key")
@@ -69,6 +80,8 @@ class Settings(BaseSettings):
             raise ValueError("shops_host must not lie under base_host: shops carry merchants' own content")
         if self.environment == "production" and self.allow_loopback_calls:
             raise ValueError("allow_loopback_calls is for demo and tests")
+        if self.audit_heads is not None and len(self.audit_key) < 32:
+            raise ValueError("audit_heads needs an audit_key of 32 characters or more")
         if self.environment == "production" and self.public_scheme != "https":
             raise ValueError("public_scheme must be https in production")
         return self

@@ -30,6 +30,7 @@ COMMANDS = {
     "worker": Command("operations.worker"),
     "migrate": Command("operations.migrate", needs_settings=True),
     "check-invariants": Command("operations.check_invariants", needs_settings=True),
+    "audit": Command("operations.audit_trail", needs_settings=True),
     "keys": Command("operations.key_changes", needs_settings=True),
     "prepare": Command("operations.prepare"),
     "seed": Command("operations.seed", needs_settings=True),

@@ -145,7 +145,7 @@ class System:
                 self.say(f"The database's files are in {self.postgres.home}: its account may not enter {self.folder}.")
         self.admin_url = self.plan.admin_url or self.postgres_admin_url()
         urls = prepare_database(self.admin_url, name=DATABASE, passwords=keys.passwords)
-        made = settings_for(self.ports, urls, keys, environment=self.plan.environment)
+        made = settings_for(self.ports, urls, keys, self.folder, environment=self.plan.environment)
         self.settings = {**made, **self.plan.more_settings}
         self._write_record()
         return urls

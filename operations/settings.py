@@ -1,5 +1,7 @@
 """The QUANYI_ settings of a system in a data folder."""
 
+import hashlib
+import hmac
 import os
 from pathlib import Path
 
@@ -10,8 +12,8 @@ from tenants.bootstrap import APP, OWNER, Urls, url_for
 DATABASE = "quanyi"
 
 
-def settings_for(ports: Ports, urls: Urls, keys: Keys, *, environment: str = "demo") -> dict[str, str]:
-    """What web, worker, migrations and seed are told, all of it by environment variables."""
+def settings_for(ports: Ports, urls: Urls, keys: Keys, folder: Path, *, environment: str = "demo") -> dict[str, str]:
+    """What web, worker, migrations and seed of a data folder are told, all of it by environment variables."""
     outbox = f"http://127.0.0.1:{ports.outbox}"
     return {
         "QUANYI_ENVIRONMENT": environment,
@@ -29,6 +31,8 @@ def settings_for(ports: Ports, urls: Urls, keys: Keys, *, environment: str = "de
         "QUANYI_SANDBOX_GATEWAY_URL": f"http://127.0.0.1:{ports.gateway}",
         "QUANYI_ALLOW_LOOPBACK_CALLS": "true",
         "QUANYI_OUTBOX_URL": outbox,
+        "QUANYI_AUDIT_HEADS": str(folder / "audit-heads"),
+        "QUANYI_AUDIT_KEY": hmac.digest(keys.session_secret.encode(), b"audit heads", hashlib.sha256).hex(),
     }
 
 

@@ -41,7 +41,7 @@ def _settings_here() -> Iterator[dict[str, str]]:
     record = read_record(DATA)
     if record is not None and is_led(DATA):
         keys = keys_of(DATA)
-        yield settings_for(Ports(**record.ports), urls_on(record.server, keys), keys)
+        yield settings_for(Ports(**record.ports), urls_on(record.server, keys), keys, DATA)
         return
     system = System(DATA, Plan(usual_ports=True, environment="demo", admin_url=os.environ.get("DATABASE_URL")))
     try:

@@ -25,6 +25,19 @@ async def set_state(tx: Tx, tenant: Tenant, state: TenantState, *, reason: str) 
     return tenant_of(row)
 
 
+async def set_paused(tx: Tx, tenant: Tenant, *, is_paused: bool) -> bool:
+    """Stop or start the sales of a tenant that wants to be stopped when a rule does not hold; whether that changed anything. Idempotent."""
+    changed = bool(await tx.fetchval(_PAUSE, tenant.id, is_paused))
+    if changed:
+        await _tell(tx)
+    return changed
+
+
+async def set_pauses_on_breach(tx: Tx, tenant: Tenant, *, wanted: bool) -> None:
+    """Choose whether a tenant's sales stand still while a rule does not hold. Idempotent; no longer wanted, they go on at the next look."""
+    await tx.execute("update tenant set pauses_on_breach = $2 where id = $1", tenant.id, wanted)
+
+
 async def rename(tx: Tx, tenant: Tenant, *, name: str) -> None:
     """Give a tenant another display name."""
     await tx.execute("update tenant set name = $2 where id = $1", tenant.id, name)
@@ -66,6 +79,11 @@ async def _tell(tx: Tx) -> None:
     tx.after_commit(routing.forget)
 
 
+_PAUSE = """
+update tenant set paused_since = case when $2 then now() end
+where id = $1 and (paused_since is not null) <> $2 and (pauses_on_breach or not $2)
+returning true
+"""
 _CLAIM_DOMAIN = """
 insert into tenant_domain (host, tenant_id, token)
 values ($1, $2, $3)

@@ -13,7 +13,9 @@ import structlog
 
 from app.customers import service as customers
 from app.customers import sessions as buyer_sessions
+from app.insight import alarms
 from app.inventory import service as inventory
+from app.kernel import audit_heads
 from app.kernel.rates import forget
 from app.kernel.tasks import Lane
 from app.settings import settings
@@ -24,17 +26,17 @@ from workers.drain import IsOver, drain, sweep
 
 _log = structlog.get_logger(__name__)
 _SWEEP_LOCK = 7350200
-_TIDY_LOCK = 7350201
 _LONGEST_S = 900.0
 
 
 @dataclass(frozen=True, slots=True)
 class Timer:
-    """Something done at the start and then so many seconds after it ended."""
+    """Something done at the start and then so many seconds after it ended. With `slot_s` it is done once in so many seconds, however many workers run."""
 
     name: str
     every_s: float
     work: Callable[[IsOver], Awaitable[None]]
+    slot_s: float = 0
 
 
 async def keep(timer: Timer, stopping: asyncio.Event) -> None:
@@ -42,13 +44,20 @@ async def keep(timer: Timer, stopping: asyncio.Event) -> None:
     while not stopping.is_set():
         try:
             async with asyncio.timeout(_LONGEST_S):
-                await timer.work(stopping.is_set)
+                if not timer.slot_s or await take_slot(timer):
+                    await timer.work(stopping.is_set)
         except Exception as error:
             _log.error("timer.failed", timer=timer.name, error=f"{type(error).__name__}: {str(error)[:300]}")
         try:
             await asyncio.wait_for(stopping.wait(), timer.every_s)
         except TimeoutError:
             continue
+
+
+async def take_slot(timer: Timer) -> bool:
+    """Whether this slot of a timer is ours: one worker moves the instant on. A slot lost with its worker is made good by the next."""
+    async with tenant_tx(PLATFORM) as tx:
+        return bool(await tx.fetchval(_TAKE_SLOT, timer.name, timer.slot_s))
 
 
 async def look(is_over: IsOver) -> None:
@@ -75,13 +84,9 @@ async def keep_spares(_is_over: IsOver) -> None:
 async def tidy(_is_over: IsOver) -> None:
     """Expired keys leave the shelf; old counters, codes and buyers' sessions go."""
     async with tenant_tx(PLATFORM) as tx:
-        if not await tx.fetchval("select pg_try_advisory_xact_lock($1)", _TIDY_LOCK):
-            return
         await forget(tx)
-        schemas = [row["schema_name"] for row in await tx.fetch("select schema_name from tenant where state <> 'spare'")]
-    for schema in schemas:
-        if (home := await routing.by_schema(schema)) is not None:
-            await _tidy_home(home)
+    for home in await _tenants():
+        await _tidy_home(home)
 
 
 async def _tidy_home(home: Tenant) -> None:
@@ -95,10 +100,47 @@ async def _tidy_home(home: Tenant) -> None:
         _log.error("tidy.failed", tenant=home.slug, error=type(error).__name__)
 
 
+async def watch(is_over: IsOver) -> None:
+    """Ask every home what must always hold; what does not is an alarm until it does again."""
+    for home in [PLATFORM, *await _tenants()]:
+        if is_over():
+            return
+        try:
+            await alarms.look_at(home)
+        except (asyncpg.PostgresError, OSError, TimeoutError) as error:
+            _log.error("watch.failed", tenant=home.slug, error=type(error).__name__)
+    await alarms.count()
+
+
+async def sign_heads(_is_over: IsOver) -> None:
+    """Write down outside the database where every audit chain stands."""
+    folder = settings().audit_heads
+    if folder is None:
+        return
+    for home in [PLATFORM, *await _tenants()]:
+        async with tenant_tx(home) as tx:
+            head = await audit_heads.head_of(tx)
+        await asyncio.to_thread(audit_heads.keep, folder, [head] if head else [])
+
+
+async def _tenants() -> list[Tenant]:
+    async with tenant_tx(PLATFORM) as tx:
+        rows = await tx.fetch("select schema_name from tenant where state <> 'spare' order by created_at")
+    found = [await routing.by_schema(row["schema_name"]) for row in rows]
+    return [home for home in found if home is not None]
+
+
+_TAKE_SLOT = """
+insert into timer_run (name, ran_at) values ($1, now())
+on conflict (name) do update set ran_at = now() where timer_run.ran_at <= now() - make_interval(secs => $2)
+returning true
+"""
 TIMERS = (
     Timer("look", 2, look),
     Timer("bulk", 2, look_at_bulk),
     Timer("sweep", 20, sweep_homes),
     Timer("spares", 5, keep_spares),
-    Timer("tidy", 3600, tidy),
+    Timer("tidy", 300, tidy, slot_s=3600),
+    Timer("watch", 30, watch, slot_s=300),
+    Timer("audit_heads", 300, sign_heads, slot_s=3600),
 )

@@ -1,9 +1,11 @@
-"""Who of a tenant's staff is written to, and about what."""
+"""Who of a tenant's staff, and of the platform's, is written to, and about what."""
 
 from __future__ import annotations
 
+import asyncpg
+
 from tenants.directory import PLATFORM, Tenant
-from tenants.session import tenant_tx
+from tenants.session import Tx, tenant_tx
 
 
 async def stock_watchers(tenant: Tenant) -> list[tuple[str, str]]:
@@ -11,6 +13,13 @@ async def stock_watchers(tenant: Tenant) -> list[tuple[str, str]]:
     async with tenant_tx(PLATFORM) as tx:
         rows = await tx.fetch(_WATCHERS, tenant.id)
     return [(row["email"], row["locale"]) for row in rows]
+
+
+async def operators(tx: Tx) -> list[asyncpg.Record]:
+    """Address and locale of the platform's operators, who are told of alarms."""
+    return await tx.fetch(
+        "select email, locale from app_user where is_operator and email_verified_at is not null order by email limit 20"
+    )
 
 
 _WATCHERS = """

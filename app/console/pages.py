@@ -20,6 +20,7 @@ from app.access.guards import identify, logged_in, operator
 from app.access.models import MemberRole
 from app.console import lookout, queries, service, shell
 from app.console.queries import PAGE_SIZE, Asked
+from app.insight import alarms
 from app.kernel import audit, bell, clock, history, links, templating
 from app.kernel.actor import Actor
 from app.kernel.errors import N_
@@ -52,6 +53,10 @@ class SuspensionForm(Form):
 
 class ReopeningForm(Form):
     reopen_reason: Reason
+
+
+class PausingForm(Form):
+    pauses_on_breach: bool = False
 
 
 class ViewForm(Form):
@@ -105,6 +110,13 @@ class TenantPages(Controller):
         tenant = await service.tenant_or_404(tenant_id)
         await service.reopen(tenant, reason=form.reopen_reason, actor=actor)
         return see_other(request, _href(tenant_id), flash=N_("%(name)s is open again."), name=tenant.name)
+
+    @post("/tenants/{tenant_id:uuid}/pausing")
+    async def choose_pausing(self, request: AnyRequest, tenant_id: FromPath[UUID], actor: Actor, sent: RawForm) -> Response[Any]:
+        form = parse(PausingForm, sent, retry=_SHOW, **await _facts(tenant_id))
+        tenant = await service.tenant_or_404(tenant_id)
+        await service.choose_pausing(tenant, wanted=form.pauses_on_breach, actor=actor)
+        return see_other(request, _href(tenant_id), flash=N_("Saved."))
 
     @post("/tenants/{tenant_id:uuid}/view")
     async def view(self, request: AnyRequest, tenant_id: FromPath[UUID], actor: Actor, sent: RawForm) -> Response[Any]:
@@ -173,10 +185,12 @@ class StatePages(Controller):
     async def health(self, request: AnyRequest) -> Response[str]:
         async with tenant_tx(PLATFORM) as tx:
             database = await queries.database_state(tx)
+            found = await alarms.recent(tx)
         facts: dict[str, Any] = {
             "database": database,
             "queue": await bell.queue_state(),
             "seen": await lookout.look(),
+            "alarms": found,
             "wanted_spares": settings().spare_tenants,
             "at": clock.now(),
         }
@@ -252,6 +266,10 @@ _EVENTS = {
     "tenant.suspended": (N_("Suspended"), "warn"),
     "tenant.active": (N_("Opened again"), "ok"),
     "tenant.closed": (N_("Closed for good"), ""),
+    "tenant.sales_paused": (N_("Sales paused: a standing rule does not hold"), "bad"),
+    "tenant.sales_resumed": (N_("Sales go on: every standing rule holds again"), "ok"),
+    "tenant.restored": (N_("Restored from a backup"), "warn"),
+    "tenant.reconciled": (N_("Compared with the gateways after a restore"), "ok"),
 }
 
 

@@ -113,7 +113,8 @@ where state <> 'spare' and ($1 = '' or position($1 in lower(name)) > 0 or positi
 group by state
 """
 _TENANT = """
-select id, slug, name, state, state_reason, database, schema_name, role_name, revision, opened_at, created_at
+select id, slug, name, state, state_reason, database, schema_name, role_name, revision, opened_at, created_at,
+       pauses_on_breach, paused_since, reconciling_since
 from tenant
 where id = $1 and state <> 'spare'
 """

@@ -49,6 +49,16 @@ async def reopen(tenant: Tenant, *, reason: str, actor: Actor) -> Tenant:
     return await _turn(tenant, TenantState.ACTIVE, reason=reason, actor=actor)
 
 
+async def choose_pausing(tenant: Tenant, *, wanted: bool, actor: Actor) -> None:
+    """Choose whether a tenant's sales stand still while a standing rule does not hold for it. Idempotent."""
+    async with _both(tenant) as both:
+        await operating.set_pauses_on_breach(both.platform, tenant, wanted=wanted)
+        for tx in (both.tenant, both.platform):
+            await audit.record(
+                tx, actor, "tenant.pausing_chosen", subject=("tenant", tenant.id), facts={"pauses_on_breach": wanted}
+            )
+
+
 async def start_view(tenant: Tenant, identity: Identity, *, reason: str, actor: Actor) -> datetime:
     """Let an operator look at a tenant's pages, read-only; the instant it ends by itself. Starting again starts the time over."""
     until = clock.now() + VIEW_LASTS

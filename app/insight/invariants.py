@@ -1,15 +1,18 @@
-"""What must hold at every committed point, as questions whose only right answer is "none". Asked after tests, by `./quanyi check-invariants`, and by a cron.
+"""What must hold at every committed point, as questions whose only right answer is "none". Asked after tests, by `./quanyi check-invariants`, and by a timer.
 
 Each question names the first rows that break it. They read tables alone and trust no counter: what can be counted is counted again.
 """
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from datetime import timedelta
 from typing import Any
 
-from app.kernel import audit
+from app.cases.models import CASE_EDGES
+from app.kernel import audit, clock
+from app.kernel.errors import N_
 from app.ordering.models import ORDER_EDGES, UNIT_EDGES
 from app.payments.models import PAYMENT_EDGES, REFUND_EDGES
 from tenants.session import Tx
@@ -35,10 +38,13 @@ class Breach:
     rows: tuple[str, ...]
 
 
+_MESSAGES = """
+select m.id::text from outgoing_message m where m.state = 'waiting' and not exists (select 1 from task t where t.subject_id = m.id)
+"""
 INVARIANTS = (
     Invariant(
         "INV-1",
-        "A card-key serves one delivery unit at most, and a key that serves one counts as delivered or was voided after it.",
+        N_("A card-key serves one delivery unit at most, and a key that serves one counts as delivered or was voided after it."),
         """
 select k.id::text from card_key k join delivery_unit u on u.card_key_id = k.id
 group by k.id, k.state having count(*) > 1 or k.state not in ('delivered', 'voided')
@@ -49,7 +55,9 @@ where k.state = 'delivered' and not exists (select 1 from delivery_unit u where 
     ),
     Invariant(
         "INV-2",
-        "Units of a line are numbered one to its quantity, their amounts sum to it, and an ended order's units are all delivered, refunded or released.",
+        N_(
+            "Units of a line are numbered one to its quantity, their amounts sum to it, and an ended order's units are all delivered, refunded or released."
+        ),
         """
 select l.id::text from order_line l left join delivery_unit u on u.order_line_id = l.id
 group by l.id, l.quantity, l.total_minor
@@ -65,7 +73,9 @@ where (o.state = 'delivered' and u.state <> 'delivered')
     ),
     Invariant(
         "INV-3",
-        "A SKU's counters are what its keys and orders say: imported, delivered, voided, quarantined, expired, and free keys = available + reserved − short.",
+        N_(
+            "A SKU's counters are what its keys and orders say: imported, delivered, voided, quarantined, expired, and free keys = available + reserved − short."
+        ),
         """
 select s.sku_id::text from stock s
 left join (
@@ -85,12 +95,12 @@ where (s.imported, s.delivered, s.voided, s.quarantined, s.expired, s.reserved)
     ),
     Invariant(
         "INV-4",
-        "Over all accounts of a currency, debits equal credits.",
+        N_("Over all accounts of a currency, debits equal credits."),
         "select currency from ledger_account group by currency having sum(debits_minor) <> sum(credits_minor)",
     ),
     Invariant(
         "INV-5",
-        "Every account's sums equal its transfers.",
+        N_("Every account's sums equal its transfers."),
         """
 select a.name || ' ' || a.currency from ledger_account a
 where a.debits_minor <> coalesce((select sum(amount_minor) from transfer where debit_account_id = a.id), 0)
@@ -99,7 +109,9 @@ where a.debits_minor <> coalesce((select sum(amount_minor) from transfer where d
     ),
     Invariant(
         "INV-7",
-        "An order that was paid has exactly one capture over its total; any other capture is a surplus with a refund of its own.",
+        N_(
+            "An order that was paid has exactly one capture over its total; any other capture is a surplus with a refund or a case of its own."
+        ),
         """
 select o.id::text from shop_order o
 left join capture c on c.order_id = o.id and c.purpose = 'order'
@@ -109,11 +121,12 @@ where (c.id is not null and c.amount_minor <> o.total_minor)
 union all
 select c.id::text from capture c
 where c.purpose = 'surplus' and not exists (select 1 from refund r where r.capture_id = c.id and r.amount_minor = c.amount_minor)
+  and not exists (select 1 from staff_case s where s.subject_id = c.id and s.kind = 'wrong_amount')
 """,
     ),
     Invariant(
         "INV-8",
-        "Refunds of a capture, succeeded or not yet decided, never exceed it.",
+        N_("Refunds of a capture, succeeded or not yet decided, never exceed it."),
         """
 select c.id::text from capture c join refund r on r.capture_id = c.id
 where r.state <> 'declined' group by c.id, c.amount_minor having sum(r.amount_minor) > c.amount_minor
@@ -121,23 +134,67 @@ where r.state <> 'declined' group by c.id, c.amount_minor having sum(r.amount_mi
     ),
     Invariant(
         "INV-10",
-        "Every order that is paid or being refunded has a task, an undecided refund, or a case a person sees.",
+        N_(
+            "Every order that is paid or being refunded, and every refund the gateway declined, has work waiting or a case a person sees."
+        ),
         """
 select o.id::text from shop_order o
 where o.state in ('paid', 'refunding')
-  and not exists (select 1 from task t where t.subject_id = o.id)
-  and not exists (select 1 from refund r join task t on t.subject_id = r.id where r.order_id = o.id)
-  and not exists (select 1 from refund r where r.order_id = o.id and r.state = 'declined')
+  and not exists (select 1 from task t where t.subject_id = o.id and t.state <> 'failed')
+  and not exists (select 1 from refund r join task t on t.subject_id = r.id where r.order_id = o.id and t.state <> 'failed')
+  and not exists (select 1 from staff_case s where s.order_id = o.id and (s.state = 'open' or s.kind = 'refund_declined'))
+union all
+select r.id::text from refund r
+where r.state = 'declined' and not exists (select 1 from staff_case s where s.subject_id = r.id and s.kind = 'refund_declined')
+union all
+select o.id::text from shop_order o join task t on t.subject_id = o.id
+where o.state in ('paid', 'refunding') and t.state = 'waiting' and t.run_at < now() - interval '15 minutes'
 """,
     ),
     Invariant(
+        "INV-11",
+        N_("The role of this home reaches no schema but its own, and the bells."),
+        """
+select n.nspname::text from pg_namespace n
+where n.nspname not in (current_schema(), 'work', 'information_schema', 'pg_catalog') and n.nspname !~ '^pg_(toast|temp)'
+  and has_schema_privilege(n.oid, 'usage')
+""",
+    ),
+    Invariant(
+        "INV-12",
+        N_("What must be sealed is: it bears the head of a data key of this home."),
+        """
+with heads as (select '\x01'::bytea || int2send(version) as head from data_key where purpose = 'seal')
+select 'card_key ' || id from card_key where substring(secret from 1 for 3) not in (select head from heads)
+union all
+select 'shop_order ' || id from shop_order where substring(contact from 1 for 3) not in (select head from heads)
+union all
+select 'import_line ' || batch_id || ' ' || line_no from import_line where substring(secret from 1 for 3) not in (select head from heads)
+union all
+select 'gateway_connection ' || id from gateway_connection where substring(config from 1 for 3) not in (select head from heads)
+union all
+select 'outgoing_message ' || id from outgoing_message
+where substring(recipient from 1 for 3) not in (select head from heads) or substring(params from 1 for 3) not in (select head from heads)
+""",
+    ),
+    Invariant(
+        "INV-13b",
+        N_("Every key its buyer has seen has the entry of that in the audit chain."),
+        """
+select u.order_line_id || '/' || u.unit_no from delivery_unit u
+where u.revealed_at is not null and not exists (
+  select 1 from audit_entry a where a.subject_kind = 'card_key' and a.subject_id = u.card_key_id and a.action = 'card_key.revealed')
+""",
+    ),
+    Invariant("INV-14", N_("Every message that waits has a task that carries it."), _MESSAGES),
+    Invariant(
         "INV-19",
-        "No order holds its stock for more than a minute past its time.",
+        N_("No order holds its stock for more than a minute past its time."),
         "select id::text from shop_order where state = 'awaiting_payment' and expires_at < now() - interval '60 seconds'",
     ),
     Invariant(
         "LIMIT",
-        "No buyer holds more of a limited product than its limit.",
+        N_("No buyer holds more of a limited product than its limit."),
         """
 select b.product_id::text from buyer_usage b
 join (
@@ -156,21 +213,45 @@ _EDGES: dict[str, Mapping[Any, frozenset[Any]]] = {
     "unit": UNIT_EDGES,
     "payment": PAYMENT_EDGES,
     "refund": REFUND_EDGES,
+    "case": CASE_EDGES,
 }
+
+
+PLATFORM_INVARIANTS = (Invariant("INV-14", N_("Every message that waits has a task that carries it."), _MESSAGES),)
+_MOST_SKEW = timedelta(seconds=10)
 
 
 async def breaches(tx: Tx) -> list[Breach]:
     """Every rule that does not hold for the tenant of this transaction."""
-    found = []
-    for rule in INVARIANTS:
-        rows = await tx.fetch(rule.query)
-        if rows:
-            found.append(Breach(rule.number, rule.says, tuple(str(row[0]) for row in rows[:_SHOWN])))
-    if (seq := await audit.first_broken(tx)) is not None:
-        found.append(Breach("INV-13", "The audit chain holds from its first entry to its last.", (str(seq),)))
+    found = [*await _asked(tx, INVARIANTS), *await _broken_chain(tx)]
     if wrong := await _wrong_steps(tx):
-        found.append(Breach("INV-15", "Histories hold only steps the state tables allow.", tuple(wrong[:_SHOWN])))
+        found.append(Breach("INV-15", N_("Histories hold only steps the state tables allow."), tuple(wrong[:_SHOWN])))
     return found
+
+
+async def platform_breaches(tx: Tx) -> list[Breach]:
+    """Every rule that does not hold for the platform itself, this process's clock among them."""
+    found = [*await _asked(tx, PLATFORM_INVARIANTS), *await _broken_chain(tx)]
+    skew = clock.now() - await tx.fetchval("select clock_timestamp()")
+    if abs(skew) > _MOST_SKEW:
+        says = N_("The clocks of our hosts and of the database agree within ten seconds.")
+        found.append(Breach("INV-20", says, (f"{skew.total_seconds():+.0f} s",)))
+    return found
+
+
+async def _asked(tx: Tx, rules: Sequence[Invariant]) -> list[Breach]:
+    found = []
+    for rule in rules:
+        if rows := await tx.fetch(rule.query):
+            found.append(Breach(rule.number, rule.says, tuple(str(row[0]) for row in rows[:_SHOWN])))
+    return found
+
+
+async def _broken_chain(tx: Tx) -> list[Breach]:
+    seq = await audit.first_broken(tx)
+    return (
+        [Breach("INV-13", N_("The audit chain holds from its first entry to its last."), (str(seq),))] if seq is not None else []
+    )
 
 
 async def _wrong_steps(tx: Tx) -> list[str]:

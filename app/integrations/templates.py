@@ -85,6 +85,14 @@ WORDINGS: dict[str, Wording] = {
         (N_("%(shop)s could not deliver all of order %(order_no)s. %(amount)s goes back the way you paid, by itself."),),
         N_("Open the order"),
     ),
+    "rule_broken": Wording(
+        N_("Alarm: a standing rule does not hold for %(home)s"),
+        (
+            N_("Looked at just now, this does not hold for %(home)s: %(rules)s"),
+            N_("The alarm closes by itself when it holds again."),
+        ),
+        N_("See the alarms"),
+    ),
     "stock_low": Wording(
         N_("%(product)s %(sku)s is running low: %(left)s left"),
         (N_("%(left)s keys of %(product)s %(sku)s are left to sell; you asked to be warned below %(threshold)s."),),

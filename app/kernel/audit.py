@@ -70,7 +70,7 @@ async def first_broken(on: AsyncSession | Tx) -> int | None:
 
 async def _all(tx: Tx) -> Any:
     after = 0
-    while rows := await tx.fetch("select * from audit_entry where seq > $1 order by seq limit 1000", after):
+    while rows := await tx.fetch(_CHAIN, after):
         for row in rows:
             yield row
         after = rows[-1]["seq"]
@@ -89,6 +89,13 @@ def _plain(value: object) -> str:
     return str(isoformat() if isoformat else value)
 
 
+_CHAIN = """
+select seq, at, actor_kind, actor_id, actor_name, action, subject_kind, subject_id, reason, facts, previous_hash, hash
+from audit_entry
+where seq > $1
+order by seq
+limit 1000
+"""
 _INSERT = """
 insert into audit_entry
   (seq, at, actor_kind, actor_id, actor_name, action, subject_kind, subject_id, reason, facts, previous_hash, hash)

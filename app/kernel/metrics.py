@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 
-from prometheus_client import CollectorRegistry, Counter, Histogram, generate_latest
+from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, generate_latest
 from prometheus_client.multiprocess import MultiProcessCollector
 
 REQUESTS = Histogram(
@@ -13,6 +13,7 @@ REQUESTS = Histogram(
     ["method", "route", "status"],
     buckets=(0.005, 0.01, 0.025, 0.05, 0.1, 0.3, 1, 3, 10),
 )
+ALARMS = Gauge("quanyi_open_alarms", "Standing rules that do not hold, by rule.", ["rule"], multiprocess_mode="mostrecent")
 TASKS = Counter("quanyi_tasks_total", "Tasks done, by kind and whether they succeeded.", ["kind", "outcome"])
 
 

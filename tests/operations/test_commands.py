@@ -52,7 +52,9 @@ def test_damaged_secrets_are_not_replaced_silently(tmp_path: Path) -> None:
 
 def test_settings_are_those_the_application_accepts(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     settings_module = pytest.importorskip("app.settings")
-    made = settings_for(Ports(), Urls(app_url="postgresql://a:b@c/d", owner_url="postgresql://o:b@c/d"), keys.keys_of(tmp_path))
+    made = settings_for(
+        Ports(), Urls(app_url="postgresql://a:b@c/d", owner_url="postgresql://o:b@c/d"), keys.keys_of(tmp_path), tmp_path
+    )
     for name, value in made.items():
         monkeypatch.setenv(name, value)
     settings = settings_module.Settings()

@@ -19,6 +19,15 @@ TAMPERINGS = {
     "INV-8": """insert into refund (id, refund_no, business_key, order_id, payment_id, capture_id, reason, amount_minor, currency, requested_by, state)
                 select gen_random_uuid(), 'R', 'k', order_id, payment_id, id, 'merchant', amount_minor + 1, currency, 'x', 'unknown' from capture limit 1""",
     "INV-10": "update shop_order set state = 'paid'; delete from task",
+    "INV-10 idle": """update shop_order set state = 'paid';
+                insert into task (id, kind, lane, subject_id, run_at)
+                select gen_random_uuid(), 'x', 'orders', id, now() - interval '16 minutes' from shop_order""",
+    "INV-11": "grant usage on schema public to {role}",
+    "INV-12": "update shop_order set contact = convert_to('13800132046-in-plain-text', 'UTF8')",
+    "INV-12 other key": "update card_key set secret = substring(secret from 1 for 1) || int2send(7::int2) || substring(secret from 4)",
+    "INV-13b": "update delivery_unit set revealed_at = now()",
+    "INV-14": """insert into outgoing_message (id, medium, template, locale, recipient, recipient_masked, params)
+                select gen_random_uuid(), 'mail', 'x', 'en', recipient, 'x', params from outgoing_message limit 1""",
     "INV-13": "update audit_entry set reason = 'x' where seq = 1",
     "INV-15": "update history set to_state = 'awaiting_payment' where subject_kind = 'order'",
     "INV-19": "update shop_order set state = 'awaiting_payment', expires_at = now() - interval '2 minutes'",
@@ -35,13 +44,13 @@ async def test_a_broken_rule_is_named(world: World, number: str) -> None:
     async with tenant_tx(world.tenant) as tx:
         assert await breaches(tx) == []
     owner = await asyncpg.connect(world.urls.owner_url)
-    await owner.execute(f"set search_path to {world.tenant.schema}; {TAMPERINGS[number]}")
+    await owner.execute(f"set search_path to {world.tenant.schema}; {TAMPERINGS[number].format(role=world.tenant.role)}")
     await owner.close()
     async with tenant_tx(world.tenant) as tx:
         found = {breach.number for breach in await breaches(tx)}
-    assert number in found
+    assert number.partition(" ")[0] in found
     world.may_break |= found
 
 
 def test_every_rule_is_tried() -> None:
-    assert {rule.number for rule in INVARIANTS} | {"INV-13", "INV-15"} == set(TAMPERINGS)
+    assert {rule.number for rule in INVARIANTS} | {"INV-13", "INV-15"} == {number.partition(" ")[0] for number in TAMPERINGS}
