@@ -12,6 +12,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import timedelta
 from decimal import Decimal
+from typing import Any
 from uuid import UUID
 
 import asyncpg
@@ -109,7 +110,7 @@ def _row(unit: asyncpg.Record, route: suppliers.Route, choice: rules.Choice, seq
     )  # fmt: skip
 
 
-async def _insert(tx: Tx, planned: Sequence[tuple[object, ...]]) -> None:
+async def _insert(tx: Tx, planned: Sequence[tuple[Any, ...]]) -> None:
     if not planned:
         return
     await tx.executemany(_INSERT, planned)
@@ -124,12 +125,12 @@ async def _insert(tx: Tx, planned: Sequence[tuple[object, ...]]) -> None:
                 AttemptState.PLANNED,
                 str(row[13]),
                 {"out_no": row[9], "unit_no": row[3]},
-            )  # type: ignore[arg-type]
+            )
             for row in planned
         ),
     )
     connections = sorted({row[7] for row in planned}, key=str)
-    await add_tasks(tx, "fulfillment.buy", lane=Lane.SUPPLY, subject_ids=connections)  # type: ignore[arg-type]
+    await add_tasks(tx, "fulfillment.buy", lane=Lane.SUPPLY, subject_ids=connections)
 
 
 async def _attempts_before(tx: Tx, units: Sequence[asyncpg.Record]) -> dict[tuple[UUID, int], _Past]:
@@ -167,7 +168,7 @@ async def _room(tx: Tx, connection_id: UUID) -> int:
     if row is None or not row["is_on"] or row["breaker"] == BreakerState.OPEN:
         return 0
     most = 1 if row["breaker"] == BreakerState.HALF_OPEN else row["calls_at_once"]
-    return min(most - row["in_flight"], int(row["tokens"]))
+    return int(min(most - row["in_flight"], row["tokens"]))
 
 
 async def is_stopped(tx: Tx, connection_id: UUID) -> bool:
@@ -283,7 +284,8 @@ group by 1, 2
 """
 _ROOM = """
 update supplier_connection c
-set tokens = least(greatest(c.calls_per_second, 1), c.tokens + c.calls_per_second * extract(epoch from clock_timestamp() - coalesce(c.tokens_at, now() - interval '1 second'))),
+set tokens = least(greatest(c.calls_per_second, 1),
+                   c.tokens + c.calls_per_second * extract(epoch from clock_timestamp() - coalesce(c.tokens_at, now() - interval '1 second'))),
     tokens_at = clock_timestamp()
 where id = $1
 returning is_on, breaker, calls_at_once, tokens,

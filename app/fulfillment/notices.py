@@ -14,7 +14,7 @@ from app.kernel import clock
 from app.kernel.errors import NotFound
 from app.kernel.tasks import Lane, add_task
 from app.suppliers.connecting import Opened, connection_of
-from app.suppliers.connectors.port import Forged, GoodsNotice, PurchaseNotice, RawNotice
+from app.suppliers.connectors.port import Forged, GoodsNotice, OtherNotice, PurchaseNotice, RawNotice
 from tenants import routing
 from tenants.directory import PLATFORM, Tenant
 from tenants.session import Tx, tenant_tx
@@ -64,9 +64,11 @@ async def _opened(tenant: Tenant, connection_id: UUID) -> Opened | None:
             return None
 
 
-async def _act(tx: Tx, connection_id: UUID, notice: PurchaseNotice | GoodsNotice) -> None:
+async def _act(tx: Tx, connection_id: UUID, notice: PurchaseNotice | GoodsNotice | OtherNotice) -> None:
     """Ask about the purchase, where this connection made it under this number; read the goods again. A stranger's number changes nothing."""
     match notice:
+        case OtherNotice():
+            pass
         case GoodsNotice():
             await add_task(tx, "suppliers.sync", lane=Lane.BULK, subject_id=connection_id)
         case PurchaseNotice():

@@ -142,7 +142,7 @@ def _sort_not_found(into: _Sorted, row: asyncpg.Record, answer: Answer, evidence
 def _delay(delays_s: Sequence[float], row: asyncpg.Record) -> float:
     if row["sent_at"] is not None and clock.now() - row["sent_at"] > _CASE_AFTER:
         return _AFTER_CASE_S
-    return delays_s[min(row["times_asked"], len(delays_s) - 1)]
+    return float(delays_s[min(row["times_asked"], len(delays_s) - 1)])
 
 
 async def _follow_up(tx: Tx, sorted_: _Sorted, refused: Sequence[UUID]) -> None:

@@ -19,7 +19,7 @@ from app.fulfillment.attempts import Decided
 from app.fulfillment.models import AttemptState
 from app.inventory import service as inventory
 from app.inventory.bought import BoughtKey, store_bought
-from app.inventory.models import KeyState
+from app.inventory.models import NEVER, KeyState
 from app.ledger import service as ledger
 from app.ledger.service import Posting, TransferKind
 from app.suppliers.connectors.port import Delivered, Issued
@@ -166,7 +166,9 @@ async def _keep_spare(tx: Tx, row: asyncpg.Record, issued: Sequence[Issued]) -> 
     if not stored:
         return
     days = [key.expires_on for key in keys if key.expires_on]
-    await inventory.put_spare_on_shelf(tx, sku_id=row["sku_id"], units=len(stored), last_day=min(days) if days else None)
+    await inventory.put_on_shelf(
+        tx, sku_id=row["sku_id"], units=len(stored), from_column="imported", last_day=min(days, default=NEVER)
+    )
     await cases.open_case(tx, _trouble(row, CaseKind.SPARE_GOODS, cards=len(stored)))
 
 

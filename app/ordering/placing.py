@@ -7,7 +7,8 @@ asks again with its idempotency key and finds its order.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+import json
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import timedelta
 from functools import partial
@@ -20,7 +21,7 @@ from app.kernel.contact import Contact
 from app.kernel.errors import N_, DomainError
 from app.kernel.ids import new_id, new_number
 from app.kernel.vault import Keyring, keyring
-from app.ordering.rules import Offered, Quote
+from app.ordering.rules import Offered, Quote, QuotedLine, masked_account
 from app.settings import settings
 from tenants.directory import Tenant
 from tenants.session import Tx, tenant_tx
@@ -131,12 +132,13 @@ async def _call(tx: Tx, sealed: _Sealed) -> Placed:
     quote, request = sealed.request.quote, sealed.request
     offers = [line.offered for line in quote.lines]
     limits = quote.limits()
+    line_ids = [new_id() for _ in offers]
     row = await tx.fetchrow(
         _PLACE,
         sealed.order_id, sealed.order_no, request.storefront_id, request.idempotency_key, sealed.request_hash,
         request.contact.kind, sealed.contact, request.contact.masked, sealed.contact_fingerprint, sealed.tail_fingerprint, request.locale,
         quote.total_minor, quote.currency, _hold(), new_id(),
-        [new_id() for _ in offers], [o.listing_id for o in offers], [o.sku_id for o in offers], [o.product_id for o in offers],
+        line_ids, [o.listing_id for o in offers], [o.sku_id for o in offers], [o.product_id for o in offers],
         [o.product_name for o in offers], [o.sku_name for o in offers], [o.delivery_kind for o in offers],
         [line.quantity for line in quote.lines], [o.price_minor for o in offers],
         list(limits), [units for units, _ in limits.values()], [most for _, most in limits.values()],
@@ -146,7 +148,20 @@ async def _call(tx: Tx, sealed: _Sealed) -> Placed:
     answer = _answer(sealed.request, row)
     if isinstance(answer, DomainError):
         raise answer
+    if not answer.repeated:
+        await _keep_accounts(tx, dict(zip(line_ids, quote.lines, strict=True)))
     return answer
+
+
+async def _keep_accounts(tx: Tx, lines: Mapping[UUID, QuotedLine]) -> None:
+    """Write down, sealed, which outside account each line credits."""
+    ring = await keyring(tx)
+    rows = [
+        (line_id, ring.seal("recharge_account", "account", line_id, json.dumps(dict(line.account))), masked_account(line.account))
+        for line_id, line in lines.items()
+        if line.account
+    ]
+    await tx.executemany("insert into recharge_account (order_line_id, account, masked) values ($1, $2, $3)", rows)
 
 
 def _answer(request: Request, row: asyncpg.Record) -> Placed | DomainError:
