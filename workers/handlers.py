@@ -16,7 +16,7 @@ from app.ordering import service as ordering
 from app.payments import refunding
 from app.payments import service as payments
 from app.settings import settings
-from app.suppliers import health
+from app.suppliers import health, syncing
 from tenants import provisioning, routing
 from tenants.directory import Tenant
 from tenants.session import tenant_session, tenant_tx
@@ -44,6 +44,12 @@ async def shelve(tenant: Tenant, tasks: list[TaskRow]) -> None:
     assert tasks[0].subject_id
     async with tenant_tx(tenant) as tx:
         await shelving.shelve(tx, tasks[0].subject_id)
+
+
+@handles("suppliers.sync", lane=Lane.BULK, timeout_s=300)
+async def sync_supplier(tenant: Tenant, tasks: list[TaskRow]) -> None:
+    assert tasks[0].subject_id
+    await syncing.sync(tenant, tasks[0].subject_id)
 
 
 @handles("suppliers.probe", lane=Lane.ORDERS, timeout_s=30)
