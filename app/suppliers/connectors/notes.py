@@ -15,3 +15,6 @@ OWN_LIFE = timedelta(days=1)
 
 CALLS_PER_SECOND = 5.0
 CALLS_AT_ONCE = 4
+
+DINGCONNECT_READ_ON = date(2019, 1, 1)
+"""The year of the generated client that DingConnect's description was read in; its day was not kept."""
