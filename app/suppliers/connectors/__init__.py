@@ -8,9 +8,22 @@ from __future__ import annotations
 from collections.abc import Mapping
 
 from app.kernel.http import Client
+from app.suppliers.connectors.agiso_acpr.connector import AgisoAcpr
+from app.suppliers.connectors.dingconnect.connector import DingConnect
 from app.suppliers.connectors.port import Connector, IncompleteConnection
+from app.suppliers.connectors.reloadly.airtime import ReloadlyAirtime
+from app.suppliers.connectors.reloadly.gift_cards import ReloadlyGiftCards
+from app.suppliers.connectors.tango.connector import Tango
+from app.suppliers.connectors.tremendous.connector import Tremendous
 
-CONNECTORS: Mapping[str, type[Connector]] = {}
+CONNECTORS: Mapping[str, type[Connector]] = {
+    "agiso_acpr": AgisoAcpr,
+    "dingconnect": DingConnect,
+    "reloadly_airtime": ReloadlyAirtime,
+    "reloadly_gift_cards": ReloadlyGiftCards,
+    "tango": Tango,
+    "tremendous": Tremendous,
+}
 
 
 def open_connector(name: str, config: Mapping[str, str], client: Client | None = None) -> Connector:

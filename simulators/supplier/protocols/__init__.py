@@ -3,10 +3,20 @@
 from collections.abc import Mapping
 
 from simulators.supplier.protocol import Protocol
+from simulators.supplier.protocols.agiso_acpr import AgisoAcpr
+from simulators.supplier.protocols.dingconnect import DingConnect
 from simulators.supplier.protocols.fulu import Fulu
 from simulators.supplier.protocols.kasushou import Kasushou
+from simulators.supplier.protocols.reloadly import Reloadly
+from simulators.supplier.protocols.tango import Tango
+from simulators.supplier.protocols.tremendous import Tremendous
 
 PROTOCOLS: Mapping[str, type[Protocol]] = {
+    "agiso_acpr": AgisoAcpr,
+    "dingconnect": DingConnect,
     "fulu": Fulu,
     "kasushou": Kasushou,
+    "reloadly": Reloadly,
+    "tango": Tango,
+    "tremendous": Tremendous,
 }
