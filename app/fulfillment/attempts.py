@@ -114,23 +114,13 @@ async def _insert(tx: Tx, planned: Sequence[tuple[Any, ...]]) -> None:
     if not planned:
         return
     await tx.executemany(_INSERT, planned)
-    await history.record(
-        tx,
-        *(
-            Happened(
-                "order",
-                row[1],
-                "attempt.planned",
-                None,
-                AttemptState.PLANNED,
-                str(row[13]),
-                {"out_no": row[9], "unit_no": row[3]},
-            )
-            for row in planned
-        ),
-    )
-    connections = sorted({row[7] for row in planned}, key=str)
-    await add_tasks(tx, "fulfillment.buy", lane=Lane.SUPPLY, subject_ids=connections)
+    await history.record(tx, *(_was_planned(row) for row in planned))
+    await add_tasks(tx, "fulfillment.buy", lane=Lane.SUPPLY, subject_ids=sorted({row[7] for row in planned}))
+
+
+def _was_planned(row: tuple[Any, ...]) -> Happened:
+    facts = {"out_no": row[9], "unit_no": row[3]}
+    return Happened("attempt", row[0], "attempt.planned", None, AttemptState.PLANNED, row[13], facts)
 
 
 async def _attempts_before(tx: Tx, units: Sequence[asyncpg.Record]) -> dict[tuple[UUID, int], _Past]:
@@ -236,12 +226,12 @@ async def decide(tx: Tx, decided: Sequence[Decided], *, took_ms: Mapping[UUID, i
         for one in decided
     ]  # fmt: skip
     await tx.executemany(_DECIDE, rows)
-    await history.record(tx, *(_happened(one) for one in decided if one.state is not AttemptState.PLANNED))
+    await history.record(tx, *(_happened(one) for one in decided))
 
 
 def _happened(one: Decided) -> Happened:
     facts = {"out_no": one.row["out_no"], "unit_no": one.row["unit_no"], "supplier_ref": one.supplier_ref, "reason": one.reason}
-    return Happened("order", one.row["order_id"], f"attempt.{one.state}", one.row["state"], one.state, one.says[:200], facts)
+    return Happened("attempt", one.row["id"], f"attempt.{one.state}", one.row["state"], one.state, one.says[:200], facts)
 
 
 async def ask_later(tx: Tx, delays_s: Mapping[UUID, float]) -> None:

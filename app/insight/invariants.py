@@ -11,6 +11,7 @@ from datetime import timedelta
 from typing import Any
 
 from app.cases.models import CASE_EDGES
+from app.fulfillment.models import ATTEMPT_EDGES
 from app.kernel import audit, clock
 from app.kernel.errors import N_
 from app.ordering.models import ORDER_EDGES, UNIT_EDGES
@@ -219,6 +220,7 @@ _EDGES: dict[str, Mapping[Any, frozenset[Any]]] = {
     "payment": PAYMENT_EDGES,
     "refund": REFUND_EDGES,
     "case": CASE_EDGES,
+    "attempt": ATTEMPT_EDGES,
 }
 
 

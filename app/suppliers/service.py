@@ -149,10 +149,8 @@ def wrong_settings(connector: str, settings: Mapping[str, str]) -> dict[str, str
     wrong = {}
     for one in fields_of(connector).settings:
         value = settings.get(one.name, "").strip() or one.default
-        if not value:
-            wrong[one.name] = N_("This setting is needed.")
-        elif not re.fullmatch(one.pattern, value, re.DOTALL):
-            wrong[one.name] = N_("This does not have the form the supplier gives it.")
+        if not re.fullmatch(one.pattern, value):
+            wrong[one.name] = N_("This does not have the form the supplier gives it.") if value else N_("This setting is needed.")
     return wrong
 
 
