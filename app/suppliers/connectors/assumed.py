@@ -21,6 +21,9 @@ REFUSALS = "refusals"
 
 Words = frozenset[str]
 
+_FORMS = {"path": r"(/[^\s@]*)?", "s": r"\d{1,7}", "take": r"\d{1,3}"}
+"""By the last part of a line's name: an address stays under the connection's own, a number is one."""
+
 
 def assumed_setting(defaults: Mapping[str, str]) -> Setting:
     """The table as one field of the form."""
@@ -59,6 +62,8 @@ def assumptions(text: str, defaults: Mapping[str, str]) -> dict[str, str]:
         name, sign, value = (part.strip() for part in line.partition("="))
         if not sign or name not in table:
             raise IncompleteConnection(ASSUMED, f"there is no line named {name[:60]}")
+        if not re.fullmatch(_FORMS.get(re.split(r"[._]", name)[-1], r".*"), value):
+            raise IncompleteConnection(ASSUMED, f"{name} does not have the form it must have")
         table[name] = value
     return table
 

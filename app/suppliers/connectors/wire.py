@@ -185,6 +185,11 @@ def item_and_value(purchase: Purchase) -> tuple[str, Decimal] | None:
     return found["item"], Decimal(purchase.face_value_minor) / 100
 
 
+def number_of(item: str) -> int | None:
+    """An item's number, for protocols that count their goods; None where it is none."""
+    return int(item) if re.fullmatch(r"[0-9]{1,12}", item) else None
+
+
 # What a protocol does not offer. --------------------------------------------------------------------------------------
 
 

@@ -137,7 +137,7 @@ class AgisoAcpr(NotOffered):
             "buildCpd": self.assumed["pick.buildCpd"],
             "usePriority": self.assumed["pick.usePriority"],
         }
-        reply = await self._ask("CardPwd/HandPick", parameters)
+        reply = await self._ask("/CardPwd/HandPick", parameters)
         if isinstance(reply, Unknown):
             return reply
         try:
@@ -165,7 +165,7 @@ class AgisoAcpr(NotOffered):
 
     async def goods(self, supplier_sku: str) -> CatalogItem | NoSuchGoods | Unknown:
         """A card kind with its stock. Kinds that hand out the same secret again (700 loop, 840 repeat) are not on sale unless listed."""
-        reply = await self._ask("CardPwdKind/GetDetails", {"cpkId": supplier_sku})
+        reply = await self._ask("/CardPwdKind/GetDetails", {"cpkId": supplier_sku})
         if isinstance(reply, Unknown):
             return reply
         try:
@@ -236,7 +236,7 @@ class AgisoAcpr(NotOffered):
             "Accept": "application/json",
             "Content-Type": "application/x-www-form-urlencoded",
         }
-        return await exchange(self.client, Call("POST", f"{self.base_url}/{path}", headers, urlencode(signed).encode("ascii")))
+        return await exchange(self.client, Call("POST", self.base_url + path, headers, urlencode(signed).encode("ascii")))
 
 
 def _is_success(reply: Reply) -> bool:

@@ -47,6 +47,7 @@ from app.suppliers.connectors.wire import (
     expect,
     expect_if_said,
     item_and_value,
+    number_of,
     said,
     segment,
     word,
@@ -100,12 +101,12 @@ class ReloadlyAirtime(NotOffered):
     async def place(self, purchase: Purchase) -> Outcome:
         """Acceptance is all there is: the answer names only the transaction. A used number is refused and stays Unknown here."""
         asked, phone = item_and_value(purchase), self._phone(purchase.account)
-        if asked is None or not asked[0].isdecimal():
+        if asked is None or number_of(asked[0]) is None:
             return Rejected(Reason.NOT_FOR_SALE, "the supplier SKU is not OPERATOR or OPERATOR:VALUE")
         if phone is None:
             return Rejected(Reason.BAD_ACCOUNT, "the phone number has no country or is none")
         top_up = {
-            "operatorId": int(asked[0]),
+            "operatorId": number_of(asked[0]),
             "amount": asked[1],
             "useLocalAmount": self.account.assumed["top_up.use_local_amount"] == "true",
             "customIdentifier": purchase.out_no,
@@ -124,17 +125,22 @@ class ReloadlyAirtime(NotOffered):
         return Accepted(ref, reply.evidence(transactionId=ref))
 
     async def query(self, asked: Asked) -> Found:
-        """By the supplier's number where it gave one, else by ours, then by the number found."""
-        ref = asked.supplier_ref or await self._search(asked)
-        if not isinstance(ref, str):
-            return ref
+        """By the supplier's number where it gave one; where it does not know that one, or gave none, by ours."""
+        if asked.supplier_ref:
+            found = await self._status(asked.supplier_ref, asked.out_no)
+            if not isinstance(found, NoSuchPurchase):
+                return found
+        ref = await self._search(asked)
+        return await self._status(ref, asked.out_no) if isinstance(ref, str) else ref
+
+    async def _status(self, ref: str, out_no: str) -> Found:
         reply = await self.account.ask("GET", f"/topups/{segment(ref)}/status")
         if isinstance(reply, Unknown):
             return reply
         if not reply.is_success:
             return self._not_told(reply)
         try:
-            return self._told(reply, ref, asked.out_no)
+            return self._told(reply, ref, out_no)
         except NotStrictJson as fault:
             return Unknown(f"the status cannot be taken: {fault}", evidence=reply.evidence(transactionId=ref))
 

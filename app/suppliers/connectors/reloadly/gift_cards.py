@@ -36,7 +36,19 @@ from app.suppliers.connectors.port import (
     Unknown,
 )
 from app.suppliers.connectors.reloadly.account import COMMON_ASSUMED, Account, account_settings
-from app.suppliers.connectors.wire import NotOffered, Reply, at, cost, entries, expect, expect_if_said, item_and_value, said, word
+from app.suppliers.connectors.wire import (
+    NotOffered,
+    Reply,
+    at,
+    cost,
+    entries,
+    expect,
+    expect_if_said,
+    item_and_value,
+    number_of,
+    said,
+    word,
+)
 
 ACCEPT = "application/com.reloadly.giftcards-v1+json"
 ASSUMED = COMMON_ASSUMED | {
@@ -88,11 +100,11 @@ class ReloadlyGiftCards(NotOffered):
     async def place(self, purchase: Purchase) -> Outcome:
         """A repeat of a used number is refused by the supplier and stays Unknown here: something was bought under it."""
         asked = item_and_value(purchase)
-        if asked is None or not asked[0].isdecimal():
+        if asked is None or number_of(asked[0]) is None:
             return Rejected(Reason.NOT_FOR_SALE, "the supplier SKU is not PRODUCT or PRODUCT:VALUE")
         product, value = asked
         order: dict[str, Any] = {
-            "productId": int(product),
+            "productId": number_of(product),
             "quantity": 1,
             "unitPrice": value,
             "customIdentifier": purchase.out_no,
@@ -113,30 +125,33 @@ class ReloadlyGiftCards(NotOffered):
         return Accepted(word(reply.document, "transactionId"), evidence=found.evidence) if isinstance(found, Unknown) else found
 
     async def query(self, asked: Asked) -> Found:
-        """By the supplier's number where it gave one, else by ours. One number with two orders is Unknown."""
-        by_ref = self.account.path("order.read_path", ref=asked.supplier_ref)
-        path = by_ref or self.account.path("order.search_path", ref=asked.supplier_ref, out_no=asked.out_no)
-        if not path:
-            return Unknown("there is no address to ask at", is_sent=False)
-        reply = await self.account.ask("GET", path)
+        """By the supplier's number where it gave one; where it does not know that one, or gave none, by ours."""
+        if path := self.account.path("order.read_path", ref=asked.supplier_ref):
+            found = await self._read(path, asked.out_no, ref=asked.supplier_ref)
+            if not isinstance(found, NoSuchPurchase):
+                return found
+        if path := self.account.path("order.search_path", ref=asked.supplier_ref, out_no=asked.out_no):
+            return await self._read(path, asked.out_no, ref=None)
+        return Unknown("there is no address to ask at", is_sent=False)
+
+    async def _read(self, path: str, out_no: str, *, ref: str | None) -> Found:
+        """The order at an address, or the one of a list. One number with two orders is Unknown."""
+        reply, assumed = await self.account.ask("GET", path), self.account.assumed
         if isinstance(reply, Unknown):
             return reply
-        assumed = self.account.assumed
         if not reply.is_success:
-            is_known = not is_code_among(reply.document, assumed["error.code"], words(assumed["not_found.codes"]))
-            says = f"the supplier answered {reply.status}"
-            return Unknown(says, evidence=reply.evidence()) if is_known else NoSuchPurchase(reply.evidence())
+            if is_code_among(reply.document, assumed["error.code"], words(assumed["not_found.codes"])):
+                return NoSuchPurchase(reply.evidence())
+            return Unknown(f"the supplier answered {reply.status}", evidence=reply.evidence())
         try:
-            order = reply.document
-            if not by_ref:
-                orders = entries(order, assumed["order.search_items"])
-                if len(orders) != 1:
-                    return NoSuchPurchase(reply.evidence()) if not orders else Unknown(f"{len(orders)} orders under one number")
-                [order] = orders
-                expect(order, "customIdentifier", asked.out_no)
-            else:
-                expect(order, "transactionId", asked.supplier_ref or "")
-            return await self._told(reply, order, asked.out_no)
+            if ref:
+                expect(reply.document, "transactionId", ref)
+                return await self._told(reply, reply.document, out_no)
+            orders = entries(reply.document, assumed["order.search_items"])
+            if len(orders) != 1:
+                return NoSuchPurchase(reply.evidence()) if not orders else Unknown(f"{len(orders)} orders under one number")
+            expect(orders[0], "customIdentifier", out_no)
+            return await self._told(reply, orders[0], out_no)
         except NotStrictJson as fault:
             return Unknown(f"the answer cannot be taken: {fault}", evidence=reply.evidence())
 

@@ -172,11 +172,18 @@ class Tango(NotOffered):
             return Unknown(f"the order's answer cannot be taken: {fault}", evidence=reply.evidence())
 
     async def query(self, asked: Asked) -> Found:
-        """By the supplier's number where it gave one, else by ours. One number with two orders is Unknown."""
-        path = f"{ORDERS}/{segment(asked.supplier_ref)}" if asked.supplier_ref else self.assumed["order.search_path"]
-        if not path:
+        """By the supplier's number where it gave one; where it does not know that one, or gave none, by ours."""
+        if asked.supplier_ref:
+            found = await self._read(f"{ORDERS}/{segment(asked.supplier_ref)}", asked.out_no, ref=asked.supplier_ref)
+            if not isinstance(found, NoSuchPurchase):
+                return found
+        if not (path := self.assumed["order.search_path"]):
             return Unknown("there is no address to ask at", is_sent=False)
-        reply = await self._ask("GET", path.replace("{out_no}", segment(asked.out_no)))
+        return await self._read(path.replace("{out_no}", segment(asked.out_no)), asked.out_no, ref=None)
+
+    async def _read(self, path: str, out_no: str, *, ref: str | None) -> Found:
+        """The order at an address, or the one of a list. One number with two orders is Unknown."""
+        reply = await self._ask("GET", path)
         if isinstance(reply, Unknown):
             return reply
         if not reply.is_success:
@@ -184,15 +191,14 @@ class Tango(NotOffered):
                 return NoSuchPurchase(reply.evidence())
             return Unknown(f"the supplier answered {reply.status}", evidence=reply.evidence())
         try:
-            order = reply.document
-            if asked.supplier_ref:
-                expect(order, "referenceOrderID", asked.supplier_ref)
-                return self._told(reply, order, asked.out_no)
-            orders = entries(order, self.assumed["order.search_items"])
+            if ref:
+                expect(reply.document, "referenceOrderID", ref)
+                return self._told(reply, reply.document, out_no)
+            orders = entries(reply.document, self.assumed["order.search_items"])
             if len(orders) != 1:
                 return NoSuchPurchase(reply.evidence()) if not orders else Unknown(f"{len(orders)} orders under one number")
-            expect(orders[0], "externalRefID", asked.out_no)
-            return self._told(reply, orders[0], asked.out_no)
+            expect(orders[0], "externalRefID", out_no)
+            return self._told(reply, orders[0], out_no)
         except NotStrictJson as fault:
             return Unknown(f"the answer cannot be taken: {fault}", evidence=reply.evidence())
 

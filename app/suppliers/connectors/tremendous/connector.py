@@ -189,11 +189,17 @@ class Tremendous(NotOffered):
             return Unknown(f"the order's answer cannot be taken: {fault}", evidence=reply.evidence())
 
     async def query(self, asked: Asked) -> Found:
-        """By the supplier's number where it gave one, else by ours. One number with two orders is Unknown."""
-        path = self.assumed["order.read_path" if asked.supplier_ref else "order.search_path"]
-        if not path:
+        """By the supplier's number where it gave one; where it does not know that one, or gave none, by ours."""
+        if asked.supplier_ref and (path := self.assumed["order.read_path"]):
+            found = await self._read(path.replace("{ref}", segment(asked.supplier_ref)), asked.out_no, ref=asked.supplier_ref)
+            if not isinstance(found, NoSuchPurchase):
+                return found
+        if not (path := self.assumed["order.search_path"]):
             return Unknown("there is no address to ask at", is_sent=False)
-        path = path.replace("{ref}", segment(asked.supplier_ref or "")).replace("{out_no}", segment(asked.out_no))
+        return await self._read(path.replace("{out_no}", segment(asked.out_no)), asked.out_no, ref=None)
+
+    async def _read(self, path: str, out_no: str, *, ref: str | None) -> Found:
+        """The order at an address, or the one of a list. One number with two orders is Unknown."""
         reply = await self._ask("GET", path)
         if isinstance(reply, Unknown):
             return reply
@@ -202,14 +208,14 @@ class Tremendous(NotOffered):
                 return NoSuchPurchase(reply.evidence())
             return Unknown(f"the supplier answered {reply.status}", evidence=reply.evidence())
         try:
-            if asked.supplier_ref:
+            if ref:
                 order = at(reply.document, self.assumed["order.envelope"])
-                expect(order, "id", asked.supplier_ref)
-                return self._told(reply, order, asked.out_no)
+                expect(order, "id", ref)
+                return self._told(reply, order, out_no)
             orders = entries(reply.document, self.assumed["order.search_items"])
             if len(orders) != 1:
                 return NoSuchPurchase(reply.evidence()) if not orders else Unknown(f"{len(orders)} orders under one number")
-            return self._told(reply, orders[0], asked.out_no)
+            return self._told(reply, orders[0], out_no)
         except NotStrictJson as fault:
             return Unknown(f"the answer cannot be taken: {fault}", evidence=reply.evidence())
 
