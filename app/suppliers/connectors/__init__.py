@@ -9,7 +9,10 @@ from collections.abc import Mapping
 
 from app.kernel.http import Client
 from app.suppliers.connectors.agiso_acpr.connector import AgisoAcpr
+from app.suppliers.connectors.declarative.connector import Declarative
 from app.suppliers.connectors.dingconnect.connector import DingConnect
+from app.suppliers.connectors.fulu.connector import Fulu
+from app.suppliers.connectors.kasushou.connector import Kasushou
 from app.suppliers.connectors.port import Connector, IncompleteConnection
 from app.suppliers.connectors.reloadly.airtime import ReloadlyAirtime
 from app.suppliers.connectors.reloadly.gift_cards import ReloadlyGiftCards
@@ -18,7 +21,10 @@ from app.suppliers.connectors.tremendous.connector import Tremendous
 
 CONNECTORS: Mapping[str, type[Connector]] = {
     "agiso_acpr": AgisoAcpr,
+    "declarative": Declarative,
     "dingconnect": DingConnect,
+    "fulu": Fulu,
+    "kasushou": Kasushou,
     "reloadly_airtime": ReloadlyAirtime,
     "reloadly_gift_cards": ReloadlyGiftCards,
     "tango": Tango,

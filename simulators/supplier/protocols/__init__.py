@@ -5,6 +5,7 @@ from collections.abc import Mapping
 from simulators.supplier.protocol import Protocol
 from simulators.supplier.protocols.agiso_acpr import AgisoAcpr
 from simulators.supplier.protocols.dingconnect import DingConnect
+from simulators.supplier.protocols.families import Family962699, FamilyExchange, FamilyHaixin
 from simulators.supplier.protocols.fulu import Fulu
 from simulators.supplier.protocols.kasushou import Kasushou
 from simulators.supplier.protocols.reloadly import Reloadly
@@ -14,6 +15,9 @@ from simulators.supplier.protocols.tremendous import Tremendous
 PROTOCOLS: Mapping[str, type[Protocol]] = {
     "agiso_acpr": AgisoAcpr,
     "dingconnect": DingConnect,
+    "family_962699": Family962699,
+    "family_exchange": FamilyExchange,
+    "family_haixin": FamilyHaixin,
     "fulu": Fulu,
     "kasushou": Kasushou,
     "reloadly": Reloadly,

@@ -112,7 +112,7 @@ class Fulu(Protocol):
             "finish_time": _time(purchase.decided_at),
             "operator_serial_number": purchase.own_no[::-1],
         }
-        if purchase.cards:
+        if self.company.goods(purchase.sku).kind == "card":
             document["cards"] = [_card(card, secret) for card in purchase.cards]
         return _answer(document, client)
 
