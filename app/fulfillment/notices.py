@@ -72,9 +72,26 @@ async def _act(tx: Tx, connection_id: UUID, notice: PurchaseNotice | GoodsNotice
         case GoodsNotice():
             await add_task(tx, "suppliers.sync", lane=Lane.BULK, subject_id=connection_id)
         case PurchaseNotice():
-            attempt_id = await tx.fetchval(
-                "select id from attempt where out_no = $1 and connection_id = $2", notice.out_no, connection_id
-            )
+            attempt_id = await _attempt_of(tx, connection_id, notice)
             if attempt_id is not None:
                 await attempts.ask_now(tx, attempt_id)
     _log.info("supply_notice.taken", connection=str(connection_id), kind=type(notice).__name__)
+
+
+async def _attempt_of(tx: Tx, connection_id: UUID, notice: PurchaseNotice) -> UUID | None:
+    """By our number, or where the supplier names only its own by that one, among those not decided."""
+    if notice.out_no:
+        found: UUID | None = await tx.fetchval(_BY_OUR_NUMBER, notice.out_no, connection_id)
+    else:
+        found = await tx.fetchval(_BY_THEIR_NUMBER, notice.supplier_ref, connection_id)
+    return found
+
+
+_BY_OUR_NUMBER = "select id from attempt where out_no = $1 and connection_id = $2"
+_BY_THEIR_NUMBER = """
+select id
+from attempt
+where supplier_ref = $1 and connection_id = $2 and state in ('sending', 'accepted', 'unknown')
+order by id
+limit 1
+"""
