@@ -39,7 +39,10 @@ class Called:
 
 
 async def note_calls(tx: Tx, calls: Sequence[Called]) -> None:
-    """Count calls and let their connections' breakers move. Locks: the connections, in id order; call it last."""
+    """Count calls and let their connections' breakers move; one that is closed and answers well is not touched.
+
+    Locks: the connections, in id order; call it last.
+    """
     if not calls:
         return
     by_offer: dict[tuple[UUID, UUID], Counter[str]] = defaultdict(Counter)
@@ -53,8 +56,9 @@ async def note_calls(tx: Tx, calls: Sequence[Called]) -> None:
         [connection for _, connection in keys],
         *([by_offer[key][column] for key in keys] for column in columns),
     )
-    for connection_id in sorted({call.connection_id for call in calls}):
-        await _judge(tx, connection_id, [call for call in calls if call.connection_id == connection_id])
+    failing = sorted({call.connection_id for call in calls if not call.went_well})
+    for row in await tx.fetch(_TO_JUDGE, sorted({call.connection_id for call in calls}), failing):
+        await _judge(tx, row["id"], [call for call in calls if call.connection_id == row["id"]])
 
 
 def _counted(call: Called) -> Counter[str]:
@@ -144,6 +148,9 @@ _LOCK = """
 select id, name, breaker, is_held_open, well_in_a_row, extract(epoch from now() - breaker_since)::float8 as open_s
 from supplier_connection where id = $1
 for update
+"""
+_TO_JUDGE = """
+select id from supplier_connection where id = any($1) and (breaker <> 'closed' or id = any($2)) order by id
 """
 _RECENT = """
 select coalesce(sum(calls), 0)::int as calls, coalesce(sum(well), 0)::int as well
