@@ -89,6 +89,9 @@ class Fulu(Protocol):
                 return Task("goods", lambda: _answer(_goods(self.company.goods(sku or "")), client), client, None, sku)
             case "fulu.goods.stock.check":
                 return Task("goods", lambda: self._stock(client, sku or "", int(content.get("buy_num", 1))), client, None, sku)
+            case "fulu.goods.template.get":
+                template = str(content.get("template_id", ""))
+                return Task("other", lambda: self._template(client, template), client, None, template)
             case "fulu.user.info.get":
                 return Task("balance", lambda: self._user(client), client)
         raise Refusal("malformed", f"There is no method {method}.")
@@ -123,6 +126,10 @@ class Fulu(Protocol):
         goods = self.company.goods(sku)
         enough = goods.stock is None or goods.stock >= quantity
         return _answer({"product_id": sku, "stock_status": "充足" if enough else "断货"}, client)
+
+    def _template(self, client: Client, sku: str) -> Reply:
+        inputs = [{"Id": field["name"], "Name": field.get("label", "")} for field in self.company.goods(sku).account_fields]
+        return _answer({"ElementInfo": {"Inputs": inputs}}, client)
 
     def _user(self, client: Client) -> Reply:
         return _answer({"name": client.name, "balance": float(self.company.balance_of(client)), "is_open": 1}, client)
@@ -189,6 +196,7 @@ def _goods(goods: Goods) -> dict[str, Any]:
         "face_value": None if goods.face_value_minor is None else goods.face_value_minor / 100,
         "product_type": "卡密" if goods.kind == "card" else "直充",
         "purchase_price": float(goods.cost),
+        "template_id": goods.sku if goods.kind == "top_up" else None,
         "sales_status": "上架" if goods.is_on_sale else "下架",
         "stock_status": "断货" if goods.stock == 0 else "充足",
     }

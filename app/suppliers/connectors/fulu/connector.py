@@ -2,7 +2,7 @@
 
 Source: three public SDKs (songjian/fulusdk and two others) and an integration article; nothing was called live. Verified: gateway, envelope, signature,
 methods, fields of the order calls, the three order states, hidden cards, the notice and its acknowledgement. Not verified, and therefore settings:
-which codes are a definite no and what they mean, the code for "no such order", names inside cards, goods and the account.
+which codes are a definite no and what they mean, the code for "no such order", names inside cards, goods, templates and the account.
 No text promises how long a number stays used, nor when "not found" can be believed: a number is never sent twice, and the grace is ten minutes, the
 longest that any description of this family gives. The limits are our own caution.
 """
@@ -12,7 +12,7 @@ from __future__ import annotations
 import json
 import re
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import date, datetime, timedelta
 from decimal import Decimal
 from typing import Any, ClassVar, Self
@@ -83,6 +83,10 @@ NOT_VERIFIED = {
     "goods.on_sale": "上架",
     "goods.stock": "stock_status",
     "goods.sold_out": "断货",
+    "template.id": "template_id",
+    "template.fields": "ElementInfo.Inputs",
+    "template.field_name": "Id",
+    "template.field_label": "Name",
     "balance": "balance",
 }
 
@@ -199,7 +203,10 @@ class Fulu:
         item = self._item(said.result) if said.code == "0" and isinstance(said.result, dict) else None
         if item is None or item.supplier_sku != supplier_sku:
             return Unknown(f"the answer does not describe these goods (code {said.code})", evidence=said.evidence())
-        return item
+        if item.delivery_kind == "card_key":
+            return item
+        fields = await self._template_fields(wire.at(said.result, self.names["template.id"]))
+        return replace(item, account_fields=fields) if fields else item
 
     async def balance(self) -> Balance | Unknown:
         said = await self._ask("fulu.user.info.get", {})
@@ -250,6 +257,24 @@ class Fulu:
         if isinstance(reply, Unknown):
             return reply
         return _read(reply, self.app_secret)
+
+    async def _template_fields(self, template_id: Any) -> tuple[AccountField, ...]:
+        """What a top-up's template asks the buyer, as far as orders have a place for it; nothing where it cannot be read."""
+        if not isinstance(template_id, str | int):
+            return ()
+        said = await self._ask("fulu.goods.template.get", {"template_id": str(template_id)})
+        if isinstance(said, Unknown) or said.code != "0":
+            return ()
+        try:
+            listed = wire.entries(said.result, self.names["template.fields"])
+            named = [(wire.said(one, self.names["template.field_name"]), one) for one in listed]
+            return tuple(
+                AccountField(name, wire.said(one, self.names["template.field_label"]) or name)
+                for name, one in named
+                if name in ACCOUNT_NAMES
+            )
+        except NotStrictJson:
+            return ()
 
     def _found(self, said: _Said, asked: Asked) -> Found:
         """Raises: NotStrictJson where the answer is about another order, or cannot be read."""

@@ -92,6 +92,18 @@ async def test_goods_tell_price_stock_and_sale_of_this_moment(shop: Shop) -> Non
     assert isinstance(await shop.connector.goods("nothing"), Unknown)
 
 
+async def test_top_up_says_what_the_buyer_is_asked(shop: Shop) -> None:
+    if shop.company.connector == "declarative":
+        pytest.skip("a recipe names the fields itself")
+    found = await shop.connector.goods(TOP_UP)
+    assert not isinstance(found, Unknown)
+    assert [(one.name, one.label) for one in getattr(found, "account_fields", ())] == [
+        (next(iter(shop.company.account)), "充值账号")
+    ]
+    shop.simulator.script({"body": "html"}, on="other")
+    assert await shop.connector.goods(TOP_UP) == found
+
+
 async def test_catalog_is_read_to_its_end(shop: Shop) -> None:
     if not shop.company.has_catalog:
         pytest.skip("its text describes no catalog")
