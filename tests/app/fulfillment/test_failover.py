@@ -181,6 +181,7 @@ async def test_a_connection_is_never_called_more_at_once_than_it_bears(world: Wo
         product = await routed(world, first)
         async with tenant_tx(world.tenant) as tx:
             await tx.execute("update supplier_connection set calls_at_once = 3 where id = $1", first.connection_id)
+        await settle(world)  # its catalog and balance are read
         company.conduct(latency_ms=30)
         listing = product.skus[0].listing.id
         orders = await asyncio.gather(*(world.paid(listing, 5, contact=f"138{number:08d}") for number in range(4)))
