@@ -23,6 +23,7 @@ from app.kernel import csrf, http, logs, metrics, web
 from app.kernel.assets import asset
 from app.kernel.bell import Ringer, open_queue, share_queue
 from app.kernel.errors import DomainError, NotFound
+from app.kernel.faults import use_faults
 from app.kernel.hosts import Hosts
 from app.kernel.tasks import use_ringer
 from app.kernel.vault import forget_keyrings, refuse_wrong_keys
@@ -85,6 +86,7 @@ async def _lifespan(_app: Litestar) -> AsyncIterator[None]:
     async with tenant_tx(PLATFORM) as tx:
         await refuse_wrong_keys(tx)
     http.start(allow_loopback=chosen.allow_loopback_calls)
+    use_faults(chosen.faults)
     queue = open_queue()
     await queue.connect()
     use_ringer(Ringer(queue).ring)
