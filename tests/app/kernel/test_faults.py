@@ -41,14 +41,14 @@ async def test_each_fault_happens_once(folder: Path) -> None:
     with pytest.raises(FaultRaised):
         await fault(POINT)
     await fault(POINT)
-    assert list(folder.iterdir()) == []
+    assert not (folder / POINT).exists()
 
 
 async def test_a_pause_ends_when_it_is_let_go(folder: Path) -> None:
     (folder / POINT).write_text("pause")
     waiting = asyncio.create_task(fault(POINT))
     held = folder / f"{POINT}.held"
-    while not held.exists():
+    while not held.exists():  # noqa: ASYNC110  # the pause makes it
         await asyncio.sleep(0)
     assert not waiting.done()
     held.unlink()
