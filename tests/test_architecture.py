@@ -13,7 +13,7 @@ from pathlib import Path
 import pytest
 
 ROOT = Path(__file__).resolve().parent.parent
-PACKAGES = ("app", "tenants", "workers", "operations", "simulators", "benchmarks", "migrations")
+PACKAGES = ("app", "tenants", "workers", "operations", "simulators", "benchmarks", "torture", "migrations")
 LONGEST_FUNCTION, LONGEST_FILE, MOST_PARAMETERS = 60, 500, 5
 GIVEN = {"self", "cls", "session", "tx", "on", "tenant", "request"}
 """Parameters that say where a verb works, not what it does."""
