@@ -13,7 +13,7 @@ import asyncio
 import socket
 import struct
 import threading
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from types import TracebackType
 from typing import Self
 
@@ -29,7 +29,6 @@ class _Link:
     near: asyncio.StreamWriter
     far: asyncio.StreamWriter
     hangs: bool = False
-    thawed: asyncio.Event = field(default_factory=asyncio.Event)
 
     def cut(self) -> None:
         for end in (self.near, self.far):
@@ -85,9 +84,8 @@ class DatabaseProxy:
         self._server.close()
         await self._reset()
         pumps = asyncio.all_tasks() - {asyncio.current_task()}
-        for pump in pumps:
-            pump.cancel()
-        await asyncio.gather(*pumps, return_exceptions=True)
+        if pumps:
+            await asyncio.wait(pumps, timeout=5)
 
     async def _reset(self) -> int:
         links = list(self._links)
