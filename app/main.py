@@ -7,10 +7,12 @@ import contextlib
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 
+import asyncpg
 from litestar import Litestar, get
 from litestar.di import Provide
 from litestar.exceptions import HTTPException
 from litestar.types import ControllerRouterHandler
+from sqlalchemy.exc import DBAPIError
 
 from app.access import answers
 from app.access import pages as access_pages
@@ -119,6 +121,8 @@ def create_app() -> Hosts:
             **answers.HANDLERS,
             HTTPException: web.on_http_exception,
             **dict.fromkeys(web.BUSY, web.on_busy),
+            asyncpg.DataError: web.on_bug,
+            DBAPIError: web.on_database_fault,
             Exception: web.on_bug,
         },
         request_max_body_size=MOST_BODY_BYTES,
