@@ -134,6 +134,18 @@ def test_money_is_never_a_float() -> None:
     assert found == []
 
 
+def test_fault_points_are_those_that_are_listed_each_at_one_place() -> None:
+    from app.kernel.faults import POINTS
+
+    placed = sorted(
+        ast.literal_eval(node.args[0])
+        for path, tree in modules("app", "workers")
+        for node in ast.walk(tree)
+        if isinstance(node, ast.Call) and isinstance(node.func, ast.Name) and node.func.id == "fault"
+    )
+    assert placed == sorted(POINTS)
+
+
 def test_time_comes_from_one_clock() -> None:
     found = [
         f"{path}:{node.lineno}"

@@ -17,6 +17,7 @@ import asyncpg
 import structlog
 
 from app.kernel import clock
+from app.kernel.faults import fault
 from app.kernel.metrics import TASKS
 from app.kernel.tasks import Lane, TaskKind, TaskRow, kind_of, kinds, ring_bell
 from tenants import routing
@@ -130,6 +131,8 @@ async def drain_home(tenant: Tenant, lane: Lane) -> int:
         await _give_back(turn)  # the claim may have been committed, and its answer lost
         raise
     limit = asyncio.Semaphore(_HANDLERS_AT_ONCE)
+    if tasks:
+        await fault("task.claimed")
 
     async def bounded(batch: list[TaskRow]) -> None:
         async with limit:
@@ -199,6 +202,7 @@ async def _run(turn: _Turn, tasks: list[TaskRow]) -> None:
     try:
         async with asyncio.timeout(kind.timeout_s):
             await kind.handler(turn.home, tasks)
+            await fault("task.handled")
     except Exception as error:
         problem = f"{type(error).__name__}: {str(error)[:300]}".replace("\x00", "")
         wants_trace = logging.getLogger().isEnabledFor(logging.DEBUG)
