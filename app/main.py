@@ -7,10 +7,12 @@ import contextlib
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 
+import asyncpg
 from litestar import Litestar, get
 from litestar.di import Provide
 from litestar.exceptions import HTTPException
 from litestar.types import ControllerRouterHandler
+from sqlalchemy.exc import DBAPIError
 
 from app.access import answers
 from app.access import pages as access_pages
@@ -23,6 +25,7 @@ from app.kernel import csrf, http, logs, metrics, web
 from app.kernel.assets import asset
 from app.kernel.bell import Ringer, open_queue, share_queue
 from app.kernel.errors import DomainError, NotFound
+from app.kernel.faults import use_faults
 from app.kernel.hosts import Hosts
 from app.kernel.tasks import use_ringer
 from app.kernel.vault import forget_keyrings, refuse_wrong_keys
@@ -85,6 +88,7 @@ async def _lifespan(_app: Litestar) -> AsyncIterator[None]:
     async with tenant_tx(PLATFORM) as tx:
         await refuse_wrong_keys(tx)
     http.start(allow_loopback=chosen.allow_loopback_calls)
+    use_faults(chosen.faults)
     queue = open_queue()
     await queue.connect()
     use_ringer(Ringer(queue).ring)
@@ -117,6 +121,8 @@ def create_app() -> Hosts:
             **answers.HANDLERS,
             HTTPException: web.on_http_exception,
             **dict.fromkeys(web.BUSY, web.on_busy),
+            asyncpg.DataError: web.on_bug,
+            DBAPIError: web.on_database_fault,
             Exception: web.on_bug,
         },
         request_max_body_size=MOST_BODY_BYTES,

@@ -26,6 +26,7 @@ COMMANDS = {
     "check": Command("operations.check"),
     "smoke": Command("operations.smoke"),
     "bench": Command("benchmarks.__main__"),
+    "torture": Command("torture.__main__"),
     "serve": Command("operations.serve"),
     "worker": Command("operations.worker"),
     "migrate": Command("operations.migrate", needs_settings=True),

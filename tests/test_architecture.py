@@ -13,7 +13,7 @@ from pathlib import Path
 import pytest
 
 ROOT = Path(__file__).resolve().parent.parent
-PACKAGES = ("app", "tenants", "workers", "operations", "simulators", "benchmarks", "migrations")
+PACKAGES = ("app", "tenants", "workers", "operations", "simulators", "benchmarks", "torture", "migrations")
 LONGEST_FUNCTION, LONGEST_FILE, MOST_PARAMETERS = 60, 500, 5
 GIVEN = {"self", "cls", "session", "tx", "on", "tenant", "request"}
 """Parameters that say where a verb works, not what it does."""
@@ -132,6 +132,18 @@ def test_money_is_never_a_float() -> None:
         or (isinstance(node, ast.Constant) and isinstance(node.value, float))
     ]
     assert found == []
+
+
+def test_fault_points_are_those_that_are_listed_each_at_one_place() -> None:
+    from app.kernel.faults import POINTS
+
+    placed = sorted(
+        ast.literal_eval(node.args[0])
+        for path, tree in modules("app", "workers")
+        for node in ast.walk(tree)
+        if isinstance(node, ast.Call) and isinstance(node.func, ast.Name) and node.func.id == "fault"
+    )
+    assert placed == sorted(POINTS)
 
 
 def test_time_comes_from_one_clock() -> None:

@@ -13,6 +13,7 @@ from saq import Worker
 import workers.handlers  # noqa: F401  # registers every kind of task
 from app.kernel import http, logs
 from app.kernel.bell import Ringer, open_queue
+from app.kernel.faults import use_faults
 from app.kernel.tasks import Lane, use_ringer
 from app.kernel.vault import forget_keyrings, refuse_wrong_keys
 from app.settings import settings
@@ -57,6 +58,7 @@ async def main() -> None:
     async with tenant_tx(PLATFORM) as tx:
         await refuse_wrong_keys(tx)
     http.start(allow_loopback=chosen.allow_loopback_calls)
+    use_faults(chosen.faults)
     queue = open_queue(listens=True)
     await queue.connect()
     use_ringer(Ringer(queue).ring)

@@ -96,7 +96,7 @@ async def _tidy_home(home: Tenant) -> None:
             await forget(tx)
             await customers.forget_codes(tx)
             await buyer_sessions.forget_ended(tx)
-    except (asyncpg.PostgresError, OSError, TimeoutError) as error:
+    except (asyncpg.PostgresError, asyncpg.InterfaceError, OSError, TimeoutError) as error:
         _log.error("tidy.failed", tenant=home.slug, error=type(error).__name__)
 
 

@@ -16,9 +16,11 @@ from litestar.enums import ScopeType
 from litestar.types import ASGIApp, HTTPScope, Message, Receive, Scope, Send
 
 from app.kernel import i18n, metrics
+from app.kernel.errors import N_
 from app.settings import settings
 from tenants import routing
 from tenants.directory import Tenant
+from tenants.session import AWAY
 
 _log = structlog.get_logger("http")
 SHOP_PREFIX = "/s"
@@ -27,6 +29,8 @@ _CSP = (
     "form-action 'self'{pay}; base-uri 'none'; frame-ancestors 'none'"
 )
 _ANYWHERE = ("/static/", "/healthz", "/readyz")
+_NO_SHOP = N_("No shop lives at this address.")
+_BUSY = N_("We are very busy this second. Nothing was changed; try again in a moment.")
 
 
 class Hosts:
@@ -59,11 +63,21 @@ class Hosts:
             await self._inner(scope, receive, answer)
         elif host == settings().app_host.partition(":")[0]:
             await self._on_app_host(scope, receive, answer)
-        elif (tenant := await _tenant_of(host)) is not None:
-            _move_to_shop(scope, tenant)
-            await self._inner(scope, receive, answer)
         else:
-            await _refuse(answer)
+            await self._on_shop_host(scope, receive, answer)
+
+    async def _on_shop_host(self, scope: Scope, receive: Receive, send: Send) -> None:
+        try:
+            tenant = await _tenant_of(scope["state"]["host"])
+        except AWAY as error:
+            _log.warning("directory.unreachable", error=type(error).__name__)
+            await _refuse(send, 503, _BUSY, (b"retry-after", b"2"))
+            return
+        if tenant is None:
+            await _refuse(send, 421, _NO_SHOP)
+            return
+        _move_to_shop(scope, tenant)
+        await self._inner(scope, receive, send)
 
     async def _on_app_host(self, scope: Scope, receive: Receive, send: Send) -> None:
         if scope["path"] == SHOP_PREFIX or scope["path"].startswith(SHOP_PREFIX + "/"):
@@ -135,10 +149,10 @@ def _move_to_shop(scope: Scope, tenant: Tenant) -> None:
     scope["raw_path"] = SHOP_PREFIX.encode() + scope["raw_path"]
 
 
-async def _refuse(send: Send) -> None:
-    body = i18n.gettext(i18n.N_("No shop lives at this address.")).encode()
-    headers = [(b"content-type", b"text/plain; charset=utf-8"), (b"content-length", str(len(body)).encode())]
-    await send({"type": "http.response.start", "status": 421, "headers": headers})
+async def _refuse(send: Send, status: int, message: str, *more: tuple[bytes, bytes]) -> None:
+    body = i18n.gettext(message).encode()
+    headers = [(b"content-type", b"text/plain; charset=utf-8"), (b"content-length", str(len(body)).encode()), *more]
+    await send({"type": "http.response.start", "status": status, "headers": headers})
     await send({"type": "http.response.body", "body": body, "more_body": False})
 
 

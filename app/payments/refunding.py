@@ -14,6 +14,7 @@ from app.inventory import service as inventory
 from app.kernel import audit, history
 from app.kernel.actor import Actor
 from app.kernel.errors import N_, DomainError
+from app.kernel.faults import fault
 from app.kernel.history import Happened
 from app.kernel.ids import new_id, new_number
 from app.kernel.tasks import Lane, add_task
@@ -135,7 +136,9 @@ async def send_refund(tenant: Tenant, refund_id: UUID) -> None:
         if not was_sent:
             await _move(tx, row, RefundState.SENDING)
         connection = await connection_of(tx, row["connection_id"])
+    await fault("refund.intended")
     outcome = await _ask_or_send(connection, row, was_sent=was_sent)
+    await fault("refund.called")
     async with tenant_tx(tenant) as tx:
         row = await tx.fetchrow(_REFUND, refund_id)
         assert row is not None

@@ -15,6 +15,7 @@ import asyncpg
 from app.kernel import audit, clock, links
 from app.kernel.actor import SYSTEM, Actor
 from app.kernel.errors import N_, DomainError
+from app.kernel.faults import fault
 from app.kernel.ids import new_id, new_number
 from app.kernel.tasks import Lane, add_task
 from app.kernel.vault import keyring
@@ -116,6 +117,7 @@ async def open_payment(tenant: Tenant, order_id: UUID) -> str:
         connection = await connection_of(tx, row["connection_id"])
         back = links.order(tenant, row["order_no"], (await keyring(tx)).link_signature("order", row["order_id"]))
     outcome = await connection.gateway.create_payment(_request(tenant, row, back))
+    await fault("payment.called")
     async with tenant_tx(tenant) as tx:
         payment = await tx.fetchrow(
             "select id, payment_no, state, amount_minor, currency from payment where id = $1 for update", row["id"]

@@ -13,6 +13,7 @@ from app.catalog.models import ContactRule
 from app.kernel import i18n
 from app.kernel.contact import NOT_A_CONTACT, NOT_A_PHONE, NOT_AN_EMAIL, Contact, parse_contact
 from app.kernel.errors import N_, DomainError
+from app.kernel.faults import fault
 from app.kernel.forms import Count, Form, InvalidForm, RawForm, parse
 from app.kernel.rates import Limit, RateWindow
 from app.kernel.vault import keyring, opened_keyring
@@ -89,7 +90,9 @@ def read_form(form: type[F], sent: RawForm, shelf: Shelf) -> tuple[F, Contact]:
 
 async def place_order(tenant: Tenant, shelf: Shelf, wanted: Quote, contact: Contact, key: str) -> Placed:
     """Place what was priced. Raises what `placing.place` raises."""
-    return await placing.place(tenant, placing.Request(shelf.face.storefront_id, wanted, contact, i18n.locale(), key))
+    placed = await placing.place(tenant, placing.Request(shelf.face.storefront_id, wanted, contact, i18n.locale(), key))
+    await fault("order.committed")
+    return placed
 
 
 def count_checkout(request: AnyRequest, tenant: Tenant) -> None:
