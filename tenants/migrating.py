@@ -55,6 +55,11 @@ def head(history: str) -> str:
     return newest
 
 
+def revisions(history: str) -> set[str]:
+    """Every revision this version knows of a history."""
+    return {script.revision for script in ScriptDirectory.from_config(_config(history)).walk_revisions()}
+
+
 @lru_cache(maxsize=64)
 def rendered(history: str, start: str | None) -> str:
     """The SQL that takes a schema of a history from one revision to the head. Names no schema: the search path decides."""

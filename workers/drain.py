@@ -167,7 +167,9 @@ async def _due_homes(lane: Lane) -> list[Tenant]:
 
 
 async def _claim(turn: _Turn) -> list[TaskRow]:
-    """Up to a turn's tasks, due longest first; the bell rings again when there may be more."""
+    """Up to a turn's tasks, due longest first; the bell rings again when there may be more. A restored home that is not reconciled does none."""
+    if turn.home.is_reconciling:
+        return []
     async with tenant_tx(turn.home) as tx:
         rows = await tx.fetch(_CLAIM, turn.lane, _TURN, turn.token, *_leases())
         if len(rows) == _TURN:

@@ -102,7 +102,7 @@ async def _tidy_home(home: Tenant) -> None:
 
 async def watch(is_over: IsOver) -> None:
     """Ask every home what must always hold; what does not is an alarm until it does again."""
-    for home in [PLATFORM, *await _tenants()]:
+    for home in [PLATFORM, *(home for home in await _tenants() if not home.is_reconciling)]:
         if is_over():
             return
         try:

@@ -53,6 +53,11 @@ class NotPayable(DomainError):
     message = N_("This order can no longer be paid. If money was taken all the same, it is given back by itself.")
 
 
+class NotReconciled(DomainError):
+    status = 503
+    message = N_("This shop is being restored and takes no payments for now. Try again later; nothing was charged.")
+
+
 class GatewayBusy(DomainError):
     status = 503
     message = N_("The payment company did not answer. Nothing was charged; try again in a moment.")
@@ -108,8 +113,10 @@ async def open_payment(tenant: Tenant, order_id: UUID) -> str:
     """The address where the buyer pays an order.
 
     Idempotent while a payment is open: it gives the same address. Locks: the order, while the payment row is written.
-    Raises: NoGateway, NotPayable, GatewayBusy, NotFound.
+    Raises: NoGateway, NotPayable, NotReconciled, GatewayBusy, NotFound.
     """
+    if tenant.is_reconciling:
+        raise NotReconciled
     async with tenant_tx(tenant) as tx:
         row = await _payment_to_open(tx, order_id)
         if row["pay_url"]:
