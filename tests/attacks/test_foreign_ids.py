@@ -16,8 +16,8 @@ from tests.attacks.visitors import Caller, member
 from tests.world import World
 
 pytestmark = [pytest.mark.anyio, pytest.mark.database, pytest.mark.case("G02")]
-OURS = frozenset({"tenant_slug", "rest", "file"})
-"""Parameters that name no thing of a tenant's, or the tenant himself."""
+OURS = frozenset({"tenant_slug", "rest", "file", "unit_no"})
+"""Parameters that name no thing of a tenant's: the tenant himself, a place in a line, a page."""
 REASON = "the buyer asks on the phone"
 FORMS: dict[str, dict[str, str]] = {
     "POST /m/{tenant_slug}/orders/{order_no}/notes": {"note": REASON},

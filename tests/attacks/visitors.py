@@ -34,23 +34,34 @@ class Caller:
     looks_at: Tenant | None = None
     buyer_cookie: str = ""
 
-    async def ask(self, route: Route, ids: Mapping[str, object], data: Mapping[str, object] | None = None) -> httpx2.Response:
-        """Send a route's request, with the form's token."""
-        cookies = await self._cookies(route)
+    async def ask(
+        self,
+        route: Route,
+        ids: Mapping[str, object],
+        data: Mapping[str, object] | None = None,
+        *,
+        headers: Mapping[str, str | None] | None = None,
+        query: str = "",
+    ) -> httpx2.Response:
+        """Send a route's request, with the form's token. `headers` replace those a browser sends; None leaves one out."""
+        cookies = await self.cookies(route)
         bound = next((cookies[name] for name in (csrf.STAFF_COOKIE, csrf.BUYER_COOKIE) if name in cookies), "stranger")
         host = f"{self.tenant.slug}.{settings().shops_host}" if route.is_shops else settings().app_host
-        headers = {
-            "cookie": "; ".join(f"{name}={value}" for name, value in {**cookies, csrf.COOKIE: bound}.items()),
+        sent: dict[str, str | None] = {
+            "cookie": "; ".join(f"{name}={value}" for name, value in {csrf.COOKIE: bound, **cookies}.items()),
             "origin": f"https://{host}",
             "accept": "text/html",
             "accept-language": "en",
             csrf.HEADER: csrf._sign(bound),
+            **(headers or {}),
         }
+        kept = {name: value for name, value in sent.items() if value is not None}
         transport = httpx2.ASGITransport(app=self.world.app, client=("127.0.0.1", 50_000))
-        async with httpx2.AsyncClient(transport=transport, base_url=f"https://{host}", headers=headers) as client:
-            return await client.request(route.method, route.filled(ids), data=None if route.is_safe else dict(data or {}))
+        async with httpx2.AsyncClient(transport=transport, base_url=f"https://{host}", headers=kept) as client:
+            return await client.request(route.method, route.filled(ids) + query, data=None if route.is_safe else dict(data or {}))
 
-    async def _cookies(self, route: Route) -> dict[str, str]:
+    async def cookies(self, route: Route) -> dict[str, str]:
+        """What this browser sends beside its form cookie."""
         if self.user_id is None:
             return {csrf.BUYER_COOKIE: self.buyer_cookie} if self.buyer_cookie else {}
         browser = Browser("127.0.0.1", "test")
