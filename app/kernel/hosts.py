@@ -49,7 +49,7 @@ class Hosts:
             await self._inner(scope, receive, send)
             return
         request_id = secrets.token_hex(6)
-        host, path = host_of(scope), scope["path"]
+        host = host_of(scope)
         structlog.contextvars.clear_contextvars()
         structlog.contextvars.bind_contextvars(request=request_id)
         state: dict[str, Any] = {
@@ -62,9 +62,11 @@ class Hosts:
         scope = {**scope, "state": {**scope.get("state", {}), **state}}
         i18n.speak(_language(scope))
         answer = self._answering(send, scope, time.perf_counter())
+        if "\x00" in scope["path"]:
+            _lead_nowhere(scope)  # no name of ours holds that sign, and no database takes it
         if _names_a_cookie_twice(scope):
             await _refuse(answer, 400, _TWO_COOKIES)
-        elif path.startswith(_ANYWHERE):
+        elif scope["path"].startswith(_ANYWHERE):
             await self._inner(scope, receive, answer)
         elif host == settings().app_host.partition(":")[0]:
             await self._on_app_host(scope, receive, answer)
@@ -86,8 +88,7 @@ class Hosts:
 
     async def _on_app_host(self, scope: Scope, receive: Receive, send: Send) -> None:
         if scope["path"] == SHOP_PREFIX or scope["path"].startswith(SHOP_PREFIX + "/"):
-            scope["path"] = "/_"  # shop pages exist on shop hosts alone
-            scope["raw_path"] = b"/_"
+            _lead_nowhere(scope)  # shop pages exist on shop hosts alone
         await self._inner(scope, receive, send)
 
     def _answering(self, send: Send, scope: HTTPScope, started: float) -> Send:
@@ -164,6 +165,11 @@ def _move_to_shop(scope: Scope, tenant: Tenant) -> None:
     structlog.contextvars.bind_contextvars(tenant=tenant.slug)
     scope["path"] = SHOP_PREFIX + scope["path"]
     scope["raw_path"] = SHOP_PREFIX.encode() + scope["raw_path"]
+
+
+def _lead_nowhere(scope: Scope) -> None:
+    """Give the request the address where nothing is."""
+    scope["path"], scope["raw_path"] = "/_", b"/_"
 
 
 def _names_a_cookie_twice(scope: HTTPScope) -> bool:
