@@ -62,8 +62,7 @@ class Hosts:
         scope = {**scope, "state": {**scope.get("state", {}), **state}}
         i18n.speak(_language(scope))
         answer = self._answering(send, scope, time.perf_counter())
-        if "\x00" in scope["path"]:
-            _lead_nowhere(scope)  # no name of ours holds that sign, and no database takes it
+        scope["path"] = scope["path"].replace("\x00", "\ufffd")  # no database takes that sign: it is read as any other that is none
         if _names_a_cookie_twice(scope):
             await _refuse(answer, 400, _TWO_COOKIES)
         elif scope["path"].startswith(_ANYWHERE):
@@ -88,7 +87,8 @@ class Hosts:
 
     async def _on_app_host(self, scope: Scope, receive: Receive, send: Send) -> None:
         if scope["path"] == SHOP_PREFIX or scope["path"].startswith(SHOP_PREFIX + "/"):
-            _lead_nowhere(scope)  # shop pages exist on shop hosts alone
+            scope["path"] = "/_"  # shop pages exist on shop hosts alone
+            scope["raw_path"] = b"/_"
         await self._inner(scope, receive, send)
 
     def _answering(self, send: Send, scope: HTTPScope, started: float) -> Send:
@@ -165,11 +165,6 @@ def _move_to_shop(scope: Scope, tenant: Tenant) -> None:
     structlog.contextvars.bind_contextvars(tenant=tenant.slug)
     scope["path"] = SHOP_PREFIX + scope["path"]
     scope["raw_path"] = SHOP_PREFIX.encode() + scope["raw_path"]
-
-
-def _lead_nowhere(scope: Scope) -> None:
-    """Give the request the address where nothing is."""
-    scope["path"], scope["raw_path"] = "/_", b"/_"
 
 
 def _names_a_cookie_twice(scope: HTTPScope) -> bool:

@@ -137,6 +137,7 @@ ROWS: dict[str, frozenset[Role] | For] = {
     "GET /console/tasks": For.OPERATORS,
     "POST /console/tasks/{home_id}/{task_id}/retries": For.OPERATORS,
     "GET /console/tenants/{tenant_id}": For.OPERATORS,
+    "POST /console/tenants/{tenant_id}/pausing": For.OPERATORS,
     "POST /console/tenants/{tenant_id}/reopening": For.OPERATORS,
     "POST /console/tenants/{tenant_id}/suspension": For.OPERATORS,
     "POST /console/tenants/{tenant_id}/view": For.OPERATORS,
