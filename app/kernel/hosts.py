@@ -31,6 +31,8 @@ _CSP = (
     "form-action 'self'{pay}; base-uri 'none'; frame-ancestors 'none'"
 )
 _ANYWHERE = ("/static/", "/healthz", "/readyz")
+_UNREADABLE = "\ufffd"
+"""What stands for a sign in an address that cannot be read."""
 _NO_SHOP = N_("No shop lives at this address.")
 _BUSY = N_("We are very busy this second. Nothing was changed; try again in a moment.")
 _TWO_COOKIES = N_("This browser sent one of our cookies twice. Delete the cookies of this site and open the page again.")
@@ -62,7 +64,7 @@ class Hosts:
         scope = {**scope, "state": {**scope.get("state", {}), **state}}
         i18n.speak(_language(scope))
         answer = self._answering(send, scope, time.perf_counter())
-        scope["path"] = scope["path"].replace("\x00", "\ufffd")  # no database takes that sign: it is read as any other that is none
+        scope["path"] = scope["path"].replace("\x00", _UNREADABLE)  # no database takes that sign
         if _names_a_cookie_twice(scope):
             await _refuse(answer, 400, _TWO_COOKIES)
         elif scope["path"].startswith(_ANYWHERE):
