@@ -191,6 +191,7 @@ def test_the_page_of_faults_and_attacks_is_what_the_tests_say() -> None:
     assert check() == []
 
 
+@pytest.mark.case("H19")
 @pytest.mark.anyio
 async def test_every_route_is_guarded_or_says_it_is_public(application: object) -> None:
     inner = application._inner  # type: ignore[attr-defined]

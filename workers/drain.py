@@ -16,7 +16,7 @@ from uuid import UUID, uuid4
 import asyncpg
 import structlog
 
-from app.kernel import clock
+from app.kernel import clock, logs
 from app.kernel.faults import fault
 from app.kernel.metrics import TASKS
 from app.kernel.tasks import Lane, TaskKind, TaskRow, kind_of, kinds, ring_bell
@@ -114,7 +114,7 @@ async def _guarded(home: Tenant, lane: Lane) -> int:
     try:
         return await drain_home(home, lane)
     except (asyncpg.PostgresError, asyncpg.InterfaceError, OSError, TimeoutError) as error:
-        _log.error("turn.failed", tenant=home.slug, lane=lane, error=f"{type(error).__name__}: {str(error)[:300]}")
+        _log.error("turn.failed", tenant=home.slug, lane=lane, error=logs.told(error))
         return 0
 
 
@@ -206,7 +206,7 @@ async def _run(turn: _Turn, tasks: list[TaskRow]) -> None:
             await kind.handler(turn.home, tasks)
             await fault("task.handled")
     except Exception as error:
-        problem = f"{type(error).__name__}: {str(error)[:300]}".replace("\x00", "")
+        problem = logs.told(error).replace("\x00", "")
         wants_trace = logging.getLogger().isEnabledFor(logging.DEBUG)
         _log.warning("task.failed", kind=kind.name, tasks=len(tasks), error=problem, exc_info=wants_trace)
         if len(tasks) == 1:

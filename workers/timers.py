@@ -15,7 +15,7 @@ from app.customers import service as customers
 from app.customers import sessions as buyer_sessions
 from app.insight import alarms
 from app.inventory import service as inventory
-from app.kernel import audit_heads
+from app.kernel import audit_heads, logs
 from app.kernel.rates import forget
 from app.kernel.tasks import Lane
 from app.settings import settings
@@ -47,7 +47,7 @@ async def keep(timer: Timer, stopping: asyncio.Event) -> None:
                 if not timer.slot_s or await take_slot(timer):
                     await timer.work(stopping.is_set)
         except Exception as error:
-            _log.error("timer.failed", timer=timer.name, error=f"{type(error).__name__}: {str(error)[:300]}")
+            _log.error("timer.failed", timer=timer.name, error=logs.told(error))
         try:
             await asyncio.wait_for(stopping.wait(), timer.every_s)
         except TimeoutError:

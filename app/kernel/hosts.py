@@ -7,7 +7,9 @@ from __future__ import annotations
 
 import secrets
 import time
+from functools import lru_cache
 from http.cookies import CookieError, SimpleCookie
+from ipaddress import IPv4Address, ip_address, ip_network
 from typing import Any
 from urllib.parse import parse_qs
 
@@ -29,8 +31,11 @@ _CSP = (
     "form-action 'self'{pay}; base-uri 'none'; frame-ancestors 'none'"
 )
 _ANYWHERE = ("/static/", "/healthz", "/readyz")
+_UNREADABLE = "\ufffd"
+"""What stands for a sign in an address that cannot be read."""
 _NO_SHOP = N_("No shop lives at this address.")
 _BUSY = N_("We are very busy this second. Nothing was changed; try again in a moment.")
+_TWO_COOKIES = N_("This browser sent one of our cookies twice. Delete the cookies of this site and open the page again.")
 
 
 class Hosts:
@@ -46,7 +51,7 @@ class Hosts:
             await self._inner(scope, receive, send)
             return
         request_id = secrets.token_hex(6)
-        host, path = host_of(scope), scope["path"]
+        host = host_of(scope)
         structlog.contextvars.clear_contextvars()
         structlog.contextvars.bind_contextvars(request=request_id)
         state: dict[str, Any] = {
@@ -59,7 +64,10 @@ class Hosts:
         scope = {**scope, "state": {**scope.get("state", {}), **state}}
         i18n.speak(_language(scope))
         answer = self._answering(send, scope, time.perf_counter())
-        if path.startswith(_ANYWHERE):
+        scope["path"] = scope["path"].replace("\x00", _UNREADABLE)  # no database takes that sign
+        if _names_a_cookie_twice(scope):
+            await _refuse(answer, 400, _TWO_COOKIES)
+        elif scope["path"].startswith(_ANYWHERE):
             await self._inner(scope, receive, answer)
         elif host == settings().app_host.partition(":")[0]:
             await self._on_app_host(scope, receive, answer)
@@ -130,7 +138,19 @@ def address_of(scope: Scope) -> str:
             for part in value.decode("latin-1").split(",")
         ]
         address = forwarded[-trusted] if len(forwarded) >= trusted else address
-    return ":".join(address.split(":")[:4]) + "::/64" if ":" in address else address
+    return _subject_of(address)
+
+
+@lru_cache(maxsize=10_000)
+def _subject_of(address: str) -> str:
+    """An address as counters know it, however it is spelled: IPv4 alone, also where IPv6 carries it, IPv6 by its /64."""
+    try:
+        parsed = ip_address(address.partition("%")[0])
+    except ValueError:
+        return "unknown"
+    if isinstance(parsed, IPv4Address) or parsed.is_loopback:
+        return str(parsed)
+    return str(parsed.ipv4_mapped or ip_network((parsed, 64), strict=False))
 
 
 async def _tenant_of(host: str) -> Tenant | None:
@@ -147,6 +167,18 @@ def _move_to_shop(scope: Scope, tenant: Tenant) -> None:
     structlog.contextvars.bind_contextvars(tenant=tenant.slug)
     scope["path"] = SHOP_PREFIX + scope["path"]
     scope["raw_path"] = SHOP_PREFIX.encode() + scope["raw_path"]
+
+
+def _names_a_cookie_twice(scope: HTTPScope) -> bool:
+    """Whether one of our own cookies came twice. A browser keeps one `__Host-` cookie of a name, so the second was planted."""
+    names = [
+        name
+        for header, value in scope["headers"]
+        if header == b"cookie"
+        for part in value.split(b";")
+        if (name := part.partition(b"=")[0].strip()).startswith(b"__Host-")
+    ]
+    return len(names) != len(set(names))
 
 
 async def _refuse(send: Send, status: int, message: str, *more: tuple[bytes, bytes]) -> None:

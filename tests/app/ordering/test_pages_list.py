@@ -118,6 +118,7 @@ async def test_search_finds_by_number_contact_and_tails(world: World) -> None:
         assert numbers((await staff.get("/orders", q=words)).text) == [order.order_no for order in found], words
 
 
+@pytest.mark.case("H01")
 async def test_wildcards_are_plain_signs(world: World) -> None:
     product = await world.product(name="50% Coffee_Voucher")
     await world.stock(product.skus[0].id, 1)
@@ -128,6 +129,7 @@ async def test_wildcards_are_plain_signs(world: World) -> None:
         assert numbers((await staff.get("/orders", q=words + "x" * 9)).text) == []
 
 
+@pytest.mark.case("H01")
 @pytest.mark.parametrize("name", PARAMETERS)
 async def test_no_parameter_takes_what_is_not_its_own(world: World, name: str) -> None:
     product = await world.product()
@@ -144,6 +146,7 @@ async def test_no_parameter_takes_what_is_not_its_own(world: World, name: str) -
     assert await world.value("select count(*) from shop_order") == 1
 
 
+@pytest.mark.case("H02")
 @pytest.mark.parametrize(
     "query",
     ["sort=password_hash", "sort=unit_cost", "sort=contact", "sort=total_minor%20desc", "orderBy=newest", "order_by=id", "size=101", "page=1001",
