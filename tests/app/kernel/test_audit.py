@@ -53,6 +53,23 @@ async def test_tampering_by_the_owner_is_found_where_it_happened(world: World, t
     assert await first_broken(world) == found_at
 
 
+@pytest.mark.case("K06")
+async def test_a_chain_is_followed_from_where_it_held_and_from_its_start_when_that_changed(world: World) -> None:
+    world.may_break.add("INV-13")
+    await write(world, 6)
+    async with tenant_tx(world.tenant) as tx:
+        proven, broken = await audit.prove(tx, audit.WHOLE)
+        assert (proven.seq, broken) == (await tx.fetchval("select max(seq) from audit_entry"), None)
+    await write(world, 2)
+    async with tenant_tx(world.tenant) as tx:
+        assert (await audit.prove(tx, proven))[0].seq == proven.seq + 2
+    owner = await asyncpg.connect(world.urls.owner_url)
+    await owner.execute(f"update {world.tenant.schema}.audit_entry set hash = sha256(hash) where seq = $1", proven.seq)
+    await owner.close()
+    async with tenant_tx(world.tenant) as tx:
+        assert (await audit.prove(tx, proven))[1] == proven.seq
+
+
 @pytest.mark.case("K07")
 async def test_an_act_whose_entry_cannot_be_written_does_not_happen(world: World, monkeypatch: pytest.MonkeyPatch) -> None:
     product = await world.product()
