@@ -1,4 +1,4 @@
-"""`./quanyi reconcile --tenant T`: after a restore, compare a tenant with its payment gateways and let it sell and send again.
+"""`./quanyi reconcile [--tenant T]`: after a restore, compare a tenant, or each that was restored, with its gateways and let it sell and send again.
 
 Each payment and refund is asked about; money the gateway took is booked, every difference is listed. What was to be delivered, refunded or mailed
 waits on the console's page Tasks until a person has it tried again, and free card-keys go into quarantine: after the backup they may have been
@@ -27,7 +27,7 @@ def run(arguments: list[str]) -> int:
     parser = argparse.ArgumentParser(
         prog="./quanyi reconcile", description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
-    parser.add_argument("--tenant", required=True, help="its address")
+    parser.add_argument("--tenant", default="", help="one tenant alone, by its address")
     parser.add_argument(
         "--keys-unsold", action="store_true", help="nothing was sold since the backup: leave the free keys on the shelf"
     )
@@ -37,11 +37,18 @@ def run(arguments: list[str]) -> int:
 
 async def _reconcile(slug: str, *, keys_unsold: bool) -> int:
     async with visiting():
-        differences = await reconcile((await tenants_named(slug))[0], keys_unsold=keys_unsold)
-    for difference in differences:
-        print(f"{difference.number}: here {difference.ours}, at the gateway {difference.theirs}")
-    unanswered = sum(difference.is_open for difference in differences)
-    print(json.dumps({"reconcile": "blocked" if unanswered else "ok", "differences": len(differences), "unanswered": unanswered}))
+        tenants = [tenant for tenant in await tenants_named(slug) if slug or tenant.is_reconciling]
+        found = [(tenant, one) for tenant in tenants for one in await reconcile(tenant, keys_unsold=keys_unsold)]
+    for tenant, one in found:
+        print(f"{tenant.slug}: {one.number}: here {one.ours}, at the gateway {one.theirs}")
+    unanswered = sum(one.is_open for _, one in found)
+    answer = {
+        "reconcile": "blocked" if unanswered else "ok",
+        "tenants": len(tenants),
+        "differences": len(found),
+        "unanswered": unanswered,
+    }
+    print(json.dumps(answer))
     return 1 if unanswered else 0
 
 

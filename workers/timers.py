@@ -7,6 +7,7 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
+from uuid import UUID
 
 import asyncpg
 import structlog
@@ -112,15 +113,25 @@ async def watch(is_over: IsOver) -> None:
     await alarms.count()
 
 
+_signed: dict[UUID, int] = {}
+"""The entry of each home whose head this process signed last: a chain that stands still is not signed again."""
+
+
 async def sign_heads(_is_over: IsOver) -> None:
     """Write down outside the database where every audit chain stands."""
     folder = settings().audit_heads
     if folder is None:
         return
     for home in [PLATFORM, *await _tenants()]:
-        async with tenant_tx(home) as tx:
-            head = await audit_heads.head_of(tx)
-        await asyncio.to_thread(audit_heads.keep, folder, [head] if head else [])
+        try:
+            async with tenant_tx(home) as tx:
+                head = await audit_heads.head_of(tx)
+        except (asyncpg.PostgresError, OSError, TimeoutError) as error:
+            _log.error("audit_heads.failed", tenant=home.slug, error=type(error).__name__)
+            continue
+        if head is not None and head.seq != _signed.get(home.id):
+            await asyncio.to_thread(audit_heads.keep, folder, [head])
+            _signed[home.id] = head.seq
 
 
 async def _tenants() -> list[Tenant]:

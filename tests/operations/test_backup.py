@@ -24,7 +24,7 @@ from app.ordering.placing import ShopClosed
 from app.payments import service as payments
 from app.payments.service import NotReconciled
 from app.settings import settings
-from operations.audit_trail import fault_of
+from operations.audit_trail import verify
 from operations.backup import DUMP, back_up
 from operations.client_programs import ClientPrograms
 from operations.reconcile import reconcile
@@ -221,7 +221,7 @@ async def test_secrets_open_after_a_restore_and_the_audit_trail_explains_itself(
         ring = await keyring(tx)
         rows = await tx.fetch("select id, secret from card_key")
     assert [rules.shown(ring.open("card_key", "secret", row["id"], row["secret"]).reveal())[0] for row in rows] == [CANARY]
-    assert await fault_of(world.tenant) is None, "what the backup does not have is no forgery"
+    assert await verify([world.tenant]) == [], "what the backup does not have is no forgery"
     await reconciled(world)
 
 
