@@ -48,7 +48,7 @@ class Settings(BaseSettings):
         600, ge=2, description="Units the unpaid orders of one network address may hold together."
     )
     unpaid_share_percent: int = Field(50, ge=1, le=100, description="Share of a SKU's stock one buyer's unpaid orders may hold.")
-    unpaid_units_always: int = Field(10, ge=0, description="Units of a SKU one buyer may hold unpaid however small its stock is.")
+    unpaid_units_always: int = Field(20, ge=0, description="Units of a SKU one buyer may hold unpaid however small its stock is.")
     checkouts_per_minute: int = Field(60, ge=1, description="Orders one network address may place in a minute.")
     sign_ups_per_hour: int = Field(60, ge=1, description="Shops one network address may open in an hour.")
     trusted_proxies: int = Field(0, ge=0, le=3, description="Proxies in front of us whose X-Forwarded-For hop we believe.")

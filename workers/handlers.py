@@ -44,6 +44,12 @@ async def ask(tenant: Tenant, tasks: list[TaskRow]) -> None:
     await payments.ask(tenant, tasks[0].subject_id)
 
 
+@handles("payments.close", lane=Lane.ORDERS, timeout_s=60)
+async def close_payments(tenant: Tenant, tasks: list[TaskRow]) -> None:
+    assert tasks[0].subject_id
+    await payments.close(tenant, tasks[0].subject_id)
+
+
 @handles("payments.refund_order", lane=Lane.ORDERS, timeout_s=30)
 async def refund_order(tenant: Tenant, tasks: list[TaskRow]) -> None:
     assert tasks[0].subject_id

@@ -8,6 +8,7 @@ from uuid import UUID
 import asyncpg
 
 from app.cases.models import CaseKind, CaseState
+from app.kernel.errors import NotFound
 from tenants.session import Tx
 
 PAGE = 50
@@ -32,10 +33,18 @@ async def count(tx: Tx, *, state: CaseState, kind: CaseKind | None) -> int:
     return found
 
 
+async def case_or_404(tx: Tx, case_id: UUID) -> asyncpg.Record:
+    """One case with its order's number. Raises: NotFound."""
+    row = await tx.fetchrow(_ONE, case_id)
+    if row is None:
+        raise NotFound
+    return row
+
+
 async def of_order(tx: Tx, order_id: UUID) -> list[asyncpg.Record]:
     """The open cases of an order, oldest first."""
     return await tx.fetch(
-        "select id, kind, subject_kind, subject_id, facts, created_at from staff_case where order_id = $1 and state = 'open' order by created_at",
+        "select id, kind, created_at from staff_case where order_id = $1 and state = 'open' order by created_at limit 20",
         order_id,
     )
 
@@ -53,4 +62,9 @@ from staff_case c left join shop_order o on o.id = c.order_id
 where c.state = 'closed' and ($1::text is null or c.kind = $1)
 order by c.closed_at desc, c.id
 limit $2 offset $3
+"""
+_ONE = """
+select c.id, c.kind, c.state, c.subject_kind, c.subject_id, c.facts, c.created_at, c.closed_at, c.closed_by, c.note, o.order_no
+from staff_case c left join shop_order o on o.id = c.order_id
+where c.id = $1
 """

@@ -30,6 +30,8 @@ def upgrade() -> None:
     """)
     op.drop_constraint(op.f('ck_import_batch_state_known'), 'import_batch', type_='check')
     op.create_check_constraint(op.f('ck_import_batch_state_known'), 'import_batch', sa.text(_STATES))
+    op.drop_constraint(op.f('ck_refund_reason_known'), 'refund', type_='check')
+    op.create_check_constraint(op.f('ck_refund_reason_known'), 'refund', sa.text("reason in ('out_of_stock', 'paid_twice', 'merchant', 'wrong_amount')"))
     op.create_table('staff_case',
     sa.Column('id', sa.Uuid(), nullable=False),
     sa.Column('kind', sa.Text(), nullable=False),
