@@ -46,7 +46,9 @@ async def test_a_declined_refund_waits_as_a_case_and_finance_sends_it_again_unde
         assert (await finance.post(f"/cases/{case['id']}/refund", NOTE)).status_code == 303
     await world.work()
     assert await world.rows("select refund_no, state from refund") == [{"refund_no": before["refund_no"], "state": "succeeded"}]
-    assert [(r["refund_no"], r["amount_minor"]) for r in world.gateway.book(payment_no)["refunds"]] == [(before["refund_no"], 1990)]
+    assert [(r["refund_no"], r["amount_minor"]) for r in world.gateway.book(payment_no)["refunds"]] == [
+        (before["refund_no"], 1990)
+    ]
     assert await world.value("select state from shop_order where id = $1", placed.id) == "refunded"
     assert await world.value("select count(*) from staff_case where state = 'open'") == 0
 
