@@ -27,7 +27,7 @@ from app.payments import deciding
 from tenants.directory import Tenant
 from tenants.session import Tx, raw
 
-register_states("case", {CaseState.OPEN: (N_("Open"), "bad"), CaseState.CLOSED: (N_("Closed"), "")})
+register_states("case", {CaseState.OPEN: (N_("To decide"), "bad"), CaseState.CLOSED: (N_("Closed"), "")})
 WORDS: Final = {
     CaseKind.WORK_FAILED: (
         N_("Work on an order failed for good"),
@@ -151,7 +151,12 @@ async def _views(tx: Tx, home: str, state: CaseState, kind: CaseKind | None) -> 
     waiting = await queries.open_by_kind(tx)
     is_open = state is CaseState.OPEN
     found: list[dict[str, Any]] = [
-        {"label": i18n.gettext(N_("Open")), "href": home, "current": is_open and kind is None, "count": sum(waiting.values())}
+        {
+            "label": i18n.gettext(N_("To decide")),
+            "href": home,
+            "current": is_open and kind is None,
+            "count": sum(waiting.values()),
+        }
     ]
     found += [
         {"label": i18n.gettext(WORDS[one][0]), "href": _address(home, CaseState.OPEN, one), "current": is_open and kind is one, "count": n}

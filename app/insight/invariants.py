@@ -136,7 +136,9 @@ where r.state <> 'declined' group by c.id, c.amount_minor having sum(r.amount_mi
     ),
     Invariant(
         "INV-10",
-        N_("Every order that is paid or being refunded, and every refund the gateway declined, has work waiting or a case a person sees."),
+        N_(
+            "Every order that is paid or being refunded, and every refund the gateway declined, has work waiting or a case a person sees."
+        ),
         """
 select o.id::text from shop_order o
 where o.state in ('paid', 'refunding')
