@@ -185,7 +185,7 @@ where substring(recipient from 1 for 3) not in (select head from heads) or subst
         """
 select u.order_line_id || '/' || u.unit_no from delivery_unit u
 where u.revealed_at is not null and not exists (
-  select 1 from audit_entry a where a.subject_kind = 'card_key' and a.subject_id = u.card_key_id and a.action = 'card_key.revealed')
+  select 1 from audit_entry a where a.subject_kind = 'card_key' and a.subject_id = u.card_key_id and a.action in ('card_key.revealed', 'card_key.mailed'))
 """,
     ),
     Invariant("INV-14", N_("Every message that waits has a task that carries it."), _MESSAGES),
