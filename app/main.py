@@ -16,6 +16,7 @@ from sqlalchemy.exc import DBAPIError
 
 from app.access import answers
 from app.access import pages as access_pages
+from app.cases.pages import CasePages
 from app.catalog.pages import CATALOG
 from app.console.pages import CONSOLE
 from app.insight.audit_pages import AuditPages
@@ -48,6 +49,7 @@ ROUTES: list[ControllerRouterHandler] = [
     OrderListPages,
     OrderViewPages,
     OrderPages,
+    CasePages,
     PaymentSettingsPages,
     AuditPages,
 ]

@@ -43,6 +43,12 @@ class Settings(BaseSettings):
     outbox_url: str | None = Field(None, description="The demo's outbox page, linked from pages that wait for a mail.")
     spare_tenants: int = Field(3, ge=1, le=100, description="Ready-made tenants kept for the next sign-ups.")
     reservation_minutes: int = Field(15, ge=1, le=1440, description="How long an unpaid order holds its stock.")
+    unpaid_units_per_buyer: int = Field(200, ge=1, description="Units one buyer's unpaid orders may hold together.")
+    unpaid_units_per_address: int = Field(
+        600, ge=2, description="Units the unpaid orders of one network address may hold together."
+    )
+    unpaid_share_percent: int = Field(50, ge=1, le=100, description="Share of a SKU's stock one buyer's unpaid orders may hold.")
+    unpaid_units_always: int = Field(20, ge=0, description="Units of a SKU one buyer may hold unpaid however small its stock is.")
     checkouts_per_minute: int = Field(60, ge=1, description="Orders one network address may place in a minute.")
     sign_ups_per_hour: int = Field(60, ge=1, description="Shops one network address may open in an hour.")
     trusted_proxies: int = Field(0, ge=0, le=3, description="Proxies in front of us whose X-Forwarded-For hop we believe.")

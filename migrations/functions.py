@@ -9,6 +9,9 @@ from alembic import op
 _APP = Path(__file__).resolve().parent.parent / "app"
 _FILES = (
     "ordering/sql/sweep_unpaid_at.sql",
+    "kernel/sql/business_day.sql",
+    "inventory/sql/expire_card_keys.sql",
+    "ordering/sql/held_unpaid.sql",
     "ordering/sql/place_order.sql",
     "ordering/sql/place_orders.sql",
     "inventory/sql/claim_card_keys.sql",

@@ -9,7 +9,7 @@ import argparse
 import asyncio
 import json
 
-from app.inventory import service as inventory
+from app.inventory import quarantining
 from app.kernel import audit, history
 from app.kernel.actor import SYSTEM
 from app.kernel.history import Happened
@@ -21,6 +21,7 @@ from operations.trouble import Trouble
 from tenants import operating
 from tenants.directory import PLATFORM, Tenant
 from tenants.session import tenant_session, tenant_tx
+from workers.failing import leave_cases
 
 
 def run(arguments: list[str]) -> int:
@@ -62,6 +63,7 @@ async def reconcile(tenant: Tenant, *, keys_unsold: bool = False) -> list[Differ
     quarantined = 0 if keys_unsold else await _quarantine_free_keys(tenant)
     async with tenant_tx(tenant) as tx:
         aside = await leave_to_a_person(tx, OUTWARD, why=WHY)
+        await leave_cases(tx, OUTWARD, WHY)
     facts = {"differences": len(differences), "batches_quarantined": quarantined, "tasks_set_aside": aside}
     await _let_go(tenant, facts)
     return differences
@@ -73,7 +75,8 @@ async def _quarantine_free_keys(tenant: Tenant) -> int:
         numbers = [row["batch_no"] for row in await tx.fetch(_WITH_FREE_KEYS)]
     for number in numbers:
         async with tenant_session(tenant) as session:
-            await inventory.quarantine(session, batch_no=number, reason=_REASON, actor=SYSTEM)
+            batch = await quarantining.quarantine(session, batch_no=number, reason=_REASON, actor=SYSTEM)
+        await quarantining.go_on(tenant, batch.id)
     return len(numbers)
 
 

@@ -31,6 +31,7 @@ from tenants import routing
 from tenants.directory import PLATFORM, Tenant
 from tenants.migrating import migrate_platform, migrate_tenants, revisions
 from tenants.session import tenant_tx
+from workers.failing import leave_cases
 
 OUTWARD = ("fulfillment.deliver", "payments.refund_order", "integrations.send")
 """Tasks that hand something out: in a backup they may be done already. A refund that has its number is asked about first, and may go on."""
@@ -199,6 +200,7 @@ async def _write_down_for(tenant: Tenant, made_at: str) -> None:
     for home in (tenant, PLATFORM):
         async with tenant_tx(home) as tx:
             await audit.record(tx, SYSTEM, "tenant.restored", subject=("tenant", tenant.id), facts={"backup_of": made_at})
+            await leave_cases(tx, OUTWARD, WHY)
             if home == PLATFORM:
                 await history.record(tx, Happened("tenant", tenant.id, "tenant.restored", note=made_at))
 

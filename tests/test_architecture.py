@@ -168,12 +168,14 @@ def test_no_registry_is_named(word: str) -> None:
 
 
 def test_state_tables_name_every_state() -> None:
+    from app.cases.models import CASE_EDGES, CaseState
     from app.inventory.models import BATCH_EDGES, BatchState
     from app.ordering.models import ORDER_EDGES, UNIT_EDGES, OrderState, UnitState
     from app.payments.models import PAYMENT_EDGES, REFUND_EDGES, PaymentState, RefundState
 
     tables: list[tuple[type[StrEnum], dict[StrEnum, frozenset[StrEnum]]]] = [
         (BatchState, BATCH_EDGES),
+        (CaseState, CASE_EDGES),
         (OrderState, ORDER_EDGES),
         (UnitState, UNIT_EDGES),
         (PaymentState, PAYMENT_EDGES),

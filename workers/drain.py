@@ -23,6 +23,7 @@ from app.kernel.tasks import Lane, TaskKind, TaskRow, kind_of, kinds, ring_bell
 from tenants import routing
 from tenants.directory import PLATFORM, Tenant
 from tenants.session import AWAY, tenant_tx
+from workers.failing import leave_case
 
 _log = structlog.get_logger(__name__)
 _BELLS = 500
@@ -245,6 +246,8 @@ async def _put_back(turn: _Turn, kind: TaskKind | None, tasks: list[TaskRow], pr
             row = await tx.fetchrow(_PUT_BACK, task.id, turn.token, "failed" if is_over else "waiting", due, problem)
             if row is not None and row["state"] == "waiting":
                 await ring_bell(tx, turn.lane, row["run_at"])
+            elif row is not None:
+                await leave_case(tx, task.kind, task.subject_id, problem)
     TASKS.labels(kind.name if kind else "unknown", "failed").inc(len(tasks))
 
 

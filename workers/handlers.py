@@ -8,7 +8,8 @@ from app.customers import service as customers
 from app.fulfillment import mailing
 from app.fulfillment import service as fulfillment
 from app.integrations import sending
-from app.inventory import importing, warning
+from app.inventory import importing, quarantining, warning
+from app.inventory import service as inventory
 from app.kernel.faults import fault
 from app.kernel.tasks import Lane, TaskRow, handles
 from app.ordering import queries as order_queries
@@ -43,6 +44,12 @@ async def ask(tenant: Tenant, tasks: list[TaskRow]) -> None:
     await payments.ask(tenant, tasks[0].subject_id)
 
 
+@handles("payments.close", lane=Lane.ORDERS, timeout_s=60)
+async def close_payments(tenant: Tenant, tasks: list[TaskRow]) -> None:
+    assert tasks[0].subject_id
+    await payments.close(tenant, tasks[0].subject_id)
+
+
 @handles("payments.refund_order", lane=Lane.ORDERS, timeout_s=30)
 async def refund_order(tenant: Tenant, tasks: list[TaskRow]) -> None:
     assert tasks[0].subject_id
@@ -66,6 +73,24 @@ async def check_import(tenant: Tenant, tasks: list[TaskRow]) -> None:
 async def import_keys(tenant: Tenant, tasks: list[TaskRow]) -> None:
     assert tasks[0].subject_id
     await importing.import_keys(tenant, tasks[0].subject_id)
+
+
+@handles("inventory.turn_batch", lane=Lane.BULK, timeout_s=600)
+async def turn_batch(tenant: Tenant, tasks: list[TaskRow]) -> None:
+    assert tasks[0].subject_id
+    await quarantining.go_on(tenant, tasks[0].subject_id)
+
+
+@handles("inventory.expire_keys", lane=Lane.BULK, timeout_s=600)
+async def expire_keys(tenant: Tenant, tasks: list[TaskRow]) -> None:
+    sku_id = tasks[0].subject_id
+    assert sku_id
+    are_left = True
+    while are_left:
+        async with tenant_tx(tenant) as tx:
+            are_left = await inventory.expire_keys(tx, sku_id=sku_id) > 0
+    async with tenant_tx(tenant) as tx:
+        await inventory.expire_again(tx, sku_id)
 
 
 @handles("inventory.warn", lane=Lane.MESSAGES, timeout_s=30)

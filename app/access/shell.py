@@ -69,6 +69,7 @@ PLACES = (
 COMMANDS = (
     Place(N_("New product"), "/products/new", "plus", Permission.CATALOG_EDIT),
     Place(N_("Import keys"), "/card-pools", "upload", Permission.INVENTORY_IMPORT),
+    Place(N_("Cases"), "/cases", "circle-help", Permission.ORDERS_VIEW),
     Place(N_("Categories"), "/categories", "tags", Permission.CATALOG_VIEW),
     Place(N_("Own domain"), "/settings/domain", "globe", Permission.SETTINGS_VIEW),
     Place(N_("Invite a colleague"), "/team#invite", "user-plus", Permission.TEAM_EDIT),
@@ -127,12 +128,16 @@ def _own(asked: Asked) -> Shell:
     }
 
 
+_BELONGS = {"/imports/": "/card-pools", "/categories": "/products", "/cases": "/orders"}
+"""Pages without an item of their own, and the one they stand under."""
+
+
 def _current(path: str, root: str, places: Sequence[Place]) -> Place | None:
     """The place a page belongs to: the one whose address is the longest beginning of its own."""
     inside = [place for place in places if path == root + place.path or (place.path and path.startswith(f"{root}{place.path}/"))]
     found = max(inside, key=lambda place: len(place.path), default=None)
-    if found is None and path.startswith((f"{root}/imports/", f"{root}/categories")):
-        wanted = "/card-pools" if "/imports/" in path else "/products"
+    if found is None and path.startswith(tuple(root + beginning for beginning in _BELONGS)):
+        wanted = next(place for beginning, place in _BELONGS.items() if path.startswith(root + beginning))
         found = next((place for place in places if place.path == wanted), None)
     return found
 

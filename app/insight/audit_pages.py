@@ -33,6 +33,8 @@ ACTIONS: Final[Mapping[str, str]] = {
     "card_key.mailed": N_("Mailed a key"),
     "card_key.voided": N_("Voided a key"),
     "order.refunded": N_("Refunded an order"),
+    "refund.sent_again": N_("Sent a declined refund again"),
+    "case.closed": N_("Closed a case"),
     "gateway.connected": N_("Connected a gateway"),
     "gateway.replaced": N_("Replaced a gateway's account"),
     "import_batch.uploaded": N_("Uploaded keys"),

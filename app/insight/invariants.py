@@ -11,6 +11,7 @@ from datetime import timedelta
 from typing import Any
 from uuid import UUID
 
+from app.cases.models import CASE_EDGES
 from app.kernel import audit, clock
 from app.kernel.audit import Proven
 from app.kernel.errors import N_
@@ -111,7 +112,7 @@ where a.debits_minor <> coalesce((select sum(amount_minor) from transfer where d
     Invariant(
         "INV-7",
         N_(
-            "An order that was paid has exactly one capture over its total; any other capture is a surplus with a refund of its own."
+            "An order that was paid has exactly one capture over its total; any other capture is a surplus with a refund or a case of its own."
         ),
         """
 select o.id::text from shop_order o
@@ -122,6 +123,7 @@ where (c.id is not null and c.amount_minor <> o.total_minor)
 union all
 select c.id::text from capture c
 where c.purpose = 'surplus' and not exists (select 1 from refund r where r.capture_id = c.id and r.amount_minor = c.amount_minor)
+  and not exists (select 1 from staff_case s where s.subject_id = c.id and s.kind = 'wrong_amount')
 """,
     ),
     Invariant(
@@ -134,13 +136,18 @@ where r.state <> 'declined' group by c.id, c.amount_minor having sum(r.amount_mi
     ),
     Invariant(
         "INV-10",
-        N_("Every order that is paid or being refunded has a task, an undecided refund, or a case a person sees."),
+        N_(
+            "Every order that is paid or being refunded, and every refund the gateway declined, has work waiting or a case a person sees."
+        ),
         """
 select o.id::text from shop_order o
 where o.state in ('paid', 'refunding')
-  and not exists (select 1 from task t where t.subject_id = o.id)
-  and not exists (select 1 from refund r join task t on t.subject_id = r.id where r.order_id = o.id)
-  and not exists (select 1 from refund r where r.order_id = o.id and r.state = 'declined')
+  and not exists (select 1 from task t where t.subject_id = o.id and t.state <> 'failed')
+  and not exists (select 1 from refund r join task t on t.subject_id = r.id where r.order_id = o.id and t.state <> 'failed')
+  and not exists (select 1 from staff_case s where s.order_id = o.id and (s.state = 'open' or s.kind = 'refund_declined'))
+union all
+select r.id::text from refund r
+where r.state = 'declined' and not exists (select 1 from staff_case s where s.subject_id = r.id and s.kind = 'refund_declined')
 union all
 select o.id::text from shop_order o join task t on t.subject_id = o.id
 where o.state in ('paid', 'refunding') and t.state = 'waiting' and t.run_at < now() - interval '15 minutes'
@@ -178,7 +185,7 @@ where substring(recipient from 1 for 3) not in (select head from heads) or subst
         """
 select u.order_line_id || '/' || u.unit_no from delivery_unit u
 where u.revealed_at is not null and not exists (
-  select 1 from audit_entry a where a.subject_kind = 'card_key' and a.subject_id = u.card_key_id and a.action = 'card_key.revealed')
+  select 1 from audit_entry a where a.subject_kind = 'card_key' and a.subject_id = u.card_key_id and a.action in ('card_key.revealed', 'card_key.mailed'))
 """,
     ),
     Invariant("INV-14", N_("Every message that waits has a task that carries it."), _MESSAGES),
@@ -208,6 +215,7 @@ _EDGES: dict[str, Mapping[Any, frozenset[Any]]] = {
     "unit": UNIT_EDGES,
     "payment": PAYMENT_EDGES,
     "refund": REFUND_EDGES,
+    "case": CASE_EDGES,
 }
 
 

@@ -11,6 +11,7 @@ from sqlalchemy.ext.asyncio import AsyncSession
 
 from app.access.guards import may
 from app.access.permissions import Permission, allows
+from app.cases import queries as cases
 from app.insight import queries, rules
 from app.insight.queries import Figures, Part, Setup, Span
 from app.kernel import clock, i18n, links
@@ -169,6 +170,10 @@ async def _attention(tx: Tx, home: str) -> list[dict[str, str]]:
             text = words(number) % {"num": i18n.format_number(number)}
             href = f"{home}/orders?{OrderFilter(problem=Problem(name)).query()}"
             found.append({"text": text, "note": "", "href": href, "icon": icon, "tone": tone})
+    if open_cases := sum((await cases.open_by_kind(tx)).values()):
+        text = i18n.ngettext("%(num)s case waits for somebody", "%(num)s cases wait for somebody", open_cases)
+        told = text % {"num": i18n.format_number(open_cases)}
+        found.append({"text": told, "note": "", "href": f"{home}/cases", "icon": "circle-help", "tone": "bad"})
     for row in await queries.short_skus(tx):
         text = i18n.gettext(N_("%(name)s owes more than it has")) % {"name": row["name"]}
         note = i18n.ngettext("%(num)s key is missing for an order", "%(num)s keys are missing for orders", row["short"])

@@ -17,13 +17,14 @@ from sqlalchemy.ext.asyncio import AsyncSession
 from app.inventory import queries, rules
 from app.inventory.files import KeyFile, UnreadableFile, read
 from app.inventory.models import BATCH_EDGES, NEVER, BatchState, ImportBatch, LineVerdict
+from app.inventory.quarantining import BatchStateRefuses
 from app.inventory.rules import ReadLine
-from app.inventory.service import BatchStateRefuses, put_on_shelf, warn_if_low
+from app.inventory.service import put_on_shelf, warn_if_low
 from app.kernel import audit, clock, history
 from app.kernel.actor import Actor
 from app.kernel.errors import N_, DomainError
 from app.kernel.history import Happened
-from app.kernel.ids import new_id, new_number
+from app.kernel.ids import drawn_number, new_id
 from app.kernel.tasks import Lane, add_task
 from app.kernel.vault import Keyring, keyring
 from tenants.directory import Tenant
@@ -65,18 +66,10 @@ async def start_import(
     await queries.pool_or_404(session, sku_id)
     if not body or body.isspace():
         raise EmptyImport
-    batch = ImportBatch(
-        id=new_id(),
-        batch_no=new_number("B"),
-        sku_id=sku_id,
-        file_name=file_name[:200],
-        unit_cost=terms[0],
-        expires_on=terms[1] or NEVER,
-        created_by=actor.name,
-    )
-    session.add(batch)
-    await session.flush()
-    tx = await raw(session)
+    tx, batch_id = await raw(session), new_id()
+    values = (sku_id, file_name[:200], terms[0], terms[1] or NEVER, actor.name)
+    batch_no = await drawn_number("B", lambda number: tx.execute(_NEW_BATCH, batch_id, number, *values))
+    batch = await queries.batch_or_404(session, batch_no)
     await _store(tx, batch.id, body)
     await audit.record(
         tx,
@@ -152,13 +145,15 @@ async def import_keys(tenant: Tenant, batch_id: UUID) -> None:
     after = 0
     while True:
         async with tenant_tx(tenant) as tx:
-            row = await tx.fetchrow("select state, sku_id from import_batch where id = $1 for update", batch_id)
+            row = await tx.fetchrow("select state, sku_id, expires_on from import_batch where id = $1 for update", batch_id)
             if row is None or row["state"] != BatchState.IMPORTING:
                 return
             counted = await tx.fetchrow(_MOVE, batch_id, _MOVED_AT_ONCE, after)
             assert counted is not None
             if counted["imported"]:
-                await put_on_shelf(tx, sku_id=row["sku_id"], units=counted["imported"], from_column="imported")
+                await put_on_shelf(
+                    tx, sku_id=row["sku_id"], units=counted["imported"], from_column="imported", last_day=row["expires_on"]
+                )
             if counted["moved"] == 0:
                 await _finish(tx, batch_id)
                 await warn_if_low(tx, [row["sku_id"]])
@@ -271,6 +266,10 @@ async def _move(session: AsyncSession, batch_no: str, to: BatchState, actor: Act
 _LINE_COLUMNS = (
     "batch_id", "line_no", "verdict", "problem", "masked", "card_key_id", "secret", "fingerprint", "tail_fingerprint",
 )  # fmt: skip
+_NEW_BATCH = """
+insert into import_batch (id, batch_no, sku_id, file_name, unit_cost, expires_on, created_by) values ($1, $2, $3, $4, $5, $6, $7)
+on conflict (batch_no) do nothing
+"""
 _CHUNK = "select row_id, body from import_chunk where batch_id = $1 and seq = $2"
 _PROGRESS = "update import_batch set lines_read = $2, lines_done = $3 where id = $1 and state = 'checking'"
 _DUPLICATES_IN_FILE = """

@@ -42,18 +42,25 @@ class Stock(TenantBase):
     quarantined: Mapped[int] = mapped_column(server_default="0")
     expired: Mapped[int] = mapped_column(server_default="0")
     short: Mapped[int] = mapped_column(server_default="0")
+    turns_on: Mapped[date] = mapped_column(Date, server_default="infinity")
+    """The day after the last valid day of its soonest free key: from then on `available` counts keys that must not be sold, until they are taken off."""
     warned_at: Mapped[datetime | None]
     """When the low-stock warning went out; cleared when stock is back above the threshold."""
 
 
 class BatchState(StrEnum):
-    """`checking` reads the file, `ready` waits for the merchant to confirm the preview, `importing` moves the lines into the pool."""
+    """`checking` reads the file, `ready` waits for the merchant to confirm the preview, `importing` moves the lines into the pool.
+
+    `quarantining` and `releasing` move a large batch's keys off and on the shelf, thousands at a time.
+    """
 
     CHECKING = "checking"
     READY = "ready"
     IMPORTING = "importing"
     IMPORTED = "imported"
+    QUARANTINING = "quarantining"
     QUARANTINED = "quarantined"
+    RELEASING = "releasing"
     ABANDONED = "abandoned"
     REJECTED = "rejected"
 
@@ -62,8 +69,10 @@ BATCH_EDGES: dict[BatchState, frozenset[BatchState]] = {
     BatchState.CHECKING: frozenset({BatchState.READY, BatchState.REJECTED, BatchState.ABANDONED}),
     BatchState.READY: frozenset({BatchState.IMPORTING, BatchState.ABANDONED, BatchState.CHECKING}),
     BatchState.IMPORTING: frozenset({BatchState.IMPORTED}),
-    BatchState.IMPORTED: frozenset({BatchState.QUARANTINED}),
-    BatchState.QUARANTINED: frozenset({BatchState.IMPORTED}),
+    BatchState.IMPORTED: frozenset({BatchState.QUARANTINING}),
+    BatchState.QUARANTINING: frozenset({BatchState.QUARANTINED}),
+    BatchState.QUARANTINED: frozenset({BatchState.RELEASING}),
+    BatchState.RELEASING: frozenset({BatchState.IMPORTED, BatchState.QUARANTINING}),
     BatchState.ABANDONED: frozenset(),
     BatchState.REJECTED: frozenset(),
 }

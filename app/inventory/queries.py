@@ -34,7 +34,7 @@ async def stock_by_sku(session: AsyncSession, sku_ids: Sequence[UUID]) -> dict[U
 
 async def sellable(tx: Tx, sku_ids: Sequence[UUID]) -> dict[UUID, int]:
     """How many units of each SKU can be bought this moment: what a page may show."""
-    rows = await tx.fetch("select sku_id, available from stock where sku_id = any($1)", list(sku_ids))
+    rows = await tx.fetch(_SELLABLE, list(sku_ids))
     known = {row["sku_id"]: row["available"] for row in rows}
     return {sku_id: known.get(sku_id, 0) for sku_id in sku_ids}
 
@@ -138,6 +138,15 @@ async def running_low(session: AsyncSession) -> list[tuple[Sku, Product, Stock]]
     return [(sku, product, stock) for sku, product, stock in (await session.execute(query)).tuples()]
 
 
+_SELLABLE = """
+select s.sku_id,
+       case when s.turns_on > business_day() then s.available
+            else greatest(0, s.available - (
+              select count(*) from card_key k where k.sku_id = s.sku_id and k.state = 'free' and k.expires_on < business_day()))
+       end as available
+from stock s
+where s.sku_id = any($1)
+"""
 _BUYERS = """
 select o.order_no, o.contact_masked, u.delivered_at, k.masked, k.id as card_key_id, u.revealed_at
 from card_key k

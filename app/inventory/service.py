@@ -1,17 +1,17 @@
-"""Verbs on card-keys and stock: claiming, voiding, quarantining, expiring, warning."""
+"""Verbs on card-keys and stock: claiming, voiding, expiring, warning."""
 
 from __future__ import annotations
 
 import secrets
 from collections import Counter
 from dataclasses import dataclass
+from datetime import date
 from decimal import Decimal
 from uuid import UUID
 
 from sqlalchemy.ext.asyncio import AsyncSession
 
-from app.inventory import queries
-from app.inventory.models import BATCH_EDGES, BatchState, ImportBatch
+from app.inventory.models import NEVER
 from app.kernel import audit, clock, history
 from app.kernel.actor import Actor
 from app.kernel.errors import N_, DomainError, NotFound
@@ -21,12 +21,7 @@ from app.kernel.vault import Secret, keyring
 from tenants.session import Tx, raw
 
 PIVOTS = 2**31 - 1
-_LONG_S = 300
-"""What turning a batch of a million keys may take."""
-
-
-class BatchStateRefuses(DomainError):
-    message = N_("Batch %(batch_no)s is no longer in the state this page showed. Reload it.")
+_EXPIRED_AT_ONCE = 20_000
 
 
 class ReasonMissing(DomainError):
@@ -53,24 +48,13 @@ async def claim_keys(tx: Tx, *, sku_id: UUID, units: int) -> list[Claimed]:
     Locks: the chosen keys; skips keys other claims hold. The caller moves the stock counters, which it reserved before.
     """
     assert units > 0
-    rows = await tx.fetch(
-        "select id, masked, unit_cost from claim_card_keys($1, $2, $3, $4)",
-        sku_id,
-        units,
-        clock.business_day(),
-        secrets.randbelow(PIVOTS),
-    )
+    rows = await tx.fetch(_CLAIM, sku_id, units, secrets.randbelow(PIVOTS))
     return [Claimed(row["id"], row["masked"], row["unit_cost"]) for row in rows]
 
 
 async def has_free_keys(tx: Tx, sku_id: UUID) -> bool:
     """Whether any key could be handed out today, held by another transaction or not."""
-    found = await tx.fetchval(
-        "select exists(select 1 from card_key where sku_id = $1 and state = 'free' and expires_on >= $2)",
-        sku_id,
-        clock.business_day(),
-    )
-    return bool(found)
+    return bool(await tx.fetchval(_HAS_FREE, sku_id))
 
 
 async def move_delivered(tx: Tx, units: dict[UUID, int]) -> None:
@@ -83,20 +67,23 @@ async def release(tx: Tx, units: dict[UUID, int]) -> None:
     await _move(tx, _RELEASED, units)
 
 
-async def put_on_shelf(tx: Tx, *, sku_id: UUID, units: int, from_column: str) -> None:
-    """Count keys that became free: imported, or out of quarantine. Locks: the stock row."""
-    await tx.execute(_ON_SHELF[from_column], sku_id, units)
+async def put_on_shelf(tx: Tx, *, sku_id: UUID, units: int, from_column: str, last_day: date) -> None:
+    """Count keys that became free: imported, or out of quarantine. After their last valid day they leave by themselves. Locks: the stock row."""
+    await tx.execute(_ON_SHELF[from_column], sku_id, units, last_day)
+    await expire_again(tx, sku_id)
 
 
 async def take_off_shelf(tx: Tx, *, sku_id: UUID, units: int, to_column: str) -> None:
-    """Count free keys that left: voided, quarantined or expired. Units already reserved beyond what is left become short. Locks: the stock row."""
+    """Count free keys that left: voided or quarantined. Units already reserved beyond what is left become short. Locks: the stock row."""
     await tx.execute(_OFF_SHELF[to_column], sku_id, units)
 
 
 async def reserve_again(tx: Tx, units: dict[UUID, int]) -> bool:
     """Take units for an order that was paid after its reservation ended: all of them or none. Locks: the stock rows, in SKU order."""
     ids = sorted(units)
-    rows = await tx.fetch("select sku_id, available from stock where sku_id = any($1) order by sku_id for update", ids)
+    await tx.fetch("select sku_id from stock where sku_id = any($1) order by sku_id for update", ids)
+    await tx.fetch(_EXPIRE, ids, _EXPIRED_AT_ONCE)
+    rows = await tx.fetch("select sku_id, available from stock where sku_id = any($1)", ids)
     left = {row["sku_id"]: row["available"] for row in rows}
     if any(left.get(i, 0) < units[i] for i in ids):
         return False
@@ -146,57 +133,23 @@ async def burn_delivered(tx: Tx, card_key_ids: list[UUID]) -> None:
         await _move(tx, _BURNT, dict(burnt))
 
 
-async def quarantine(session: AsyncSession, *, batch_no: str, reason: str, actor: Actor) -> ImportBatch:
-    """Stop a batch from being sold: its free keys leave the shelf until `unquarantine`. Delivered keys stay delivered; the page lists their buyers.
+async def expire_keys(tx: Tx, *, sku_id: UUID | None = None) -> int:
+    """Take keys past their last day off the shelf, of one SKU or of all, thousands at a time; the number taken. Idempotent: call it until none is left.
 
-    Idempotent. Locks: the batch. Raises: ReasonMissing, BatchStateRefuses.
+    Nobody buys or gets such a key in the meantime: an order takes what is over off the shelf before it takes its own.
     """
-    if not reason.strip():
-        raise ReasonMissing
-    return await _turn_batch(session, batch_no, BatchState.QUARANTINED, reason=reason, actor=actor)
-
-
-async def unquarantine(session: AsyncSession, *, batch_no: str, reason: str, actor: Actor) -> ImportBatch:
-    """Put a quarantined batch back on sale. Idempotent. Locks: the batch. Raises: ReasonMissing, BatchStateRefuses."""
-    if not reason.strip():
-        raise ReasonMissing
-    return await _turn_batch(session, batch_no, BatchState.IMPORTED, reason=reason, actor=actor)
-
-
-async def _turn_batch(session: AsyncSession, batch_no: str, to: BatchState, *, reason: str, actor: Actor) -> ImportBatch:
-    batch = await queries.batch_or_404(session, batch_no)
-    tx = await raw(session)
-    await session.refresh(batch, with_for_update=True)
-    if batch.state == to:
-        return batch
-    before = BatchState(batch.state)
-    if to not in BATCH_EDGES[before]:
-        raise BatchStateRefuses(batch_no=batch_no)
-    batch.state = to
-    await session.flush()
-    keys = ("free", "quarantined") if to is BatchState.QUARANTINED else ("quarantined", "free")
-    await tx.execute("select set_config('statement_timeout', $1, true)", f"{_LONG_S}s")
-    tag = await tx.connection.execute(_TURN_KEYS, batch.id, *keys, timeout=_LONG_S)
-    moved = int(tag.rpartition(" ")[2])
-    if to is BatchState.QUARANTINED:
-        await take_off_shelf(tx, sku_id=batch.sku_id, units=moved, to_column="quarantined")
-    else:
-        await put_on_shelf(tx, sku_id=batch.sku_id, units=moved, from_column="quarantined")
-    await warn_if_low(tx, [batch.sku_id])
-    await audit.record(tx, actor, f"import_batch.{to}", subject=("import_batch", batch.id), reason=reason, facts={"keys": moved})
-    await history.record(
-        tx, Happened("import_batch", batch.id, f"import_batch.{to}", before, to, reason, {"keys": moved}), actor=actor
-    )
-    return batch
-
-
-async def expire_keys(tx: Tx, *, limit: int = 50_000) -> int:
-    """Take keys past their last day off the shelf; the number taken. The claim would not hand them out anyway."""
-    rows = await tx.fetch(_EXPIRE, clock.business_day(), limit)
-    for row in sorted(rows, key=lambda row: row["sku_id"]):
-        await take_off_shelf(tx, sku_id=row["sku_id"], units=row["keys"], to_column="expired")
-    await warn_if_low(tx, [row["sku_id"] for row in rows])
+    turned = await tx.fetch(_TURNED, sku_id)
+    ids = [row["sku_id"] for row in turned]
+    rows = await tx.fetch(_EXPIRE, ids, _EXPIRED_AT_ONCE)
+    await warn_if_low(tx, ids)
     return sum(row["keys"] for row in rows)
+
+
+async def expire_again(tx: Tx, sku_id: UUID) -> None:
+    """Have a SKU's next keys taken off the shelf when their day has come."""
+    turns_on = await tx.fetchval("select turns_on from stock where sku_id = $1", sku_id)
+    if turns_on is not None and turns_on < NEVER:
+        await add_task(tx, "inventory.expire_keys", lane=Lane.BULK, subject_id=sku_id, run_at=clock.day_starts(turns_on))
 
 
 async def warn_if_low(tx: Tx, sku_ids: list[UUID]) -> None:
@@ -206,7 +159,6 @@ async def warn_if_low(tx: Tx, sku_ids: list[UUID]) -> None:
             await add_task(tx, "inventory.warn", lane=Lane.MESSAGES, subject_id=row["sku_id"])
 
 
-_TURN_KEYS = "update card_key set state = $3, changed_at = now() where batch_id = $1 and state = $2"
 _DELIVERED = """
 update stock s set reserved = s.reserved - m.units, delivered = s.delivered + m.units
 from unnest($1::uuid[], $2::bigint[]) as m (sku_id, units) where s.sku_id = m.sku_id
@@ -226,30 +178,29 @@ from unnest($1::uuid[], $2::bigint[]) as m (sku_id, units) where s.sku_id = m.sk
 """
 _ON_SHELF = {
     "imported": """
-insert into stock as s (sku_id, imported, available) values ($1, $2, $2)
+insert into stock as s (sku_id, imported, available, turns_on) values ($1, $2, $2, $3::date + 1)
 on conflict (sku_id) do update
-set imported = s.imported + $2, short = s.short - least(s.short, $2), available = s.available + $2 - least(s.short, $2)
+set imported = s.imported + $2, short = s.short - least(s.short, $2), available = s.available + $2 - least(s.short, $2),
+    turns_on = least(s.turns_on, $3::date + 1)
 """,
     "quarantined": """
 update stock
-set quarantined = quarantined - $2, short = short - least(short, $2), available = available + $2 - least(short, $2) where sku_id = $1
+set quarantined = quarantined - $2, short = short - least(short, $2), available = available + $2 - least(short, $2),
+    turns_on = least(turns_on, $3::date + 1)
+where sku_id = $1
 """,
 }
 _OFF_SHELF = {
     column: f"""
 update stock
 set {column} = {column} + $2, short = short + $2 - least(available, $2), available = available - least(available, $2) where sku_id = $1
-"""  # noqa: S608  # the three column names below
-    for column in ("voided", "quarantined", "expired")
+"""  # noqa: S608  # the two column names below
+    for column in ("voided", "quarantined")
 }
-_EXPIRE = """
-with gone as (
-  update card_key set state = 'expired', changed_at = now()
-  where id in (select id from card_key where state = 'free' and expires_on < $1 limit $2 for update skip locked)
-  returning sku_id
-)
-select sku_id, count(*) as keys from gone group by sku_id
-"""
+_CLAIM = "select id, masked, unit_cost from claim_card_keys($1, $2, business_day(), $3)"
+_HAS_FREE = "select exists(select 1 from card_key where sku_id = $1 and state = 'free' and expires_on >= business_day())"
+_TURNED = "select sku_id from stock where turns_on <= business_day() and ($1::uuid is null or sku_id = $1) order by sku_id"
+_EXPIRE = "select sku_id, expire_card_keys(sku_id, $2) as keys from unnest($1::uuid[]) as sku_id"
 _NEWLY_LOW = """
 update stock s set warned_at = case when s.available < greatest(k.warn_below, 1) then now() end
 from sku k

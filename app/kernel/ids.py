@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import secrets
+from collections.abc import Awaitable, Callable
 from datetime import datetime
 from uuid import UUID, uuid5
 
@@ -11,6 +12,7 @@ from uuid_utils.compat import uuid7
 from app.kernel import clock
 
 _ALPHABET = "0123456789ABCDEFGHJKMNPQRSTVWXYZ"  # Crockford: no I, L, O, U
+_DRAWS = 5
 _BUSINESS_KEYS = UUID("6b0d1f5e-6d1c-5f0a-9c54-0f3c6a5f9e21")
 
 
@@ -27,12 +29,21 @@ def id_of(*business_key: object) -> UUID:
 def new_number(letter: str, at: datetime | None = None) -> str:
     """A number people can read out: letter, day, six characters drawn at random and a check character (`N261121-7QK2MD4`).
 
-    About a thousand million per day and letter; the column is unique and the caller draws again on a collision.
+    About a thousand million per day and letter; the column is unique and `drawn_number` draws again on a collision.
     """
     day = clock.business_day(at).strftime("%y%m%d")
     bits = secrets.randbits(30)
     drawn = "".join(_ALPHABET[bits >> shift & 31] for shift in range(0, 30, 5))
     return f"{letter}{day}-{drawn}{_check(day + drawn)}"
+
+
+async def drawn_number(letter: str, insert: Callable[[str], Awaitable[int]]) -> str:
+    """The number under which a row was inserted. `insert` answers how many rows it wrote: none where the number was taken, and another is drawn."""
+    for _ in range(_DRAWS):
+        number = new_number(letter)
+        if await insert(number):
+            return number
+    raise RuntimeError(f"{_DRAWS} numbers drawn for {letter} were all taken")
 
 
 def is_number(text: str) -> bool:

@@ -66,16 +66,16 @@ class RateWindow:
         self._subjects: dict[tuple[Tenant, str], _Subject] = {}
         self._flush: asyncio.Task[None] | None = None
 
-    def count(self, home: Tenant, subject: str) -> None:
-        """Count one try; a refused one is not counted. Raises: TooMany."""
+    def count(self, home: Tenant, subject: str, times: int = 1) -> None:
+        """Count one try, or so many at once; refused ones are not counted. Raises: TooMany."""
         at = clock.now()
         known = self._subjects.get((home, subject))
         if known is None or known.starts_at + timedelta(seconds=self._limit.window_s) <= at:
             known = self._subjects[home, subject] = _Subject(starts_at=at)
-        if known.told + known.unsaid >= self._limit.tries:
+        if known.told + known.unsaid + times > self._limit.tries:
             left = known.starts_at + timedelta(seconds=self._limit.window_s) - at
             raise TooMany(seconds=max(1, int(left.total_seconds())))
-        known.unsaid += 1
+        known.unsaid += times
         if self._flush is None or self._flush.done():
             self._flush = asyncio.get_running_loop().create_task(self._share_soon())
 

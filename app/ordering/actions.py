@@ -77,7 +77,13 @@ def _cancel(order: Standing) -> str:
 
 
 def _ask(order: Standing) -> str:
-    return "" if order.has_open_payment or order.refund_states & {"sending", "unknown"} else "nothing_to_ask"
+    return (
+        ""
+        if order.has_open_payment
+        or order.refund_states & {"requested", "sending", "unknown"}
+        or order.state is OrderState.REFUNDING
+        else "nothing_to_ask"
+    )
 
 
 def _resend(order: Standing) -> str:

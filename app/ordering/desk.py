@@ -7,6 +7,8 @@ from uuid import UUID
 
 import asyncpg
 
+from app.cases import service as cases
+from app.cases.models import CaseKind
 from app.integrations import service as integrations
 from app.kernel import history
 from app.kernel.actor import Actor
@@ -21,6 +23,7 @@ from app.ordering.models import OrderState
 from tenants.session import Tx
 
 MOST_VIEWS = 12
+ASKED_AGAIN = N_("Asked for again.")
 
 
 class NotDelivered(DomainError):
@@ -56,20 +59,25 @@ async def ask_delivery(tx: Tx, order: asyncpg.Record, *, actor: Actor) -> None:
     if order["state"] != OrderState.PAID:
         raise NothingOwed
     await add_task(tx, "fulfillment.deliver", lane=Lane.ORDERS, subject_id=order["id"])
+    await cases.settle(tx, CaseKind.WORK_FAILED, order["id"], note=ASKED_AGAIN, actor=actor)
     await history.record(tx, Happened("order", order["id"], "order.redelivery_asked"), actor=actor)
 
 
 async def ask_gateway(tx: Tx, order_id: UUID, *, actor: Actor) -> int:
-    """Have every open payment and unanswered refund of an order asked about at once; how many. Nothing is sent a second time."""
+    """Have every open payment and unfinished refund of an order gone on with at once; how many. Nothing is sent a second time."""
     payments = await tx.fetch("select id from payment where order_id = $1 and state in ('opening', 'open')", order_id)
-    refunds = await tx.fetch("select id from refund where order_id = $1 and state in ('sending', 'unknown')", order_id)
-    for row in payments:
-        await add_task(tx, "payments.ask", lane=Lane.ORDERS, subject_id=row["id"])
-    for row in refunds:
-        await add_task(tx, "payments.send_refund", lane=Lane.ORDERS, subject_id=row["id"])
-    if payments or refunds:
+    refunds = await tx.fetch(
+        "select id from refund where order_id = $1 and state in ('requested', 'sending', 'unknown')", order_id
+    )
+    unsent = await tx.fetch(_UNSENT, order_id)
+    for kind, rows in (("payments.ask", payments), ("payments.send_refund", refunds), ("payments.refund_order", unsent)):
+        for row in rows:
+            await add_task(tx, kind, lane=Lane.ORDERS, subject_id=row["id"])
+            await cases.settle(tx, CaseKind.WORK_FAILED, row["id"], note=ASKED_AGAIN, actor=actor)
+    asked = len(payments) + len(refunds) + len(unsent)
+    if asked:
         await history.record(tx, Happened("order", order_id, "order.gateway_asked"), actor=actor)
-    return len(payments) + len(refunds)
+    return asked
 
 
 async def save_view(tx: Tx, *, name: str, query: str, is_shared: bool, actor: Actor) -> None:
@@ -97,3 +105,8 @@ async def drop_view(tx: Tx, view_id: UUID, *, actor: Actor) -> None:
 
 
 _SAVE = "insert into order_view (id, name, query, owner_id, is_shared, position) values ($1, $2, $3, $4, $5, $6)"
+_UNSENT = """
+select o.id from shop_order o
+where o.id = $1 and o.state = 'refunding'
+  and exists (select 1 from delivery_unit u where u.order_id = o.id and u.state = 'refunding' and u.refund_id is null)
+"""

@@ -65,7 +65,8 @@ class SalesChannel(StrEnum):
 class Order(Row, TenantBase):
     """One purchase by one buyer. While it awaits payment its lines are the reservation; `expires_at` frees them.
 
-    The contact is sealed; `contact_fingerprint` finds his orders, `tail_fingerprint` the last four of a phone.
+    The contact is sealed; `contact_fingerprint` finds his orders, `tail_fingerprint` the last four of a phone, `address_fingerprint` the
+    orders placed from one network.
     """
 
     __tablename__ = "shop_order"
@@ -77,6 +78,7 @@ class Order(Row, TenantBase):
         Index("ix_shop_order_contact", "contact_fingerprint", "placed_at"),
         Index("ix_shop_order_tail", "tail_fingerprint"),
         Index("ix_shop_order_expiring", "expires_at", postgresql_where=text("state = 'awaiting_payment'")),
+        Index("ix_shop_order_unpaid_address", "address_fingerprint", postgresql_where=text("state = 'awaiting_payment'")),
         Index("ix_shop_order_unfinished", "paid_at", postgresql_where=text("state in ('paid', 'refunding')")),
     )
     order_no: Mapped[str] = mapped_column(unique=True)
@@ -90,6 +92,7 @@ class Order(Row, TenantBase):
     contact_masked: Mapped[str]
     contact_fingerprint: Mapped[bytes] = mapped_column(LargeBinary)
     tail_fingerprint: Mapped[bytes] = mapped_column(LargeBinary)
+    address_fingerprint: Mapped[bytes | None] = mapped_column(LargeBinary)
     locale: Mapped[str]
     total_minor: Mapped[int]
     currency: Mapped[str]

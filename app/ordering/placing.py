@@ -36,6 +36,16 @@ class OverBuyerLimit(DomainError):
     message = N_("%(name)s is limited to %(limit)s per buyer, counting earlier orders.")
 
 
+class TooMuchUnpaid(DomainError):
+    message = N_("One buyer may hold %(most)s units in unpaid orders. Pay for an earlier order or cancel it, then order again.")
+
+
+class TooLargeShare(DomainError):
+    message = N_(
+        "One buyer may hold %(percent)s%% of the stock of %(name)s in unpaid orders. Order fewer, or pay for an earlier order first."
+    )
+
+
 class OfferChanged(DomainError):
     message = N_("The price or offer changed a moment ago. Look at it again before you pay; nothing was ordered.")
 
@@ -52,13 +62,17 @@ class ShopClosed(DomainError):
 
 @dataclass(frozen=True, slots=True)
 class Request:
-    """What a buyer asks for. `idempotency_key` is his form's own, so that asking again finds the same order."""
+    """What a buyer asks for. `idempotency_key` is his form's own, so that asking again finds the same order.
+
+    `address` is the network address he asks from; empty where nobody counts.
+    """
 
     storefront_id: UUID
     quote: Quote
     contact: Contact
     locale: str
     idempotency_key: str
+    address: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -80,6 +94,7 @@ class _Sealed:
     contact: bytes
     contact_fingerprint: bytes
     tail_fingerprint: bytes
+    address_fingerprint: bytes | None
     request_hash: bytes
 
 
@@ -87,7 +102,7 @@ async def place(tenant: Tenant, request: Request) -> Placed:
     """Place an order, in a transaction of its own.
 
     Idempotent: the same key and content give the same order. Locks: the stock rows of its SKUs, last and in SKU order.
-    Raises: SoldOut, OverBuyerLimit, OfferChanged, KeyReused, ShopClosed; then nothing was taken.
+    Raises: SoldOut, OverBuyerLimit, TooMuchUnpaid, TooLargeShare, OfferChanged, KeyReused, ShopClosed; then nothing was taken.
     """
     if not tenant.is_open:
         raise ShopClosed
@@ -125,6 +140,7 @@ async def _call(tx: Tx, sealed: _Sealed) -> Placed:
         [o.product_name for o in offers], [o.sku_name for o in offers], [o.delivery_kind for o in offers],
         [line.quantity for line in quote.lines], [o.price_minor for o in offers],
         list(limits), [units for units, _ in limits.values()], [most for _, most in limits.values()],
+        sealed.address_fingerprint, *_most_held(),
     )  # fmt: skip
     assert row is not None
     answer = _answer(sealed.request, row)
@@ -144,6 +160,10 @@ def _answer(request: Request, row: asyncpg.Record) -> Placed | DomainError:
             return SoldOut(name=f"{offered.product_name} {offered.sku_name}")
         case "over_limit":
             return OverBuyerLimit(name=offered.product_name, limit=offered.buyer_limit)
+        case "over_unpaid":
+            return TooMuchUnpaid(most=settings().unpaid_units_per_buyer)
+        case "over_share":
+            return TooLargeShare(name=f"{offered.product_name} {offered.sku_name}", percent=settings().unpaid_share_percent)
         case _:
             return OfferChanged()
 
@@ -151,14 +171,24 @@ def _answer(request: Request, row: asyncpg.Record) -> Placed | DomainError:
 def _refusal(request: Request, error: asyncpg.PostgresError) -> DomainError | None:
     lines = request.quote.lines
     if error.sqlstate == "QY001":
-        name = next(
-            f"{line.offered.product_name} {line.offered.sku_name}" for line in lines if str(line.offered.sku_id) == error.detail
-        )
-        return SoldOut(name=name)
+        return SoldOut(name=_name(request, error))
     if error.sqlstate == "QY002":
         offered = next(line.offered for line in lines if str(line.offered.product_id) == error.detail)
         return OverBuyerLimit(name=offered.product_name, limit=offered.buyer_limit)
+    if error.sqlstate == "QY003":
+        return TooMuchUnpaid(most=settings().unpaid_units_per_buyer)
+    if error.sqlstate == "QY004":
+        return TooLargeShare(name=_name(request, error), percent=settings().unpaid_share_percent)
     return None
+
+
+def _name(request: Request, error: asyncpg.PostgresError) -> str:
+    """The SKU that a refusal is about, as its buyer knows it."""
+    return next(
+        f"{line.offered.product_name} {line.offered.sku_name}"
+        for line in request.quote.lines
+        if str(line.offered.sku_id) == error.detail
+    )
 
 
 def _sealed(request: Request, ring: Keyring) -> _Sealed:
@@ -170,6 +200,7 @@ def _sealed(request: Request, ring: Keyring) -> _Sealed:
         contact=ring.seal("shop_order", "contact", order_id, contact.value),
         contact_fingerprint=ring.fingerprint("contact", contact.value),
         tail_fingerprint=ring.fingerprint("contact_tail", contact.tail),
+        address_fingerprint=ring.fingerprint("address", request.address) if request.address else None,
         request_hash=request.quote.fingerprint(contact.value),
     )
 
@@ -182,7 +213,7 @@ def _row(sealed: _Sealed) -> tuple[object, ...]:
         request.storefront_id, sealed.order_id, sealed.order_no, request.idempotency_key, sealed.request_hash,
         request.contact.kind, sealed.contact, request.contact.masked, sealed.contact_fingerprint, sealed.tail_fingerprint, request.locale,
         new_id(), offered.listing_id, offered.sku_id, offered.product_id, offered.product_name, offered.sku_name, offered.delivery_kind,
-        line.quantity, offered.price_minor, offered.currency, offered.buyer_limit,
+        line.quantity, offered.price_minor, offered.currency, offered.buyer_limit, sealed.address_fingerprint,
     )  # fmt: skip
 
 
@@ -190,12 +221,18 @@ def _hold() -> timedelta:
     return timedelta(minutes=settings().reservation_minutes)
 
 
+def _most_held() -> tuple[int, int, int]:
+    """What one buyer may hold unpaid: units in all, and of one SKU's stock a share in percent or so many units, whichever is more."""
+    chosen = settings()
+    return chosen.unpaid_units_per_buyer, chosen.unpaid_share_percent, chosen.unpaid_units_always
+
+
 async def _place_together(tenant: Tenant, requests: Sequence[Request]) -> list[Placed | DomainError]:
     async with tenant_tx(tenant) as tx:
         ring = await keyring(tx)
         columns = zip(*(_row(_sealed(request, ring)) for request in requests), strict=True)
         storefronts, *others = (list(column) for column in columns)
-        rows = await tx.fetch(_PLACE_TOGETHER, storefronts, _hold(), new_id(), *others)
+        rows = await tx.fetch(_PLACE_TOGETHER, storefronts, _hold(), new_id(), *others, *_most_held())
     return [_answer(request, row) for request, row in zip(requests, rows, strict=True)]
 
 
@@ -203,7 +240,7 @@ _batchers: dict[tuple[UUID, UUID | None], Batcher[Request, Placed]] = {}
 
 
 def _batcher(tenant: Tenant, offered: Offered) -> Batcher[Request, Placed]:
-    """The line of buyers of one hot SKU, or of all others of a tenant."""
+    """The line of buyers of one hot SKU, or of all others of a tenant. Each buyer rides once in a batch, so a form sent twice finds its order."""
     key = (tenant.id, offered.sku_id if offered.is_hot else None)
     if key not in _batchers:
         if len(_batchers) > 1000:
@@ -211,10 +248,10 @@ def _batcher(tenant: Tenant, offered: Offered) -> Batcher[Request, Placed]:
         _batchers[key] = Batcher(
             together=partial(_place_together, tenant),
             alone=partial(place_single, tenant),
-            key=lambda request: request.idempotency_key,
+            key=lambda request: request.contact.value,
         )
     return _batchers[key]
 
 
-_PLACE = f"select * from place_order({', '.join(f'${n}' for n in range(1, 28))})"
-_PLACE_TOGETHER = f"select * from place_orders({', '.join(f'${n}' for n in range(1, 25))})"
+_PLACE = f"select * from place_order({', '.join(f'${n}' for n in range(1, 32))})"
+_PLACE_TOGETHER = f"select * from place_orders({', '.join(f'${n}' for n in range(1, 29))})"

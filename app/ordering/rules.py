@@ -69,6 +69,10 @@ class Quote:
         return sum(line.total_minor for line in self.lines)
 
     @property
+    def units(self) -> int:
+        return sum(line.quantity for line in self.lines)
+
+    @property
     def currency(self) -> str:
         return self.lines[0].offered.currency
 

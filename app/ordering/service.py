@@ -88,13 +88,17 @@ async def _takes_its_stock_again(tx: Tx, order: asyncpg.Record) -> bool:
 
 
 async def cancel(tx: Tx, order_id: UUID, *, actor: Actor) -> None:
-    """Let an unpaid order go and free what it held. Idempotent. Locks: the order, then its stock. Raises: NotCancellable."""
+    """Let an unpaid order go, free what it held, and have its open payment closed at the gateway. Idempotent.
+
+    Locks: the order, then its stock. Raises: NotCancellable.
+    """
     order = await lock_order(tx, order_id)
     if order["state"] == OrderState.CANCELLED:
         return
     if order["state"] != OrderState.AWAITING_PAYMENT:
         raise NotCancellable
     await move_to(tx, [order], OrderState.CANCELLED, actor=actor)
+    await add_task(tx, "payments.close", lane=Lane.ORDERS, subject_id=order_id)
     await _free(tx, [order_id])
 
 

@@ -82,6 +82,7 @@ REASON_WORDS: Final = {
     "out_of_stock": N_("out of stock"),
     "paid_twice": N_("paid twice"),
     "merchant": N_("decided by the merchant"),
+    "wrong_amount": N_("another amount than the order's"),
 }
 CHANNEL_WORDS: Final = {SalesChannel.STOREFRONT: N_("Shop")}
 PAYMENT_IS_WORDS: Final = {

@@ -11,15 +11,18 @@ from uuid import UUID
 
 import asyncpg
 
+from app.cases import service as cases
+from app.cases.models import CaseKind
+from app.cases.service import Trouble
 from app.kernel import history
 from app.kernel.history import Happened
-from app.kernel.ids import new_id, new_number
-from app.kernel.tasks import Lane, add_task
+from app.kernel.ids import new_id
 from app.ledger import service as ledger
 from app.ledger.service import Posting, TransferKind
 from app.ordering import service as ordering
 from app.payments.gateways.port import Captured, PaymentEvent, PaymentNotice
 from app.payments.models import PAYMENT_EDGES, PaymentState, RefundReason
+from app.payments.requesting import Wanted, request_refund
 from tenants.session import Tx
 
 
@@ -81,14 +84,21 @@ async def take_notices(tx: Tx, notices: Sequence[tuple[UUID, PaymentNotice]]) ->
 
 
 async def take_answer(tx: Tx, payment_id: UUID, found: Captured) -> bool:
-    """Act on a gateway's answer that a payment was captured; False when it does not match our payment. Locks as `take_notices`."""
+    """Act on a gateway's answer that a payment was captured; False when it names another amount than ours.
+
+    Said twice, another amount is believed: the money waits on the suspense account, and a case is open. Locks as `take_notices`.
+    """
     payment = await tx.fetchrow(_PAYMENT_BY_ID, payment_id)
     assert payment is not None
-    if (found.amount_minor, found.currency) != (payment["amount_minor"], payment["currency"]):
+    taken = Taken(payment, Money(found.gateway_txn, found.amount_minor, found.currency, found.paid_at))
+    if (found.amount_minor, found.currency) == (payment["amount_minor"], payment["currency"]):
+        await capture(tx, [taken])
+        return True
+    if await tx.fetchval(_SAID_BEFORE, payment_id, found.gateway_txn, str(found.amount_minor), found.currency):
+        await _suspend(tx, taken)
+    else:
         await _note_mismatch(tx, payment, found)
-        return False
-    await capture(tx, [Taken(payment, Money(found.gateway_txn, found.amount_minor, found.currency, found.paid_at))])
-    return True
+    return False
 
 
 async def capture(tx: Tx, taken: Sequence[Taken]) -> set[UUID]:
@@ -189,12 +199,28 @@ async def _keep_notices(tx: Tx, notices: Sequence[tuple[UUID, PaymentNotice]]) -
 
 
 async def _refund_surplus(tx: Tx, captured: _Capture) -> None:
-    refund_id, payment, money = new_id(), captured.payment, captured.money
-    await tx.execute(
-        _SURPLUS_REFUND, refund_id, new_number("R"), f"surplus:{captured.id}", payment["order_id"], payment["id"], captured.id,
-        RefundReason.PAID_TWICE, money.amount_minor, money.currency,
+    payment, money = captured.payment, captured.money
+    await request_refund(
+        tx,
+        Wanted(
+            f"surplus:{captured.id}", payment["order_id"], payment["id"], captured.id, RefundReason.PAID_TWICE, money.amount_minor, money.currency
+        ),
     )  # fmt: skip
-    await add_task(tx, "payments.send_refund", lane=Lane.ORDERS, subject_id=refund_id)
+
+
+async def _suspend(tx: Tx, taken: Taken) -> None:
+    """Money of another amount than was asked for: booked on the suspense account, and a person decides. The order stays unpaid."""
+    payment, money = taken.payment, taken.money
+    await ordering.lock_order(tx, payment["order_id"])
+    capture_id = new_id()
+    txn = (money.gateway_txn, money.amount_minor, money.currency, "surplus", money.at)
+    if not await tx.execute(_CAPTURE_ONCE, capture_id, payment["connection_id"], payment["id"], payment["order_id"], *txn):
+        return
+    if payment["state"] in (PaymentState.OPENING, PaymentState.OPEN):
+        await move_payments(tx, [payment], PaymentState.CLOSED)
+    facts = {**_facts(payment), "said_minor": money.amount_minor, "said_currency": money.currency}
+    await cases.open_case(tx, Trouble(CaseKind.WRONG_AMOUNT, "capture", capture_id, payment["order_id"], facts))
+    await ledger.transfer(tx, [Posting(TransferKind.SURPLUS, capture_id, money.amount_minor, money.currency)])
 
 
 async def _note_mismatch(tx: Tx, payment: asyncpg.Record, said: PaymentNotice | Captured) -> None:
@@ -203,8 +229,10 @@ async def _note_mismatch(tx: Tx, payment: asyncpg.Record, said: PaymentNotice | 
         "said_minor": said.amount_minor,
         "said_currency": said.currency,
         "said_ref": said.gateway_ref,
+        "said_txn": said.gateway_txn,
     }
     await history.record(tx, Happened("payment", payment["id"], "payment.mismatch", facts=facts))
+    await cases.open_case(tx, Trouble(CaseKind.MISMATCH, "payment", payment["id"], payment["order_id"], facts))
 
 
 _PAYMENT_COLUMNS = "id, payment_no, order_id, connection_id, state, amount_minor, currency, gateway_ref"
@@ -234,8 +262,9 @@ update payment
 set state = $2, succeeded_at = case when $2 = 'succeeded' then now() else succeeded_at end, ask_at = null, updated_at = now()
 where id = any($1)
 """
-_SURPLUS_REFUND = """
-insert into refund (id, refund_no, business_key, order_id, payment_id, capture_id, reason, amount_minor, currency, requested_by)
-values ($1, $2, $3, $4, $5, $6, $7, $8, $9, 'system')
-on conflict (business_key) do nothing
+_CAPTURE_ONCE = _CAPTURE + "on conflict (connection_id, gateway_txn) do nothing"
+_SAID_BEFORE = """
+select true from history
+where subject_id = $1 and event = 'payment.mismatch' and facts ->> 'said_txn' = $2 and facts ->> 'said_minor' = $3 and facts ->> 'said_currency' = $4
+limit 1
 """

@@ -42,18 +42,24 @@ class RefundState(StrEnum):
 
 
 REFUND_EDGES: dict[RefundState, frozenset[RefundState]] = {
-    RefundState.REQUESTED: frozenset({RefundState.SENDING}),
+    RefundState.REQUESTED: frozenset({RefundState.SENDING, RefundState.SUCCEEDED}),
     RefundState.SENDING: frozenset({RefundState.SUCCEEDED, RefundState.UNKNOWN, RefundState.DECLINED}),
     RefundState.UNKNOWN: frozenset({RefundState.SUCCEEDED, RefundState.SENDING, RefundState.DECLINED}),
-    RefundState.DECLINED: frozenset({RefundState.SENDING}),
+    RefundState.DECLINED: frozenset({RefundState.REQUESTED, RefundState.SUCCEEDED}),
     RefundState.SUCCEEDED: frozenset(),
 }
+"""A declined refund is sent again under its own number when a person says so. Whatever we thought, money that went back went back."""
 
 
 class RefundReason(StrEnum):
     OUT_OF_STOCK = "out_of_stock"
     PAID_TWICE = "paid_twice"
     MERCHANT = "merchant"
+    WRONG_AMOUNT = "wrong_amount"
+
+
+OF_SURPLUS = frozenset({RefundReason.PAID_TWICE, RefundReason.WRONG_AMOUNT})
+"""Reasons of refunds that give back money no order needed: it waits on the suspense account until then."""
 
 
 class GatewayConnection(Row, TenantBase):

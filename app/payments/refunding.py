@@ -9,14 +9,16 @@ from uuid import UUID
 
 import asyncpg
 
+from app.cases import service as cases
+from app.cases.models import CaseKind
+from app.cases.service import Trouble
 from app.integrations import service as integrations
 from app.inventory import service as inventory
 from app.kernel import audit, history
-from app.kernel.actor import Actor
-from app.kernel.errors import N_, DomainError
+from app.kernel.actor import SYSTEM, Actor
+from app.kernel.errors import N_, DomainError, NotFound
 from app.kernel.faults import fault
 from app.kernel.history import Happened
-from app.kernel.ids import new_id, new_number
 from app.kernel.tasks import Lane, add_task
 from app.kernel.vault import keyring
 from app.ledger import service as ledger
@@ -33,7 +35,8 @@ from app.payments.gateways.port import (
     RefundRequest,
     Unknown,
 )
-from app.payments.models import REFUND_EDGES, RefundReason, RefundState
+from app.payments.models import OF_SURPLUS, REFUND_EDGES, RefundReason, RefundState
+from app.payments.requesting import Wanted, request_refund
 from app.payments.service import Connection, connection_of
 from tenants.directory import Tenant
 from tenants.session import Tx, tenant_tx
@@ -43,6 +46,9 @@ class NothingToRefund(DomainError):
     message = N_(
         "Nothing of this order can be refunded now: each unit is either refunded already, or its buyer has seen the key."
     )
+
+
+ARRIVED = N_("The gateway has given the money back after all.")
 
 
 class RefundOpen(RuntimeError):
@@ -66,19 +72,10 @@ async def refund_order(tx: Tx, order_id: UUID) -> None:
         return
     first = min((str(u["order_line_id"]), u["unit_no"]) for u in units)
     reason = RefundReason.MERCHANT if await tx.fetchval(_ASKED_BY_MERCHANT, order_id) else RefundReason.OUT_OF_STOCK
-    refund_id, amount = new_id(), sum(u["amount_minor"] for u in units)
-    await tx.execute(
-        _NEW,
-        refund_id,
-        new_number("R"),
-        f"units:{order_id}:{first[0]}:{first[1]}",
-        order_id,
-        capture["payment_id"],
-        capture["id"],
-        reason,
-        amount,
-        capture["currency"],
-    )
+    amount = sum(u["amount_minor"] for u in units)
+    business_key = f"units:{order_id}:{first[0]}:{first[1]}"
+    wanted = Wanted(business_key, order_id, capture["payment_id"], capture["id"], reason, amount, capture["currency"])
+    refund_id = await request_refund(tx, wanted)
     await tx.execute(
         "update delivery_unit set refund_id = $2 where order_id = $1 and state = 'refunding' and refund_id is null",
         order_id,
@@ -86,7 +83,6 @@ async def refund_order(tx: Tx, order_id: UUID) -> None:
     )
     facts = {"amount_minor": amount, "currency": capture["currency"], "units": len(units)}
     await history.record(tx, Happened("order", order["id"], "refund.requested", note=reason, facts=facts))
-    await add_task(tx, "payments.send_refund", lane=Lane.ORDERS, subject_id=refund_id)
 
 
 async def refund_by_merchant(tx: Tx, order_id: UUID, *, reason: str, actor: Actor) -> None:
@@ -134,7 +130,7 @@ async def send_refund(tenant: Tenant, refund_id: UUID) -> None:
             return
         was_sent = row["state"] != RefundState.REQUESTED
         if not was_sent:
-            await _move(tx, row, RefundState.SENDING)
+            await move_refund(tx, row, RefundState.SENDING)
         connection = await connection_of(tx, row["connection_id"])
     await fault("refund.intended")
     outcome = await _ask_or_send(connection, row, was_sent=was_sent)
@@ -154,7 +150,7 @@ async def take_refund_notice(tx: Tx, connection_id: UUID, refund_no: str, amount
         return False
     row = await tx.fetchrow(_REFUND, refund_id)
     assert row is not None
-    if row["state"] in (RefundState.SENDING, RefundState.UNKNOWN):
+    if row["state"] != RefundState.SUCCEEDED:
         await _succeed(tx, row, None)
     return True
 
@@ -177,21 +173,29 @@ async def _record(tx: Tx, row: asyncpg.Record, outcome: RefundFound | RefundPlac
             await _succeed(tx, row, gateway_refund_ref)
             return False
         case Declined(reason):
-            await _move(tx, row, RefundState.DECLINED, note=reason)
+            await move_refund(tx, row, RefundState.DECLINED, note=reason)
+            facts = {
+                "refund_no": row["refund_no"],
+                "amount_minor": row["amount_minor"],
+                "currency": row["currency"],
+                "reason": reason[:200],
+            }
+            await cases.open_case(tx, Trouble(CaseKind.REFUND_DECLINED, "refund", row["id"], row["order_id"], facts))
             return False
         case Pending() | Unknown() | NoSuchRefund():
             if row["state"] == RefundState.SENDING:
-                await _move(tx, row, RefundState.UNKNOWN)
+                await move_refund(tx, row, RefundState.UNKNOWN)
             return True
 
 
 async def _succeed(tx: Tx, row: asyncpg.Record, gateway_refund_ref: str | None) -> None:
     await ordering.lock_order(tx, row["order_id"])
-    await _move(tx, row, RefundState.SUCCEEDED)
+    await move_refund(tx, row, RefundState.SUCCEEDED)
     await tx.execute(
         "update refund set gateway_refund_ref = coalesce($2, gateway_refund_ref) where id = $1", row["id"], gateway_refund_ref
     )
-    if row["reason"] == RefundReason.PAID_TWICE:
+    await cases.settle(tx, CaseKind.REFUND_DECLINED, row["id"], note=ARRIVED)
+    if row["reason"] in OF_SURPLUS:
         await ledger.transfer(tx, [Posting(TransferKind.REFUND_SURPLUS, row["id"], row["amount_minor"], row["currency"])])
         return
     units = await tx.fetch(_REFUND_UNITS, row["id"])
@@ -223,21 +227,26 @@ async def _end_order(tx: Tx, row: asyncpg.Record) -> None:
     )
 
 
-async def _move(tx: Tx, row: asyncpg.Record, state: RefundState, *, note: str = "") -> None:
+async def lock_refund(tx: Tx, refund_id: UUID) -> asyncpg.Record:
+    """A refund's row with its payment's number, locked until the transaction ends. Raises: NotFound."""
+    row = await tx.fetchrow(_REFUND, refund_id)
+    if row is None:
+        raise NotFound
+    return row
+
+
+async def move_refund(tx: Tx, row: asyncpg.Record, state: RefundState, *, note: str = "", actor: Actor = SYSTEM) -> None:
+    """Change a refund's state and write its history. The caller holds the row's lock. Raises: WrongEdge."""
     before = RefundState(row["state"])
     if state not in REFUND_EDGES[before]:
         raise ordering.WrongEdge(f"refund {row['refund_no']}: {before} to {state}")
     await tx.execute(_MOVE, row["id"], state)
     facts = {"refund_no": row["refund_no"], "amount_minor": row["amount_minor"], "currency": row["currency"]}
-    await history.record(tx, Happened("refund", row["id"], f"refund.{state}", before, state, note, facts))
+    await history.record(tx, Happened("refund", row["id"], f"refund.{state}", before, state, note, facts), actor=actor)
 
 
 ASKED_BY_MERCHANT = "refund.asked_by_merchant"
 _ASKED_BY_MERCHANT = "select true from history where subject_id = $1 and event = 'refund.asked_by_merchant' limit 1"
-_NEW = """
-insert into refund (id, refund_no, business_key, order_id, payment_id, capture_id, reason, amount_minor, currency, requested_by)
-values ($1, $2, $3, $4, $5, $6, $7, $8, $9, 'system')
-"""
 _REFUNDABLE = """
 select order_line_id, unit_no, sku_id, state, card_key_id from delivery_unit
 where order_id = $1 and (state = 'owed' or (state = 'delivered' and revealed_at is null))

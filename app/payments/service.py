@@ -16,7 +16,7 @@ from app.kernel import audit, clock, links
 from app.kernel.actor import SYSTEM, Actor
 from app.kernel.errors import N_, DomainError
 from app.kernel.faults import fault
-from app.kernel.ids import new_id, new_number
+from app.kernel.ids import drawn_number, new_id
 from app.kernel.tasks import Lane, add_task
 from app.kernel.vault import keyring
 from app.ordering import service as ordering
@@ -61,6 +61,10 @@ class NotReconciled(DomainError):
 class GatewayBusy(DomainError):
     status = 503
     message = N_("The payment company did not answer. Nothing was charged; try again in a moment.")
+
+
+class StillOpening(RuntimeError):
+    """The gateway has not said what became of a payment that is to be closed. The task is tried again later."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -156,7 +160,8 @@ async def ask(tenant: Tenant, payment_id: UUID) -> None:
     async with tenant_tx(tenant) as tx:
         match found:
             case Captured():
-                await take_answer(tx, payment_id, found)
+                if not await take_answer(tx, payment_id, found):
+                    await _ask_again(tx, row)
             case Closed():
                 await _close(tx, payment_id)
             case NoSuchPayment() if row["created_at"] + _NOT_FOUND_GRACE < clock.now():
@@ -171,6 +176,33 @@ async def ask_now(tx: Tx, order_id: UUID) -> None:
         await add_task(tx, "payments.ask", lane=Lane.ORDERS, subject_id=row["id"])
 
 
+async def close(tenant: Tenant, order_id: UUID) -> None:
+    """Close the open payments of an order that ended unpaid at their gateway, so that nobody pays for what he cannot have.
+
+    Idempotent. One the buyer paid first is taken as any late payment. Raises: StillOpening where the gateway has not said yet.
+    """
+    async with tenant_tx(tenant) as tx:
+        if await tx.fetchval("select state from shop_order where id = $1", order_id) == OrderState.AWAITING_PAYMENT:
+            return
+        rows = await tx.fetch(_UNFINISHED, order_id)
+        gateways = {row["id"]: (await connection_of(tx, row["connection_id"])).gateway for row in rows}
+    found = {row["id"]: await gateways[row["id"]].close_payment(row["payment_no"]) for row in rows}
+    unsaid = []
+    async with tenant_tx(tenant) as tx:
+        for row in rows:
+            match found[row["id"]]:
+                case Captured() as captured:
+                    await take_answer(tx, row["id"], captured)
+                case Closed():
+                    await _close(tx, row["id"])
+                case NoSuchPayment() if row["created_at"] + _NOT_FOUND_GRACE < clock.now():
+                    await _close(tx, row["id"])
+                case NoSuchPayment() | Unknown():
+                    unsaid.append(row["payment_no"])
+    if unsaid:
+        raise StillOpening(", ".join(unsaid))
+
+
 async def _payment_to_open(tx: Tx, order_id: UUID) -> asyncpg.Record:
     order = await ordering.lock_order(tx, order_id)
     if order["state"] != OrderState.AWAITING_PAYMENT:
@@ -179,9 +211,8 @@ async def _payment_to_open(tx: Tx, order_id: UUID) -> asyncpg.Record:
     if row is None:
         connection = await connection_of(tx)
         payment_id = new_id()
-        await tx.execute(
-            _NEW_PAYMENT, payment_id, new_number("P"), order_id, connection.id, order["total_minor"], order["currency"]
-        )
+        values = (order_id, connection.id, order["total_minor"], order["currency"])
+        await drawn_number("P", lambda number: tx.execute(_NEW_PAYMENT, payment_id, number, *values))
         await add_task(
             tx, "payments.ask", lane=Lane.ORDERS, subject_id=payment_id, run_at=clock.now() + timedelta(seconds=_ASK_AFTER_S[0])
         )
@@ -203,6 +234,9 @@ def _request(tenant: Tenant, row: asyncpg.Record, back: str) -> PaymentRequest:
 
 
 async def _ask_again(tx: Tx, row: asyncpg.Record) -> None:
+    """Have it asked about later, unless it was closed meanwhile or has been asked about for long enough."""
+    if await tx.fetchval("select state from payment where id = $1", row["id"]) not in (PaymentState.OPENING, PaymentState.OPEN):
+        return
     asked = row["times_asked"] + 1
     due = clock.now() + timedelta(seconds=_ASK_AFTER_S[min(asked, len(_ASK_AFTER_S) - 1)])
     if due > row["created_at"] + _ASK_FOR:
@@ -235,5 +269,9 @@ limit 1
 """
 _NEW_PAYMENT = """
 insert into payment (id, payment_no, order_id, connection_id, amount_minor, currency) values ($1, $2, $3, $4, $5, $6)
+on conflict (payment_no) do nothing
+"""
+_UNFINISHED = """
+select id, payment_no, connection_id, created_at from payment where order_id = $1 and state in ('opening', 'open') order by id
 """
 _ASKED = "select id, payment_no, connection_id, state, times_asked, created_at from payment where id = $1"

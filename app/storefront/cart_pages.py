@@ -100,7 +100,7 @@ class CartPages(Controller):
             if form.mark and form.mark != _mark(wanted):
                 raise OfferChanged
             checkout.count_checkout(request, tenant)
-            placed = await checkout.place_order(tenant, shelf, quote(wanted), contact, form.request_id)
+            placed = await checkout.place_order(request, tenant, quote(wanted), contact, key=form.request_id)
         except InvalidForm as fault:
             return await _cart_page(request, tenant, shelf, status=422, errors=fault.errors, values=sent.values())
         except (*PLACING_REFUSALS, EmptyCart) as refusal:

@@ -18,8 +18,9 @@ from app.kernel.forms import Count, Form, InvalidForm, RawForm, parse
 from app.kernel.rates import Limit, RateWindow
 from app.kernel.vault import keyring, opened_keyring
 from app.kernel.web import AnyRequest, SparingHandler, provide_sent, provide_tenant, see_other
-from app.ordering import placing
-from app.ordering.placing import KeyReused, OfferChanged, OverBuyerLimit, Placed, SoldOut
+from app.ordering import holds, placing
+from app.ordering.holds import TooMuchFromAddress
+from app.ordering.placing import KeyReused, OfferChanged, OverBuyerLimit, Placed, SoldOut, TooLargeShare, TooMuchUnpaid
 from app.ordering.rules import MOST_UNITS, Offered, Quote, quote
 from app.settings import settings
 from app.storefront.opening import shelf_in
@@ -31,7 +32,7 @@ from tenants.session import tenant_tx
 
 F = TypeVar("F", bound=Form)
 CONTACT_FAULTS = {ContactRule.PHONE: NOT_A_PHONE, ContactRule.EMAIL: NOT_AN_EMAIL, ContactRule.EITHER: NOT_A_CONTACT}
-PLACING_REFUSALS = (SoldOut, OverBuyerLimit, OfferChanged, KeyReused)
+PLACING_REFUSALS = (SoldOut, OverBuyerLimit, TooMuchUnpaid, TooLargeShare, TooMuchFromAddress, OfferChanged, KeyReused)
 RequestKey = Annotated[str, StringConstraints(pattern=r"^[0-9A-Za-z-]{16,64}$")]
 Units = Annotated[Count, Field(ge=1, le=MOST_UNITS)]
 
@@ -64,7 +65,7 @@ class Checkout(Controller):
             form, contact = read_form(CheckoutForm, sent, shelf)
             offered = _offered(shelf, form)
             count_checkout(request, tenant)
-            placed = await place_order(tenant, shelf, quote([(offered, form.quantity)]), contact, form.request_id)
+            placed = await place_order(request, tenant, quote([(offered, form.quantity)]), contact, key=form.request_id)
         except InvalidForm as fault:
             return await _again(request, tenant, sent, fault, errors=fault.errors)
         except PLACING_REFUSALS as refusal:
@@ -88,9 +89,12 @@ def read_form(form: type[F], sent: RawForm, shelf: Shelf) -> tuple[F, Contact]:
     return parsed, contact
 
 
-async def place_order(tenant: Tenant, shelf: Shelf, wanted: Quote, contact: Contact, key: str) -> Placed:
-    """Place what was priced. Raises what `placing.place` raises."""
-    placed = await placing.place(tenant, placing.Request(shelf.face.storefront_id, wanted, contact, i18n.locale(), key))
+async def place_order(request: AnyRequest, tenant: Tenant, wanted: Quote, contact: Contact, *, key: str) -> Placed:
+    """Place what was priced, for this request's shop and network address. Raises what `holds.admit` and `placing.place` raise."""
+    address = request.scope["state"]["address"]
+    await holds.admit(tenant, address, wanted.units, key=key)
+    storefront_id = shelf_in(request).face.storefront_id
+    placed = await placing.place(tenant, placing.Request(storefront_id, wanted, contact, i18n.locale(), key, address))
     await fault("order.committed")
     return placed
 

@@ -25,6 +25,7 @@ from app.ordering import service as ordering
 from app.ordering.models import OrderState, UnitState
 from app.ordering.placing import ShopClosed
 from app.payments import service as payments
+from app.payments.models import OF_SURPLUS
 from app.payments.service import NotPayable
 from app.storefront import queries
 from app.storefront.opening import OPEN_WHEN_CLOSED, shelf_in
@@ -211,8 +212,8 @@ def _money_back(all_bought: Bought) -> dict[str, Any]:
         "units_short": all_bought.units_in(UnitState.REFUNDING, UnitState.REFUNDED),
         "units_delivered": all_bought.units_in(UnitState.DELIVERED),
         "short_minor": all_bought.minor_in(UnitState.REFUNDING, UnitState.REFUNDED),
-        "refunds": [refund for refund in all_bought.refunds if refund["reason"] != "paid_twice"],
-        "surplus": [refund for refund in all_bought.refunds if refund["reason"] == "paid_twice"],
+        "refunds": [refund for refund in all_bought.refunds if refund["reason"] not in OF_SURPLUS],
+        "surplus": [refund for refund in all_bought.refunds if refund["reason"] in OF_SURPLUS],
     }
 
 

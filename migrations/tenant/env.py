@@ -1,5 +1,6 @@
 import os
 
+import app.cases.models
 import app.catalog.models
 import app.customers.models
 import app.integrations.models

@@ -14,8 +14,7 @@ from sqlalchemy.ext.asyncio import AsyncSession
 from app.catalog import queries
 from app.catalog import service as catalog
 from app.catalog.service import ProductTerms, SkuTerms
-from app.inventory import importing
-from app.inventory import service as inventory
+from app.inventory import importing, quarantining
 from app.kernel import clock
 from app.kernel.actor import Actor
 from operations.demo_data.goods import Good, Item, Merchant, Pool
@@ -123,7 +122,9 @@ async def _import(tenant: Tenant, delivery: _Delivery, actor: Actor) -> None:
     await importing.import_keys(tenant, batch.id)
     if delivery.is_quarantined:
         async with tenant_session(tenant) as session:
-            await inventory.quarantine(session, batch_no=batch.batch_no, reason="供货商通知这一批激活异常，等待核实", actor=actor)
+            await quarantining.quarantine(
+                session, batch_no=batch.batch_no, reason="供货商通知这一批激活异常，等待核实", actor=actor
+            )
 
 
 def _key() -> str:

@@ -13,6 +13,9 @@ from PIL import Image
 
 from app.access import team
 from app.access.models import MemberRole
+from app.cases import service as cases
+from app.cases.models import CaseKind
+from app.cases.service import Trouble
 from app.catalog import pictures
 from app.catalog import service as catalog
 from app.customers import service as customers
@@ -80,8 +83,17 @@ async def _sold(world: World, made: Merchant, order_id: UUID) -> dict[str, objec
         "unit_no": unit["unit_no"],
         "card_key_id": free,
         "connection_id": connection,
+        "case_id": await _looked_at(made, order_id),
         **await _addressed(made, order_id),
     }
+
+
+async def _looked_at(made: Merchant, order_id: UUID) -> UUID:
+    """A case about an order that nobody has closed."""
+    async with tenant_tx(made.tenant) as tx:
+        await cases.open_case(tx, Trouble(CaseKind.MISMATCH, "order", order_id, order_id, {"problem": "looked at"}))
+        case_id: UUID = await tx.fetchval("select id from staff_case where order_id = $1", order_id)
+    return case_id
 
 
 async def _addressed(made: Merchant, order_id: UUID) -> dict[str, object]:

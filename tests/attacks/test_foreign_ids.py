@@ -28,6 +28,8 @@ FORMS: dict[str, dict[str, str]] = {
     "POST /m/{tenant_slug}/imports/{batch_no}/quarantine": {"reason": REASON},
     "POST /m/{tenant_slug}/imports/{batch_no}/release": {"reason": REASON},
     "POST /m/{tenant_slug}/card-pools/{sku_id}/imports": {"keys": "NEW-KEY-0001", "unit_cost": "1.00"},
+    "POST /m/{tenant_slug}/cases/{case_id}/closure": {"note": REASON},
+    "POST /m/{tenant_slug}/cases/{case_id}/refund": {"note": REASON},
     "POST /m/{tenant_slug}/categories/{category_id}": {"name": "Taken over"},
     "POST /m/{tenant_slug}/categories/{category_id}/position": {"by": "1", "to": "down"},
     "POST /m/{tenant_slug}/order-views/{view_id}": {"name": "Taken over"},

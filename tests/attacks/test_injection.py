@@ -34,6 +34,7 @@ QUERIES: dict[str, tuple[str, ...]] = {
     "/m/{tenant_slug}/products": ("q", "view", "category", "page", "sort"),
     "/m/{tenant_slug}/audit": ("action", "actor", "object", "from", "to", "before"),
     "/m/{tenant_slug}/card-pools": ("low",),
+    "/m/{tenant_slug}/cases": ("state", "kind", "page"),
     "/m/{tenant_slug}/imports/{batch_no}": ("lines",),
     "/console": ("q", "state", "page"),
     "/console/audit": ("action", "actor", "before", "check"),

@@ -125,14 +125,14 @@ async def lapse(world: Any, *, slug: str, no: str) -> None:
 
 async def quarantine(world: Any, *, slug: str) -> None:
     """Take every batch of a shop off sale, so that what is paid from now on cannot be delivered."""
-    from app.inventory import service as inventory
+    from app.inventory import quarantining
     from tenants.session import tenant_session
     from tests.world import STAFF
 
     tenant = await _tenant(slug)
     async with tenant_session(tenant) as session:
         for row in await world.rows("select batch_no from import_batch where state = 'imported'", tenant=tenant):
-            await inventory.quarantine(session, batch_no=row["batch_no"], reason="recalled", actor=STAFF)
+            await quarantining.quarantine(session, batch_no=row["batch_no"], reason="recalled", actor=STAFF)
 
 
 async def rows(world: Any, *, slug: str, query: str, args: list[Any] | None = None) -> list[dict[str, Any]]:

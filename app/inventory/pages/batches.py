@@ -11,8 +11,7 @@ from sqlalchemy.ext.asyncio import AsyncSession
 from app.access.guards import may
 from app.access.permissions import Permission
 from app.catalog.pages.shared import base, either, may_do
-from app.inventory import importing, queries
-from app.inventory import service as inventory
+from app.inventory import importing, quarantining, queries
 from app.inventory.forms import ReasonForm
 from app.inventory.models import NEVER, BatchState, ImportBatch, LineVerdict
 from app.kernel import clock, csvfile, history
@@ -26,7 +25,10 @@ from tenants.directory import Tenant
 from tenants.session import raw
 
 AnyRequest = Request[Any, Any, Any]
-_WORKING = (BatchState.CHECKING, BatchState.IMPORTING)
+_TURNS = (BatchState.QUARANTINING, BatchState.RELEASING)
+_WORKING = (BatchState.CHECKING, BatchState.IMPORTING, *_TURNS)
+_OFF_SALE, _ON_SALE = N_("Quarantined: no key of this batch is sold now."), N_("Released: its keys are for sale again.")
+_TURNING = N_("Begun. This batch is large: the page shows how far it is, and goes on by itself.")
 _SHOWN_LINES = 100
 _SHOWN_KEYS = 50
 _MOST_BAD_LINES = 100_000
@@ -101,8 +103,9 @@ class BatchPages(Controller):
     ) -> Response[Any]:
         context = await _reason_context(request, session, tenant, batch_no)
         form = parse(ReasonForm, sent, retry="inventory/reason.html", **context)
-        await inventory.quarantine(session, batch_no=batch_no, reason=form.reason, actor=actor)
-        return see_other(request, _address(tenant, batch_no), flash=N_("Quarantined: no key of this batch is sold now."))
+        batch = await quarantining.quarantine(session, batch_no=batch_no, reason=form.reason, actor=actor)
+        told = _OFF_SALE if batch.state == BatchState.QUARANTINED else _TURNING
+        return see_other(request, _address(tenant, batch_no), flash=told)
 
     @post("/release", guards=[may(Permission.INVENTORY_VOID)])
     async def release(
@@ -110,8 +113,9 @@ class BatchPages(Controller):
     ) -> Response[Any]:
         context = await _reason_context(request, session, tenant, batch_no)
         form = parse(ReasonForm, sent, retry="inventory/reason.html", **context)
-        await inventory.unquarantine(session, batch_no=batch_no, reason=form.reason, actor=actor)
-        return see_other(request, _address(tenant, batch_no), flash=N_("Released: its keys are for sale again."))
+        batch = await quarantining.unquarantine(session, batch_no=batch_no, reason=form.reason, actor=actor)
+        told = _ON_SALE if batch.state == BatchState.IMPORTED else _TURNING
+        return see_other(request, _address(tenant, batch_no), flash=told)
 
 
 def _address(tenant: Tenant, batch_no: str) -> str:
@@ -136,6 +140,9 @@ async def _context(request: AnyRequest, session: AsyncSession, tenant: Tenant, b
     }
     if batch.state == BatchState.READY:
         return context | await _lines(request, session, batch)
+    if batch.state in _TURNS:
+        by_state = await queries.counts_by_state(await raw(session), batch.id)
+        return context | {"left": by_state.get("free" if batch.state == BatchState.QUARANTINING else "quarantined", 0)}
     if batch.state in (BatchState.IMPORTED, BatchState.QUARANTINED):
         return context | await _contents(session, batch)
     return context

@@ -13,6 +13,8 @@ from sqlalchemy.ext.asyncio import AsyncSession
 
 from app.access.guards import may
 from app.access.permissions import Permission, allows
+from app.cases import queries as cases
+from app.cases.pages import WORDS as CASE_WORDS
 from app.fulfillment import revealing
 from app.inventory.pages.proving import count_reveal
 from app.kernel import clock, history
@@ -27,7 +29,7 @@ from app.ordering import actions, desk, queries, service, words
 from app.ordering.actions import Action, Standing
 from app.ordering.models import OrderState, UnitState
 from app.payments.deciding import decide_refund
-from app.payments.models import PaymentState, RefundReason, RefundState
+from app.payments.models import OF_SURPLUS, PaymentState, RefundState
 from tenants.directory import Tenant
 from tenants.session import Tx, raw
 
@@ -217,6 +219,9 @@ async def _whole(request: AnyRequest, tx: Tx, tenant: Tenant, order_no: str) -> 
         "payments": payments,
         "refunds": refunds,
         "refundable_minor": refundable,
+        "cases": await cases.of_order(tx, order["id"]),
+        "case_words": CASE_WORDS,
+        "cases_path": f"/m/{tenant.slug}/cases",
         "money": _money(order, lines, units, refunds),
         "transfers": await transfers_of(tx, [*captures, *(row["id"] for row in lines), *(row["id"] for row in refunds)]),
         "earlier": await queries.earlier_orders(tx, order),
@@ -255,12 +260,8 @@ def _money(
     """An order's amounts in minor units: what was paid, what went back, what its keys cost and what is left. None where it is not known yet."""
     has_cost = [row for row in lines if row["cost"] is not None]
     cost = sum(line_minor(row["cost"], 1) for row in has_cost) if has_cost else None
-    returned = sum(
-        r["amount_minor"] for r in refunds if r["state"] == RefundState.SUCCEEDED and r["reason"] != RefundReason.PAID_TWICE
-    )
-    pending = sum(
-        r["amount_minor"] for r in refunds if r["state"] != RefundState.SUCCEEDED and r["reason"] != RefundReason.PAID_TWICE
-    )
+    returned = sum(r["amount_minor"] for r in refunds if r["state"] == RefundState.SUCCEEDED and r["reason"] not in OF_SURPLUS)
+    pending = sum(r["amount_minor"] for r in refunds if r["state"] != RefundState.SUCCEEDED and r["reason"] not in OF_SURPLUS)
     owed = any(unit["state"] in (UnitState.OWED, UnitState.RESERVED) for unit in units)
     margin = None if cost is None or owed or pending or order["paid_at"] is None else order["total_minor"] - returned - cost
     return {"cost_minor": cost, "returned_minor": returned, "pending_minor": pending, "margin_minor": margin}

@@ -1,6 +1,7 @@
 -- Place one order with all its claims, or none of them. Plain statements only; ids come from the application; the hottest row goes last.
 -- Answers one row: placed | repeated | key_reused | changed (subject: the listing).
--- Raises QY001 sold out (detail: the SKU) and QY002 over a buyer's limit (detail: the product); the transaction is then rolled back.
+-- Raises QY001 sold out (detail: the SKU), QY002 over a buyer's limit (detail: the product), QY003 over what one buyer may hold unpaid and
+-- QY004 over his share of a SKU's stock (detail: the SKU); the transaction is then rolled back.
 -- Planned once per connection, by its indexes whatever the tables' size is by then: planning each call anew costs more than the writes.
 create or replace function place_order(
   p_id uuid, p_order_no text, p_storefront uuid, p_key text, p_request_hash bytea,
@@ -8,7 +9,8 @@ create or replace function place_order(
   p_total bigint, p_currency text, p_hold interval, p_sweep_task uuid,
   p_lines uuid[], p_listings uuid[], p_skus uuid[], p_products uuid[], p_product_names text[], p_sku_names text[], p_kinds text[],
   p_quantities int[], p_prices bigint[],
-  p_limited uuid[], p_limited_units int[], p_limits int[]
+  p_limited uuid[], p_limited_units int[], p_limits int[],
+  p_address_fp bytea, p_most_unpaid int, p_share_percent int, p_always int
 ) returns table (outcome text, order_id uuid, order_no text, subject uuid)
 language plpgsql
 set plan_cache_mode = force_generic_plan
@@ -18,6 +20,11 @@ declare
   v_known record;
   v_changed uuid;
   v_expires timestamptz := now() + p_hold;
+  v_today date := business_day();
+  v_held bigint;
+  v_held_skus uuid[];
+  v_held_units bigint[];
+  v_over uuid;
 begin
   select o.id, o.order_no as number, o.request_hash into v_known from shop_order o where o.idempotency_key = p_key;
   if found then
@@ -37,12 +44,28 @@ begin
     return;
   end if;
 
+  perform pg_advisory_xact_lock(hashtextextended(current_schema() || encode(p_contact_fp, 'hex'), 0));  -- one buyer's orders, one after another
+  select array_agg(h.sku), array_agg(h.units), coalesce(sum(h.units), 0) into v_held_skus, v_held_units, v_held
+  from held_unpaid(p_contact_fp, p_hold) h;
+  if v_held + (select sum(q) from unnest(p_quantities) q) > p_most_unpaid then
+    raise exception 'too much unpaid' using errcode = 'QY003';
+  end if;
+  select w.sku into v_over
+  from unnest(p_skus, p_quantities) as w (sku, quantity)
+  join stock s on s.sku_id = w.sku
+  left join unnest(v_held_skus, v_held_units) as h (sku, units) on h.sku = w.sku
+  where coalesce(h.units, 0) + w.quantity > greatest(p_always, (s.available + s.reserved) * p_share_percent / 100)
+  limit 1;
+  if found then
+    raise exception 'too large a share' using errcode = 'QY004', detail = v_over::text;
+  end if;
+
   insert into shop_order
     (id, order_no, state, storefront_id, idempotency_key, request_hash, contact_kind, contact, contact_masked, contact_fingerprint,
-     tail_fingerprint, locale, total_minor, currency, placed_at, expires_at)
+     tail_fingerprint, address_fingerprint, locale, total_minor, currency, placed_at, expires_at)
   values
     (p_id, p_order_no, 'awaiting_payment', p_storefront, p_key, p_request_hash, p_contact_kind, p_contact, p_contact_masked, p_contact_fp,
-     p_tail_fp, p_locale, p_total, p_currency, now(), v_expires);
+     p_tail_fp, p_address_fp, p_locale, p_total, p_currency, now(), v_expires);
 
   insert into order_line
     (id, order_id, line_no, product_id, sku_id, listing_id, product_name, sku_name, delivery_kind, quantity, unit_price_minor, total_minor)
@@ -68,8 +91,9 @@ begin
   perform sweep_unpaid_at(v_expires, p_sweep_task);
 
   for i in 1 .. array_length(p_skus, 1) loop
+    perform expire_card_keys(p_skus[i], 20000) from stock where sku_id = p_skus[i] and turns_on <= v_today;
     update stock set available = available - p_quantities[i], reserved = reserved + p_quantities[i]
-    where sku_id = p_skus[i] and available >= p_quantities[i];
+    where sku_id = p_skus[i] and turns_on > v_today and available >= p_quantities[i];
     if not found then
       raise exception 'sold out' using errcode = 'QY001', detail = p_skus[i]::text;
     end if;

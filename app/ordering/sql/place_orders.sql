@@ -1,6 +1,7 @@
 -- Place many buyers' orders of one line each in one call, first come first served: each stock row is locked once and one commit flushes all of them.
 -- Stock rows are locked first and in SKU order, so calls at the same time queue instead of deadlocking.
--- Answers one row per buyer, in their order: placed | repeated | key_reused | changed | sold_out | over_limit.
+-- Each buyer comes once in a batch, so that what he holds unpaid already can be asked for all of them together.
+-- Answers one row per buyer, in their order: placed | repeated | key_reused | changed | sold_out | over_limit | over_unpaid | over_share.
 -- A repeated key inside one batch, or one placed by another process meanwhile, fails the batch; the caller then places singles.
 -- Planned once per connection, by its indexes whatever the tables' size is by then: planning each call anew costs more than the writes.
 create or replace function place_orders(
@@ -8,7 +9,8 @@ create or replace function place_orders(
   p_ids uuid[], p_order_nos text[], p_keys text[], p_hashes bytea[],
   p_contact_kinds text[], p_contacts bytea[], p_masks text[], p_contact_fps bytea[], p_tail_fps bytea[], p_locales text[],
   p_lines uuid[], p_listings uuid[], p_skus uuid[], p_products uuid[], p_product_names text[], p_sku_names text[], p_kinds text[],
-  p_quantities int[], p_prices bigint[], p_currencies text[], p_limits int[]
+  p_quantities int[], p_prices bigint[], p_currencies text[], p_limits int[],
+  p_address_fps bytea[], p_most_unpaid int, p_share_percent int, p_always int
 ) returns table (outcome text, order_id uuid, order_no text)
 language plpgsql
 set plan_cache_mode = force_generic_plan
@@ -16,10 +18,15 @@ set enable_seqscan = off
 as $$
 declare
   v_expires timestamptz := now() + p_hold;
+  v_today date := business_day();
   v_known jsonb;
   v_outcomes text[];
   v_skus uuid[];
   v_left bigint[];
+  v_kept bigint[];
+  v_is_turned boolean;
+  v_held bigint[];
+  v_held_of_sku bigint[];
   v_at int;
 begin
   select jsonb_object_agg(o.idempotency_key, jsonb_build_array(o.id, o.order_no, encode(o.request_hash, 'hex')))
@@ -31,8 +38,22 @@ begin
   left join sku s on s.id = l.sku_id
   left join product p on p.id = s.product_id and p.state = 'on_sale';
 
-  select array_agg(s.sku_id), array_agg(s.available) into v_skus, v_left
-  from (select sku_id, available from stock where sku_id = any(p_skus) order by sku_id for update) s;
+  perform pg_advisory_xact_lock(b.lock)
+  from (select distinct hashtextextended(current_schema() || encode(fp, 'hex'), 0) as lock from unnest(p_contact_fps) as fp order by 1) b;
+  select array_agg(coalesce(h.units, 0) order by w.n), array_agg(coalesce(h.of_sku, 0) order by w.n) into v_held, v_held_of_sku
+  from unnest(p_contact_fps, p_skus) with ordinality as w (contact_fp, sku, n)
+  left join lateral (
+    select sum(u.units)::bigint as units, sum(u.units) filter (where u.sku = w.sku)::bigint as of_sku from held_unpaid(w.contact_fp, p_hold) u
+  ) h on true;
+
+  select array_agg(s.sku_id), array_agg(s.available), array_agg(s.available + s.reserved), bool_or(s.turns_on <= v_today)
+  into v_skus, v_left, v_kept, v_is_turned
+  from (select sku_id, available, reserved, turns_on from stock where sku_id = any(p_skus) order by sku_id for update) s;
+  if v_is_turned then
+    perform expire_card_keys(sku, 20000) from unnest(v_skus) as sku;
+    select array_agg(case when s.turns_on > v_today then s.available else 0 end order by s.sku_id), array_agg(s.available + s.reserved order by s.sku_id)
+    into v_left, v_kept from stock s where s.sku_id = any(v_skus);
+  end if;
 
   for i in 1 .. array_length(p_ids, 1) loop
     v_at := array_position(v_skus, p_skus[i]);
@@ -40,6 +61,10 @@ begin
       v_outcomes[i] := case when v_known -> p_keys[i] ->> 2 = encode(p_hashes[i], 'hex') then 'repeated' else 'key_reused' end;
     elsif v_outcomes[i] = 'placed' and p_quantities[i] > coalesce(v_left[v_at], 0) then
       v_outcomes[i] := 'sold_out';
+    elsif v_outcomes[i] = 'placed' and v_held[i] + p_quantities[i] > p_most_unpaid then
+      v_outcomes[i] := 'over_unpaid';
+    elsif v_outcomes[i] = 'placed' and v_held_of_sku[i] + p_quantities[i] > greatest(p_always, v_kept[v_at] * p_share_percent / 100) then
+      v_outcomes[i] := 'over_share';
     elsif v_outcomes[i] = 'placed' and p_limits[i] is not null then
       insert into buyer_usage as b (product_id, contact_fingerprint, units)
       select p_products[i], p_contact_fps[i], p_quantities[i] where p_quantities[i] <= p_limits[i]
@@ -57,12 +82,12 @@ begin
   if 'placed' = any(v_outcomes) then
     insert into shop_order
       (id, order_no, state, storefront_id, idempotency_key, request_hash, contact_kind, contact, contact_masked, contact_fingerprint,
-       tail_fingerprint, locale, total_minor, currency, placed_at, expires_at)
+       tail_fingerprint, address_fingerprint, locale, total_minor, currency, placed_at, expires_at)
     select w.id, w.number, 'awaiting_payment', w.storefront, w.key, w.hash, w.contact_kind, w.contact, w.masked, w.contact_fp,
-           w.tail_fp, w.locale, w.price * w.quantity, w.currency, now(), v_expires
-    from unnest(p_ids, p_order_nos, p_storefronts, p_keys, p_hashes, p_contact_kinds, p_contacts, p_masks, p_contact_fps, p_tail_fps, p_locales,
+           w.tail_fp, w.address_fp, w.locale, w.price * w.quantity, w.currency, now(), v_expires
+    from unnest(p_ids, p_order_nos, p_storefronts, p_keys, p_hashes, p_contact_kinds, p_contacts, p_masks, p_contact_fps, p_tail_fps, p_address_fps, p_locales,
                 p_prices, p_quantities, p_currencies, v_outcomes)
-      as w (id, number, storefront, key, hash, contact_kind, contact, masked, contact_fp, tail_fp, locale, price, quantity, currency, outcome)
+      as w (id, number, storefront, key, hash, contact_kind, contact, masked, contact_fp, tail_fp, address_fp, locale, price, quantity, currency, outcome)
     where w.outcome = 'placed';
 
     insert into order_line

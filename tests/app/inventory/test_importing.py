@@ -15,7 +15,7 @@ from app.fulfillment.revealing import reveal
 from app.inventory import importing, rules
 from app.inventory.importing import AlreadyExpired, NothingToImport
 from app.inventory.models import ImportBatch
-from app.inventory.service import BatchStateRefuses
+from app.inventory.quarantining import BatchStateRefuses
 from app.kernel import audit, clock
 from app.kernel.errors import NotFound
 from app.kernel.ids import new_id

@@ -18,6 +18,7 @@ from hypothesis import HealthCheck, settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, precondition, rule, run_state_machine_as_test
 
+from app.inventory import quarantining
 from app.inventory import service as inventory
 from app.kernel import clock
 from app.ordering import service as ordering
@@ -129,7 +130,7 @@ class StockMachine(RuleBasedStateMachine):
         self.run_in_loop(self._turn(self.batches[which % len(self.batches)], stop=stop))
 
     async def _turn(self, batch_no: str, *, stop: bool) -> None:
-        verb = inventory.quarantine if stop else inventory.unquarantine
+        verb = quarantining.quarantine if stop else quarantining.unquarantine
         async with tenant_session(self.tenant) as session:
             await verb(session, batch_no=batch_no, reason="supplier says so", actor=STAFF)
 
@@ -141,6 +142,7 @@ class StockMachine(RuleBasedStateMachine):
     async def _days_pass(self, batch_no: str, *, is_tidied: bool) -> None:
         async with tenant_tx(self.tenant) as tx:
             await tx.execute(_PAST, batch_no, clock.business_day() - timedelta(days=1))
+            await tx.execute("update stock set turns_on = business_day() where sku_id = $1", self.sku_id)
             if is_tidied:
                 await inventory.expire_keys(tx)
 

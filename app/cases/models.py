@@ -1,0 +1,63 @@
+"""The table of cases."""
+
+from __future__ import annotations
+
+from datetime import datetime
+from enum import StrEnum
+from typing import Any
+from uuid import UUID
+
+from sqlalchemy import CheckConstraint, Index, text
+from sqlalchemy.orm import Mapped, mapped_column
+
+from app.kernel.models import Row, TenantBase, one_of
+
+
+class CaseKind(StrEnum):
+    """Why a person is needed.
+
+    `work_failed`: what must happen for an order was tried too often. `refund_declined`: the gateway will not give money back. `mismatch`: a
+    genuine notice says what its payment does not. `wrong_amount`: a gateway took another amount than the order's; it waits on the suspense account.
+    """
+
+    WORK_FAILED = "work_failed"
+    REFUND_DECLINED = "refund_declined"
+    MISMATCH = "mismatch"
+    WRONG_AMOUNT = "wrong_amount"
+
+
+class CaseState(StrEnum):
+    OPEN = "open"
+    CLOSED = "closed"
+
+
+CASE_EDGES: dict[CaseState, frozenset[CaseState]] = {
+    CaseState.OPEN: frozenset({CaseState.CLOSED}),
+    CaseState.CLOSED: frozenset(),
+}
+"""What comes up again is another case."""
+
+
+class StaffCase(Row, TenantBase):
+    """One thing a person has to look at. A subject has one open case of a kind at most; `created_at` is when it was opened."""
+
+    __tablename__ = "staff_case"
+    __table_args__ = (
+        one_of("kind", CaseKind),
+        one_of("state", CaseState),
+        CheckConstraint("(state = 'closed') = (closed_at is not null)", name="closed_has_instant"),
+        Index("ix_staff_case_listed", "state", "created_at"),
+        Index("ix_staff_case_order", "order_id"),
+        Index("uq_staff_case_open", "kind", "subject_id", unique=True, postgresql_where=text("state = 'open'")),
+    )
+    kind: Mapped[str]
+    state: Mapped[str] = mapped_column(server_default=CaseState.OPEN)
+    subject_kind: Mapped[str]
+    subject_id: Mapped[UUID]
+    order_id: Mapped[UUID | None]
+    facts: Mapped[dict[str, Any]] = mapped_column(server_default="{}")
+    """Ids, amounts and what the other side said; never a secret."""
+    closed_at: Mapped[datetime | None]
+    closed_by: Mapped[str | None]
+    note: Mapped[str] = mapped_column(server_default="")
+    """What was done about it."""
