@@ -18,8 +18,7 @@ from app.kernel.tasks import Lane, use_ringer
 from app.kernel.vault import forget_keyrings, refuse_wrong_keys
 from app.settings import settings
 from tenants import routing
-from tenants.directory import PLATFORM
-from tenants.session import Databases, databases, tenant_tx, use_databases
+from tenants.session import Databases, databases, use_databases
 from workers.drain import drain
 from workers.timers import TIMERS, keep
 
@@ -55,8 +54,7 @@ async def main() -> None:
     use_databases(
         Databases({"main": chosen.database_url}, size=chosen.database_connections, statement_cache=chosen.statement_cache)
     )
-    async with tenant_tx(PLATFORM) as tx:
-        await refuse_wrong_keys(tx)
+    await refuse_wrong_keys()
     http.start(allow_loopback=chosen.allow_loopback_calls)
     use_faults(chosen.faults)
     queue = open_queue(listens=True)

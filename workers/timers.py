@@ -110,7 +110,6 @@ async def watch(is_over: IsOver) -> None:
             await alarms.look_at(home)
         except (asyncpg.PostgresError, OSError, TimeoutError) as error:
             _log.error("watch.failed", tenant=home.slug, error=type(error).__name__)
-    await alarms.count()
 
 
 _signed: dict[UUID, int] = {}
