@@ -7,17 +7,19 @@ import contextlib
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 
+import asyncpg
 from litestar import Litestar, get
 from litestar.di import Provide
 from litestar.exceptions import HTTPException
 from litestar.types import ControllerRouterHandler
+from sqlalchemy.exc import DBAPIError
 
 from app.access import answers
 from app.access import pages as access_pages
 from app.cases.pages import CasePages
 from app.catalog.pages import CATALOG
 from app.console.pages import CONSOLE
-from app.fulfillment.notices import SupplyNotices
+from app.insight import alarms
 from app.insight.audit_pages import AuditPages
 from app.insight.pages import DashboardPages
 from app.inventory.pages import INVENTORY
@@ -25,6 +27,7 @@ from app.kernel import csrf, http, logs, metrics, web
 from app.kernel.assets import asset
 from app.kernel.bell import Ringer, open_queue, share_queue
 from app.kernel.errors import DomainError, NotFound
+from app.kernel.faults import use_faults
 from app.kernel.hosts import Hosts
 from app.kernel.tasks import use_ringer
 from app.kernel.vault import forget_keyrings, refuse_wrong_keys
@@ -35,7 +38,7 @@ from app.settings import settings
 from app.storefront.routes import SHOP
 from tenants import routing
 from tenants.directory import PLATFORM
-from tenants.session import Databases, databases, tenant_tx, use_databases
+from tenants.session import AWAY, Databases, databases, tenant_tx, use_databases
 
 ROUTES: list[ControllerRouterHandler] = [
     *CONSOLE,
@@ -69,11 +72,13 @@ async def readyz() -> dict[str, str]:
     return {"status": "ready"}
 
 
-@get("/metrics", opt={"public": True}, media_type="text/plain", sync_to_thread=False)
-def figures(request: web.AnyRequest) -> str:
+@get("/metrics", opt={"public": True}, media_type="text/plain")
+async def figures(request: web.AnyRequest) -> str:
     """Figures, for a scraper on this machine alone. From elsewhere they are not there."""
     if request.scope["state"]["address"] not in ("127.0.0.1", "::1") or "x-forwarded-for" in request.headers:
         raise NotFound
+    with contextlib.suppress(*AWAY):
+        await alarms.count()
     return metrics.exposition().decode()
 
 
@@ -85,9 +90,9 @@ async def _lifespan(_app: Litestar) -> AsyncIterator[None]:
     use_databases(
         Databases({"main": chosen.database_url}, size=chosen.database_connections, statement_cache=chosen.statement_cache)
     )
-    async with tenant_tx(PLATFORM) as tx:
-        await refuse_wrong_keys(tx)
+    await refuse_wrong_keys()
     http.start(allow_loopback=chosen.allow_loopback_calls)
+    use_faults(chosen.faults)
     queue = open_queue()
     await queue.connect()
     use_ringer(Ringer(queue).ring)
@@ -107,7 +112,7 @@ async def _lifespan(_app: Litestar) -> AsyncIterator[None]:
 def create_app() -> Hosts:
     """The application behind its host map."""
     inner = Litestar(
-        route_handlers=[healthz, readyz, figures, asset, Notices, SupplyNotices, *ROUTES],
+        route_handlers=[healthz, readyz, figures, asset, Notices, *ROUTES],
         guards=[csrf.guard],
         dependencies={
             "sent": Provide(web.provide_sent),
@@ -120,6 +125,8 @@ def create_app() -> Hosts:
             **answers.HANDLERS,
             HTTPException: web.on_http_exception,
             **dict.fromkeys(web.BUSY, web.on_busy),
+            asyncpg.DataError: web.on_bug,
+            DBAPIError: web.on_database_fault,
             Exception: web.on_bug,
         },
         request_max_body_size=MOST_BODY_BYTES,

@@ -59,6 +59,7 @@ class Settings(BaseSettings):
         None, description="Folder outside the database where the heads of the audit chains are written, signed, every hour."
     )
     audit_key: str = Field("", description="Signs those heads; 32 characters or more, never kept in the database.")
+    faults: str | None = Field(None, description="Folder of faults that tests ask for. Refused in production.")
     log_level: Literal["DEBUG", "INFO", "WARNING", "ERROR"] = Field("INFO", description="Least severe line that is written.")
 
     @field_validator("key_encryption_key")
@@ -82,6 +83,8 @@ class Settings(BaseSettings):
             raise ValueError("allow_loopback_calls is for demo and tests")
         if self.audit_heads is not None and len(self.audit_key) < 32:
             raise ValueError("audit_heads needs an audit_key of 32 characters or more")
+        if self.environment == "production" and self.faults:
+            raise ValueError("faults is for tests")
         if self.environment == "production" and self.public_scheme != "https":
             raise ValueError("public_scheme must be https in production")
         return self

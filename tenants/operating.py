@@ -33,6 +33,12 @@ async def set_paused(tx: Tx, tenant: Tenant, *, is_paused: bool) -> bool:
     return changed
 
 
+async def set_reconciled(tx: Tx, tenant: Tenant) -> None:
+    """Let a tenant that was restored sell and send again. Idempotent."""
+    await tx.execute("update tenant set reconciling_since = null where id = $1", tenant.id)
+    await _tell(tx)
+
+
 async def set_pauses_on_breach(tx: Tx, tenant: Tenant, *, wanted: bool) -> None:
     """Choose whether a tenant's sales stand still while a rule does not hold. Idempotent; no longer wanted, they go on at the next look."""
     await tx.execute("update tenant set pauses_on_breach = $2 where id = $1", tenant.id, wanted)

@@ -14,7 +14,7 @@ from uuid import UUID
 import asyncpg
 
 from tenants.directory import COLUMNS, PLATFORM, Tenant, tenant_of
-from tenants.session import databases, tenant_tx
+from tenants.session import AWAY, databases, tenant_tx
 
 _log = logging.getLogger(__name__)
 _CHANNEL = "quanyi_directory"
@@ -58,7 +58,7 @@ async def listen(*others: Forget) -> None:
     while True:
         try:
             await _follow([forget, *others])
-        except (OSError, asyncpg.PostgresError, TimeoutError) as error:
+        except (asyncpg.PostgresError, asyncpg.InterfaceError, OSError, TimeoutError) as error:
             _log.warning("directory changes are not followed for now: %s", type(error).__name__)
         forget()
         await asyncio.sleep(1)
@@ -79,11 +79,17 @@ async def _follow(forgetting: Sequence[Forget]) -> None:
 
 
 async def _find(by: str, value: str) -> Tenant | None:
+    """What is known, or the directory's answer. While the directory is away what was known last is believed: it leads to nothing but that database."""
     known = _cache.get((by, value))
     if known is not None and time.monotonic() - known[0] < _FRESH_S:
         return known[1]
-    async with tenant_tx(PLATFORM) as tx:
-        row = await tx.fetchrow(_QUERIES[by], value)
+    try:
+        async with tenant_tx(PLATFORM) as tx:
+            row = await tx.fetchrow(_QUERIES[by], value)
+    except AWAY:
+        if known is None:
+            raise
+        return known[1]
     tenant = tenant_of(row) if row else None
     _cache[by, value] = (time.monotonic(), tenant)
     if len(_cache) > _KEPT:

@@ -20,6 +20,20 @@ from sqlalchemy.orm import Session, SessionTransaction
 from tenants.directory import Tenant
 
 AfterCommit = Callable[[], None]
+AWAY: tuple[type[Exception], ...] = (
+    asyncpg.PostgresConnectionError,
+    asyncpg.OperatorInterventionError,
+    asyncpg.InsufficientResourcesError,
+    asyncpg.TransactionRollbackError,
+    asyncpg.LockNotAvailableError,
+    asyncpg.IdleInTransactionSessionTimeoutError,
+    asyncpg.InterfaceError,
+    OSError,
+    TimeoutError,
+)
+"""What a transaction raises while the database is away, starting, full or too busy: nothing of it stands but for a commit whose answer was lost."""
+_BEGINS_WITHIN_S = 5.0
+_UNDOES_WITHIN_S = 5.0
 
 
 class TenantNotBound(RuntimeError):
@@ -148,6 +162,7 @@ class Databases:
         self._pools.clear()
 
 
+_BEGIN = "begin; set local role {role}; set local search_path to {path}"
 _databases: Databases | None = None
 
 
@@ -187,17 +202,28 @@ async def tenant_tx(tenant: Tenant) -> AsyncIterator[Tx]:
     callbacks: list[AfterCommit] = []
     pool = await databases().pool(tenant.database)
     async with pool.acquire(timeout=5) as connection:
-        await connection.execute(f"begin; set local role {tenant.role}; set local search_path to {tenant.schema}")
         try:
+            await connection.execute(_BEGIN.format(role=tenant.role, path=tenant.schema), timeout=_BEGINS_WITHIN_S)
             yield Tx(cast("asyncpg.Connection[Any]", connection), tenant, callbacks)
-        except BaseException:
-            with suppress(asyncpg.InterfaceError, asyncpg.PostgresConnectionError, OSError):
-                await connection.execute("rollback")  # a connection that is gone took its transaction with it
+            if await connection.execute("commit") != "COMMIT":
+                raise CommitRefused
+        except BaseException as error:
+            await _undo(connection, error)
+            if isinstance(error, asyncpg.InternalClientError):
+                raise asyncpg.InterfaceError("the connection was lost at an awkward moment") from error
             raise
-        if await connection.execute("commit") != "COMMIT":
-            raise CommitRefused
     for callback in callbacks:
         callback()
+
+
+async def _undo(connection: asyncpg.pool.PoolConnectionProxy[Any], error: BaseException) -> None:
+    """End a transaction that failed. A connection that does not answer is given up: the server rolls back what was begun on it."""
+    if not isinstance(error, TimeoutError | asyncpg.InternalClientError):
+        with suppress(asyncpg.InternalClientError, *AWAY):
+            await connection.execute("rollback", timeout=_UNDOES_WITHIN_S)
+            return
+    with suppress(asyncpg.InterfaceError):
+        connection.terminate()
 
 
 async def raw(on: AsyncSession | Tx) -> Tx:

@@ -13,7 +13,7 @@ from pathlib import Path
 import pytest
 
 ROOT = Path(__file__).resolve().parent.parent
-PACKAGES = ("app", "tenants", "workers", "operations", "simulators", "benchmarks", "migrations")
+PACKAGES = ("app", "tenants", "workers", "operations", "simulators", "benchmarks", "torture", "migrations")
 LONGEST_FUNCTION, LONGEST_FILE, MOST_PARAMETERS = 60, 500, 5
 GIVEN = {"self", "cls", "session", "tx", "on", "tenant", "request"}
 """Parameters that say where a verb works, not what it does."""
@@ -134,6 +134,18 @@ def test_money_is_never_a_float() -> None:
     assert found == []
 
 
+def test_fault_points_are_those_that_are_listed_each_at_one_place() -> None:
+    from app.kernel.faults import POINTS
+
+    placed = sorted(
+        ast.literal_eval(node.args[0])
+        for path, tree in modules("app", "workers")
+        for node in ast.walk(tree)
+        if isinstance(node, ast.Call) and isinstance(node.func, ast.Name) and node.func.id == "fault"
+    )
+    assert placed == sorted(POINTS)
+
+
 def test_time_comes_from_one_clock() -> None:
     found = [
         f"{path}:{node.lineno}"
@@ -181,6 +193,7 @@ def test_the_page_of_faults_and_attacks_is_what_the_tests_say() -> None:
     assert check() == []
 
 
+@pytest.mark.case("H19")
 @pytest.mark.anyio
 async def test_every_route_is_guarded_or_says_it_is_public(application: object) -> None:
     inner = application._inner  # type: ignore[attr-defined]

@@ -233,4 +233,4 @@ class World:
         """After every test: what must always hold does. A test that breaks a rule on purpose says which in `may_break`."""
         async with tenant_tx(tenant) as tx:
             found = [breach for breach in await breaches(tx) if breach.number not in self.may_break]
-        assert found == []
+        assert found == [], [(breach.number, breach.rows[:3]) for breach in found]

@@ -13,12 +13,12 @@ from saq import Worker
 import workers.handlers  # noqa: F401  # registers every kind of task
 from app.kernel import http, logs
 from app.kernel.bell import Ringer, open_queue
+from app.kernel.faults import use_faults
 from app.kernel.tasks import Lane, use_ringer
 from app.kernel.vault import forget_keyrings, refuse_wrong_keys
 from app.settings import settings
 from tenants import routing
-from tenants.directory import PLATFORM
-from tenants.session import Databases, databases, tenant_tx, use_databases
+from tenants.session import Databases, databases, use_databases
 from workers.drain import drain
 from workers.timers import TIMERS, keep
 
@@ -54,9 +54,9 @@ async def main() -> None:
     use_databases(
         Databases({"main": chosen.database_url}, size=chosen.database_connections, statement_cache=chosen.statement_cache)
     )
-    async with tenant_tx(PLATFORM) as tx:
-        await refuse_wrong_keys(tx)
+    await refuse_wrong_keys()
     http.start(allow_loopback=chosen.allow_loopback_calls)
+    use_faults(chosen.faults)
     queue = open_queue(listens=True)
     await queue.connect()
     use_ringer(Ringer(queue).ring)

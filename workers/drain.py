@@ -16,12 +16,13 @@ from uuid import UUID, uuid4
 import asyncpg
 import structlog
 
-from app.kernel import clock
+from app.kernel import clock, logs
+from app.kernel.faults import fault
 from app.kernel.metrics import TASKS
 from app.kernel.tasks import Lane, TaskKind, TaskRow, kind_of, kinds, ring_bell
 from tenants import routing
 from tenants.directory import PLATFORM, Tenant
-from tenants.session import tenant_tx
+from tenants.session import AWAY, tenant_tx
 from workers.failing import leave_case
 
 _log = structlog.get_logger(__name__)
@@ -114,19 +115,25 @@ async def _guarded(home: Tenant, lane: Lane) -> int:
     try:
         return await drain_home(home, lane)
     except (asyncpg.PostgresError, asyncpg.InterfaceError, OSError, TimeoutError) as error:
-        _log.error("turn.failed", tenant=home.slug, lane=lane, error=f"{type(error).__name__}: {str(error)[:300]}")
+        _log.error("turn.failed", tenant=home.slug, lane=lane, error=logs.told(error))
         return 0
 
 
 async def drain_home(tenant: Tenant, lane: Lane) -> int:
     """One bounded turn for one home, whether its bell rang or not; the number of tasks it claimed.
 
-    Cancelled, as when the worker must end now, it gives back what it had claimed.
+    Cancelled, as when the worker must end now, or cut off from the database, it gives back what it had claimed.
     """
     structlog.contextvars.bind_contextvars(tenant=tenant.slug)
     turn = _Turn(tenant, lane, uuid4(), asyncio.get_running_loop().time())
-    tasks = await _claim(turn)
+    try:
+        tasks = await _claim(turn)
+    except AWAY:
+        await _give_back(turn)  # the claim may have been committed, and its answer lost
+        raise
     limit = asyncio.Semaphore(_HANDLERS_AT_ONCE)
+    if tasks:
+        await fault("task.claimed")
 
     async def bounded(batch: list[TaskRow]) -> None:
         async with limit:
@@ -138,6 +145,7 @@ async def drain_home(tenant: Tenant, lane: Lane) -> int:
         await asyncio.shield(_give_back(turn))
         raise
     if errors := [error for error in ended if error is not None]:
+        await _give_back(turn)
         raise errors[0]
     return len(tasks)
 
@@ -160,7 +168,9 @@ async def _due_homes(lane: Lane) -> list[Tenant]:
 
 
 async def _claim(turn: _Turn) -> list[TaskRow]:
-    """Up to a turn's tasks, due longest first; the bell rings again when there may be more."""
+    """Up to a turn's tasks, due longest first; the bell rings again when there may be more. A restored home that is not reconciled does none."""
+    if turn.home.is_reconciling:
+        return []
     async with tenant_tx(turn.home) as tx:
         rows = await tx.fetch(_CLAIM, turn.lane, _TURN, turn.token, *_leases())
         if len(rows) == _TURN:
@@ -195,8 +205,9 @@ async def _run(turn: _Turn, tasks: list[TaskRow]) -> None:
     try:
         async with asyncio.timeout(kind.timeout_s):
             await kind.handler(turn.home, tasks)
+            await fault("task.handled")
     except Exception as error:
-        problem = f"{type(error).__name__}: {str(error)[:300]}".replace("\x00", "")
+        problem = logs.told(error).replace("\x00", "")
         wants_trace = logging.getLogger().isEnabledFor(logging.DEBUG)
         _log.warning("task.failed", kind=kind.name, tasks=len(tasks), error=problem, exc_info=wants_trace)
         if len(tasks) == 1:
@@ -271,7 +282,7 @@ async def _sweep_home(home: Tenant) -> int:
             lanes = await tx.fetch("select distinct lane from task where state = 'waiting' and run_at <= now()")
             for row in lanes:
                 await ring_bell(tx, Lane(row["lane"]), clock.now())
-    except (asyncpg.PostgresError, OSError, TimeoutError) as error:
+    except (asyncpg.PostgresError, asyncpg.InterfaceError, OSError, TimeoutError) as error:
         _log.error("sweep.failed", tenant=home.slug, error=type(error).__name__)
         return 0
     return len(lanes)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from uuid import UUID
 
 from app.cases import service as cases
@@ -13,12 +14,22 @@ from tenants.session import Tx
 
 async def leave_case(tx: Tx, kind: str, subject_id: UUID | None, problem: str) -> None:
     """Open a case for an order, payment or refund whose work was given up. Other subjects, and the platform's own work, leave none."""
-    if subject_id is None or tx.tenant is PLATFORM:
+    if subject_id is None or tx.tenant == PLATFORM:
         return
     row = await tx.fetchrow(_ABOUT, subject_id)
     if row is not None:
         facts = {"task": kind, "problem": problem[:200]}
         await cases.open_case(tx, Trouble(CaseKind.WORK_FAILED, row["kind"], subject_id, row["order_id"], facts))
+
+
+async def leave_cases(tx: Tx, kinds: Sequence[str], problem: str) -> None:
+    """As `leave_case`, for every task of some kinds that is set aside already. Idempotent."""
+    if tx.tenant == PLATFORM:
+        return
+    for task in await tx.fetch(
+        "select kind, subject_id from task where state = 'failed' and kind = any($1) order by id", list(kinds)
+    ):
+        await leave_case(tx, task["kind"], task["subject_id"], problem)
 
 
 _ABOUT = """

@@ -10,6 +10,7 @@ from app.fulfillment import service as fulfillment
 from app.integrations import sending
 from app.inventory import importing, quarantining, warning
 from app.inventory import service as inventory
+from app.kernel.faults import fault
 from app.kernel.tasks import Lane, TaskRow, handles
 from app.ordering import queries as order_queries
 from app.ordering import service as ordering
@@ -26,6 +27,8 @@ from tenants.session import tenant_session, tenant_tx
 async def deliver(tenant: Tenant, tasks: list[TaskRow]) -> None:
     async with tenant_tx(tenant) as tx:
         await fulfillment.deliver_orders(tx, [task.subject_id for task in tasks if task.subject_id])
+        await fault("delivery.before_commit")
+    await fault("delivery.committed")
 
 
 @handles("fulfillment.buy", lane=Lane.SUPPLY, timeout_s=30)

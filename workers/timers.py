@@ -7,6 +7,7 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
+from uuid import UUID
 
 import asyncpg
 import structlog
@@ -15,7 +16,7 @@ from app.customers import service as customers
 from app.customers import sessions as buyer_sessions
 from app.insight import alarms
 from app.inventory import service as inventory
-from app.kernel import audit_heads
+from app.kernel import audit_heads, logs
 from app.kernel.rates import forget
 from app.kernel.tasks import Lane
 from app.settings import settings
@@ -47,7 +48,7 @@ async def keep(timer: Timer, stopping: asyncio.Event) -> None:
                 if not timer.slot_s or await take_slot(timer):
                     await timer.work(stopping.is_set)
         except Exception as error:
-            _log.error("timer.failed", timer=timer.name, error=f"{type(error).__name__}: {str(error)[:300]}")
+            _log.error("timer.failed", timer=timer.name, error=logs.told(error))
         try:
             await asyncio.wait_for(stopping.wait(), timer.every_s)
         except TimeoutError:
@@ -96,20 +97,23 @@ async def _tidy_home(home: Tenant) -> None:
             await forget(tx)
             await customers.forget_codes(tx)
             await buyer_sessions.forget_ended(tx)
-    except (asyncpg.PostgresError, OSError, TimeoutError) as error:
+    except (asyncpg.PostgresError, asyncpg.InterfaceError, OSError, TimeoutError) as error:
         _log.error("tidy.failed", tenant=home.slug, error=type(error).__name__)
 
 
 async def watch(is_over: IsOver) -> None:
     """Ask every home what must always hold; what does not is an alarm until it does again."""
-    for home in [PLATFORM, *await _tenants()]:
+    for home in [PLATFORM, *(home for home in await _tenants() if not home.is_reconciling)]:
         if is_over():
             return
         try:
             await alarms.look_at(home)
         except (asyncpg.PostgresError, OSError, TimeoutError) as error:
             _log.error("watch.failed", tenant=home.slug, error=type(error).__name__)
-    await alarms.count()
+
+
+_signed: dict[UUID, int] = {}
+"""The entry of each home whose head this process signed last: a chain that stands still is not signed again."""
 
 
 async def sign_heads(_is_over: IsOver) -> None:
@@ -118,9 +122,15 @@ async def sign_heads(_is_over: IsOver) -> None:
     if folder is None:
         return
     for home in [PLATFORM, *await _tenants()]:
-        async with tenant_tx(home) as tx:
-            head = await audit_heads.head_of(tx)
-        await asyncio.to_thread(audit_heads.keep, folder, [head] if head else [])
+        try:
+            async with tenant_tx(home) as tx:
+                head = await audit_heads.head_of(tx)
+        except (asyncpg.PostgresError, OSError, TimeoutError) as error:
+            _log.error("audit_heads.failed", tenant=home.slug, error=type(error).__name__)
+            continue
+        if head is not None and head.seq != _signed.get(home.id):
+            await asyncio.to_thread(audit_heads.keep, folder, [head])
+            _signed[home.id] = head.seq
 
 
 async def _tenants() -> list[Tenant]:

@@ -28,7 +28,7 @@ _SHOWN = 100
 async def look_at(home: Tenant) -> list[Breach]:
     """Ask one home what must always hold, and set its alarms by the answer. Idempotent; what does not hold now."""
     async with tenant_tx(home) as tx:
-        found = await (platform_breaches(tx) if home == PLATFORM else breaches(tx))
+        found = await (platform_breaches if home == PLATFORM else breaches)(tx, again=True)
     async with tenant_tx(PLATFORM) as tx:
         opened = [breach for breach in found if await _open(tx, home, breach)]
         await tx.execute(_CLOSE, home.id, [breach.number for breach in found])

@@ -29,6 +29,7 @@ _MOST_EXPORTED: Final = 50_000
 _LONGEST: Final = 80
 ACTIONS: Final[Mapping[str, str]] = {
     "card_key.revealed": N_("Showed a key"),
+    "card_key.reveals_stopped": N_("Was stopped from showing more keys"),
     "card_key.mailed": N_("Mailed a key"),
     "card_key.voided": N_("Voided a key"),
     "order.refunded": N_("Refunded an order"),

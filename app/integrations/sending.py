@@ -19,6 +19,7 @@ import aiosmtplib
 from app.integrations import templates
 from app.integrations.models import MessageMedium
 from app.kernel import http
+from app.kernel.faults import fault
 from app.kernel.vault import keyring
 from app.settings import settings
 from tenants.directory import Tenant
@@ -63,6 +64,7 @@ async def send(tenant: Tenant, message_id: UUID, *, more_lines: MoreLines) -> No
     except (aiosmtplib.SMTPException, OSError, http.NotSent, http.Unanswered) as error:
         await _note_failure(tenant, message_id, type(error).__name__)
         raise NotHandedOver(type(error).__name__) from None
+    await fault("message.handed_over")
     async with tenant_tx(tenant) as tx:
         ring = await keyring(tx)
         emptied = ring.seal("outgoing_message", "params", message_id, "{}")

@@ -98,6 +98,16 @@ WORDINGS: dict[str, Wording] = {
         (N_("%(left)s keys of %(product)s %(sku)s are left to sell; you asked to be warned below %(threshold)s."),),
         N_("Import keys"),
     ),
+    "many_reveals": Wording(
+        N_("%(name)s has opened %(keys)s keys within an hour"),
+        (
+            N_(
+                "%(name)s of %(shop)s has opened %(keys)s keys within an hour, which is the most one person may, and wanted more."
+            ),
+            N_("If you do not know why, end this person's membership on the Team page and look at the audit trail."),
+        ),
+        N_("See who opened which key"),
+    ),
 }
 
 

@@ -8,6 +8,7 @@ from __future__ import annotations
 import hashlib
 import json
 from collections.abc import Mapping
+from dataclasses import dataclass
 from typing import Any
 from uuid import UUID
 
@@ -52,24 +53,40 @@ def chain_hash(previous: bytes, entry: list[Any]) -> bytes:
     return hashlib.sha256(previous + canonical.encode()).digest()
 
 
+@dataclass(frozen=True, slots=True)
+class Proven:
+    """How far a chain was found to hold: its entry `seq`, whose hash is `hash`."""
+
+    seq: int = 0
+    hash: bytes = GENESIS
+
+
+WHOLE = Proven()
+
+
 async def first_broken(on: AsyncSession | Tx) -> int | None:
     """The `seq` of the first entry that does not fit its chain, or None when the whole chain holds."""
+    return (await prove(on, WHOLE))[1]
+
+
+async def prove(on: AsyncSession | Tx, start: Proven) -> tuple[Proven, int | None]:
+    """Follow a chain from where it was found to hold before: how far it holds now, and the `seq` of the first entry that does not fit, if any.
+
+    Where the entry at the start is no longer what it was, the chain is followed from its first entry.
+    """
     tx = await raw(on)
-    previous, expected = GENESIS, 1
-    async for row in _all(tx):
-        entry = [
-            row[name]
-            for name in ("seq", "at", "actor_kind", "actor_id", "actor_name", "action", "subject_kind", "subject_id", "reason")
-        ]
-        fits = row["seq"] == expected and row["previous_hash"] == previous
-        if not fits or row["hash"] != chain_hash(previous, [*entry, facts_of(row)]):
-            return int(row["seq"])
-        previous, expected = row["hash"], expected + 1
-    return None
+    if start.seq and await tx.fetchval("select hash from audit_entry where seq = $1", start.seq) != start.hash:
+        start = WHOLE
+    async for row in _all(tx, start.seq):
+        entry = [row[name] for name in _HASHED]
+        fits = row["seq"] == start.seq + 1 and row["previous_hash"] == start.hash
+        if not fits or row["hash"] != chain_hash(start.hash, [*entry, facts_of(row)]):
+            return start, int(row["seq"])
+        start = Proven(row["seq"], row["hash"])
+    return start, None
 
 
-async def _all(tx: Tx) -> Any:
-    after = 0
+async def _all(tx: Tx, after: int) -> Any:
     while rows := await tx.fetch(_CHAIN, after):
         for row in rows:
             yield row
@@ -89,6 +106,7 @@ def _plain(value: object) -> str:
     return str(isoformat() if isoformat else value)
 
 
+_HASHED = ("seq", "at", "actor_kind", "actor_id", "actor_name", "action", "subject_kind", "subject_id", "reason")
 _CHAIN = """
 select seq, at, actor_kind, actor_id, actor_name, action, subject_kind, subject_id, reason, facts, previous_hash, hash
 from audit_entry

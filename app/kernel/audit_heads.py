@@ -9,7 +9,7 @@ from __future__ import annotations
 import hashlib
 import hmac
 import json
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Collection, Iterable, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Literal
@@ -64,16 +64,20 @@ def keep(folder: Path, heads: Iterable[Head]) -> None:
             file.flush()
 
 
-def kept(folder: Path, home: UUID) -> Iterator[Head]:
-    """The heads of a home, oldest first. Raises: ForgedHead for a line that we did not sign."""
-    for file in sorted(folder.glob(_FILES)):
-        for number, line in enumerate(file.read_text(encoding="utf-8").splitlines(), 1):
-            if f'"{home.hex}"' in line:
-                yield _read(line, f"{file.name}, line {number}")
-
-
 class ForgedHead(RuntimeError):
     """A line among the heads that our key did not sign."""
+
+
+def kept(folder: Path, homes: Collection[UUID]) -> dict[UUID, list[Head]]:
+    """The heads of some homes, each home's oldest first. Raises: ForgedHead for a line that we did not sign."""
+    found: dict[str, list[Head]] = {home.hex: [] for home in homes}
+    for file in sorted(folder.glob(_FILES)):
+        with file.open(encoding="utf-8") as lines:
+            for number, line in enumerate(lines, 1):
+                head = _read(line, f"{file.name}, line {number}")
+                if head.home in found:
+                    found[head.home].append(head)
+    return {UUID(home): heads for home, heads in found.items()}
 
 
 def _read(line: str, place: str) -> Head:

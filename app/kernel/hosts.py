@@ -7,7 +7,9 @@ from __future__ import annotations
 
 import secrets
 import time
+from functools import lru_cache
 from http.cookies import CookieError, SimpleCookie
+from ipaddress import IPv4Address, ip_address, ip_network
 from typing import Any
 from urllib.parse import parse_qs
 
@@ -16,9 +18,11 @@ from litestar.enums import ScopeType
 from litestar.types import ASGIApp, HTTPScope, Message, Receive, Scope, Send
 
 from app.kernel import i18n, metrics
+from app.kernel.errors import N_
 from app.settings import settings
 from tenants import routing
 from tenants.directory import Tenant
+from tenants.session import AWAY
 
 _log = structlog.get_logger("http")
 SHOP_PREFIX = "/s"
@@ -27,6 +31,11 @@ _CSP = (
     "form-action 'self'{pay}; base-uri 'none'; frame-ancestors 'none'"
 )
 _ANYWHERE = ("/static/", "/healthz", "/readyz")
+_UNREADABLE = "\ufffd"
+"""What stands for a sign in an address that cannot be read."""
+_NO_SHOP = N_("No shop lives at this address.")
+_BUSY = N_("We are very busy this second. Nothing was changed; try again in a moment.")
+_TWO_COOKIES = N_("This browser sent one of our cookies twice. Delete the cookies of this site and open the page again.")
 
 
 class Hosts:
@@ -42,7 +51,7 @@ class Hosts:
             await self._inner(scope, receive, send)
             return
         request_id = secrets.token_hex(6)
-        host, path = host_of(scope), scope["path"]
+        host = host_of(scope)
         structlog.contextvars.clear_contextvars()
         structlog.contextvars.bind_contextvars(request=request_id)
         state: dict[str, Any] = {
@@ -55,15 +64,28 @@ class Hosts:
         scope = {**scope, "state": {**scope.get("state", {}), **state}}
         i18n.speak(_language(scope))
         answer = self._answering(send, scope, time.perf_counter())
-        if path.startswith(_ANYWHERE):
+        scope["path"] = scope["path"].replace("\x00", _UNREADABLE)  # no database takes that sign
+        if _names_a_cookie_twice(scope):
+            await _refuse(answer, 400, _TWO_COOKIES)
+        elif scope["path"].startswith(_ANYWHERE):
             await self._inner(scope, receive, answer)
         elif host == settings().app_host.partition(":")[0]:
             await self._on_app_host(scope, receive, answer)
-        elif (tenant := await _tenant_of(host)) is not None:
-            _move_to_shop(scope, tenant)
-            await self._inner(scope, receive, answer)
         else:
-            await _refuse(answer)
+            await self._on_shop_host(scope, receive, answer)
+
+    async def _on_shop_host(self, scope: Scope, receive: Receive, send: Send) -> None:
+        try:
+            tenant = await _tenant_of(scope["state"]["host"])
+        except AWAY as error:
+            _log.warning("directory.unreachable", error=type(error).__name__)
+            await _refuse(send, 503, _BUSY, (b"retry-after", b"2"))
+            return
+        if tenant is None:
+            await _refuse(send, 421, _NO_SHOP)
+            return
+        _move_to_shop(scope, tenant)
+        await self._inner(scope, receive, send)
 
     async def _on_app_host(self, scope: Scope, receive: Receive, send: Send) -> None:
         if scope["path"] == SHOP_PREFIX or scope["path"].startswith(SHOP_PREFIX + "/"):
@@ -116,7 +138,19 @@ def address_of(scope: Scope) -> str:
             for part in value.decode("latin-1").split(",")
         ]
         address = forwarded[-trusted] if len(forwarded) >= trusted else address
-    return ":".join(address.split(":")[:4]) + "::/64" if ":" in address else address
+    return _subject_of(address)
+
+
+@lru_cache(maxsize=10_000)
+def _subject_of(address: str) -> str:
+    """An address as counters know it, however it is spelled: IPv4 alone, also where IPv6 carries it, IPv6 by its /64."""
+    try:
+        parsed = ip_address(address.partition("%")[0])
+    except ValueError:
+        return "unknown"
+    if isinstance(parsed, IPv4Address) or parsed.is_loopback:
+        return str(parsed)
+    return str(parsed.ipv4_mapped or ip_network((parsed, 64), strict=False))
 
 
 async def _tenant_of(host: str) -> Tenant | None:
@@ -135,10 +169,22 @@ def _move_to_shop(scope: Scope, tenant: Tenant) -> None:
     scope["raw_path"] = SHOP_PREFIX.encode() + scope["raw_path"]
 
 
-async def _refuse(send: Send) -> None:
-    body = i18n.gettext(i18n.N_("No shop lives at this address.")).encode()
-    headers = [(b"content-type", b"text/plain; charset=utf-8"), (b"content-length", str(len(body)).encode())]
-    await send({"type": "http.response.start", "status": 421, "headers": headers})
+def _names_a_cookie_twice(scope: HTTPScope) -> bool:
+    """Whether one of our own cookies came twice. A browser keeps one `__Host-` cookie of a name, so the second was planted."""
+    names = [
+        name
+        for header, value in scope["headers"]
+        if header == b"cookie"
+        for part in value.split(b";")
+        if (name := part.partition(b"=")[0].strip()).startswith(b"__Host-")
+    ]
+    return len(names) != len(set(names))
+
+
+async def _refuse(send: Send, status: int, message: str, *more: tuple[bytes, bytes]) -> None:
+    body = i18n.gettext(message).encode()
+    headers = [(b"content-type", b"text/plain; charset=utf-8"), (b"content-length", str(len(body)).encode()), *more]
+    await send({"type": "http.response.start", "status": status, "headers": headers})
     await send({"type": "http.response.body", "body": body, "more_body": False})
 
 

@@ -15,8 +15,8 @@ from uuid_utils.compat import uuid7
 from app.kernel import clock
 
 _ALPHABET = "0123456789ABCDEFGHJKMNPQRSTVWXYZ"  # Crockford: no I, L, O, U
-_VALUES = {sign: value for value, sign in enumerate(_ALPHABET)}
 _DRAWS = 5
+_VALUES = {sign: value for value, sign in enumerate(_ALPHABET)}
 _BUSINESS_KEYS = UUID("6b0d1f5e-6d1c-5f0a-9c54-0f3c6a5f9e21")
 
 

@@ -134,6 +134,11 @@ async def add_tasks(
         tx.after_commit(_RingAfterCommit(tx.tenant.schema, lane))
 
 
+async def leave_to_a_person(tx: Tx, kinds: Sequence[str], *, why: str) -> int:
+    """Put every task of these kinds aside until a person has it tried again; how many. Idempotent."""
+    return await tx.execute(_ASIDE, list(kinds), why)
+
+
 async def ring_bell(tx: Tx, lane: Lane, due: datetime) -> None:
     """Say that this home has work due in a lane. Each transaction rings a bell of its own: a shared one would make them wait for each other."""
     await tx.execute(
@@ -143,6 +148,10 @@ async def ring_bell(tx: Tx, lane: Lane, due: datetime) -> None:
     )
 
 
+_ASIDE = """
+update task set state = 'failed', last_error = $2, lease_token = null, lease_until = null, wanted_again = false
+where kind = any($1) and state <> 'failed'
+"""
 _ADD = """
 insert into task (id, kind, lane, subject_id, dedupe, run_at)
 select t.id, $2, $3, t.subject_id, t.dedupe, $6 from unnest($1::uuid[], $4::uuid[], $5::text[]) as t (id, subject_id, dedupe)

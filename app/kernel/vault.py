@@ -19,6 +19,7 @@ import secrets
 import time
 from collections import OrderedDict
 from collections.abc import Sequence
+from contextlib import suppress
 from typing import Final
 from uuid import UUID
 
@@ -28,7 +29,8 @@ from cryptography.hazmat.primitives.ciphers.aead import AESGCM
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from app.settings import settings
-from tenants.session import Tx, raw
+from tenants.directory import PLATFORM
+from tenants.session import AWAY, Tx, raw, tenant_tx
 
 _AES_256_GCM: Final = 1
 _HEADER: Final = 3
@@ -179,11 +181,15 @@ def opened_keyring(home: UUID) -> Keyring | None:
     return _opened.get(home, (0.0, None))[1]
 
 
-async def refuse_wrong_keys(on: AsyncSession | Tx) -> None:
-    """Asked of the platform when a process starts, so that one with a wrong key-encryption key does not start. Raises: CannotOpen."""
-    tx = await raw(on)
-    if await tx.fetchval("select to_regclass('data_key')"):
-        await keyring(tx)
+async def refuse_wrong_keys() -> None:
+    """Asked of the platform when a process starts, so that one with a wrong key-encryption key does not start. Raises: CannotOpen.
+
+    While the database is away nothing can be asked; what needs a key later is refused then.
+    """
+    with suppress(*AWAY):
+        async with tenant_tx(PLATFORM) as tx:
+            if await tx.fetchval("select to_regclass('data_key')"):
+                await keyring(tx)
 
 
 def forget_keyrings() -> None:

@@ -7,7 +7,6 @@ from functools import partial
 from typing import Any, cast
 from urllib.parse import urlencode
 
-import asyncpg
 import structlog
 from litestar import MediaType, Request, Response
 from litestar.connection import ASGIConnection
@@ -15,7 +14,7 @@ from litestar.datastructures import Cookie, UploadFile
 from litestar.exceptions import HTTPException
 from litestar.handlers import HTTPRouteHandler
 from markupsafe import Markup
-from sqlalchemy.exc import InterfaceError, OperationalError
+from sqlalchemy.exc import DBAPIError
 from sqlalchemy.exc import TimeoutError as PoolTimeout
 from sqlalchemy.ext.asyncio import AsyncSession
 
@@ -25,7 +24,7 @@ from app.kernel.errors import N_, DomainError
 from app.kernel.forms import InvalidForm, RawForm, clean
 from app.settings import settings
 from tenants.directory import Tenant
-from tenants.session import tenant_session
+from tenants.session import AWAY, tenant_session
 
 _log = structlog.get_logger("http")
 AnyRequest = Request[Any, Any, Any]
@@ -206,9 +205,19 @@ def on_http_exception(request: AnyRequest, error: HTTPException) -> Response[Any
 
 
 def on_busy(request: AnyRequest, error: Exception) -> Response[Any]:
-    """The database is away or every connection is taken: say so, and when to come back."""
+    """The database is away or every connection is taken: say so, and when to come back. Trouble with a file of ours is a bug."""
+    if isinstance(error, OSError) and error.filename is not None:
+        return on_bug(request, error)
     _log.warning("database.unreachable", error=type(error).__name__)
     return _problem(request, 503, i18n.gettext(ServiceBusy.message), headers={"Retry-After": "2"})
+
+
+def on_database_fault(request: AnyRequest, error: DBAPIError) -> Response[Any]:
+    """What the back office's sessions make of the driver's errors: the database is away, or a bug."""
+    cause = error.orig.__cause__ if error.orig else None
+    if error.connection_invalidated or isinstance(cause, BUSY):
+        return on_busy(request, error)
+    return on_bug(request, error)
 
 
 def on_bug(request: AnyRequest, error: Exception) -> Response[Any]:
@@ -242,16 +251,4 @@ def _retry_after(refusal: DomainError) -> dict[str, str]:
     return {"Retry-After": str(seconds)} if seconds else {}
 
 
-BUSY: tuple[type[Exception], ...] = (
-    OperationalError,
-    InterfaceError,
-    PoolTimeout,
-    asyncpg.PostgresConnectionError,
-    asyncpg.CannotConnectNowError,
-    asyncpg.AdminShutdownError,
-    asyncpg.TooManyConnectionsError,
-    asyncpg.InterfaceError,
-    asyncpg.QueryCanceledError,
-    ConnectionError,
-    TimeoutError,
-)
+BUSY: tuple[type[Exception], ...] = (*AWAY, PoolTimeout)

@@ -13,6 +13,7 @@ from litestar.params import FromPath
 
 from app.kernel import clock
 from app.kernel.batching import Batcher
+from app.kernel.faults import fault
 from app.payments.capturing import NoticeAnswer, take_notices
 from app.payments.gateways.port import Forged, Gateway, PaymentNotice, RefundNotice
 from app.payments.refunding import take_refund_notice
@@ -99,7 +100,10 @@ def _line(tenant: Tenant) -> Batcher[_Told, NoticeAnswer]:
 
 async def _take_together(tenant: Tenant, told: Sequence[_Told]) -> list[NoticeAnswer]:
     async with tenant_tx(tenant) as tx:
-        return await take_notices(tx, told)
+        answers = await take_notices(tx, told)
+        await fault("capture.before_commit")
+    await fault("capture.committed")
+    return answers
 
 
 async def _take_alone(tenant: Tenant, told: _Told) -> NoticeAnswer:

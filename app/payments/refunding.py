@@ -17,6 +17,7 @@ from app.inventory import service as inventory
 from app.kernel import audit, history
 from app.kernel.actor import SYSTEM, Actor
 from app.kernel.errors import N_, DomainError, NotFound
+from app.kernel.faults import fault
 from app.kernel.history import Happened
 from app.kernel.tasks import Lane, add_task
 from app.kernel.vault import keyring
@@ -131,7 +132,9 @@ async def send_refund(tenant: Tenant, refund_id: UUID) -> None:
         if not was_sent:
             await move_refund(tx, row, RefundState.SENDING)
         connection = await connection_of(tx, row["connection_id"])
+    await fault("refund.intended")
     outcome = await _ask_or_send(connection, row, was_sent=was_sent)
+    await fault("refund.called")
     async with tenant_tx(tenant) as tx:
         row = await tx.fetchrow(_REFUND, refund_id)
         assert row is not None

@@ -15,6 +15,7 @@ import asyncpg
 from app.kernel import audit, clock, links
 from app.kernel.actor import SYSTEM, Actor
 from app.kernel.errors import N_, DomainError
+from app.kernel.faults import fault
 from app.kernel.ids import drawn_number, new_id
 from app.kernel.tasks import Lane, add_task
 from app.kernel.vault import keyring
@@ -50,6 +51,11 @@ class NoGateway(DomainError):
 
 class NotPayable(DomainError):
     message = N_("This order can no longer be paid. If money was taken all the same, it is given back by itself.")
+
+
+class NotReconciled(DomainError):
+    status = 503
+    message = N_("This shop is being restored and takes no payments for now. Try again later; nothing was charged.")
 
 
 class GatewayBusy(DomainError):
@@ -111,8 +117,10 @@ async def open_payment(tenant: Tenant, order_id: UUID) -> str:
     """The address where the buyer pays an order.
 
     Idempotent while a payment is open: it gives the same address. Locks: the order, while the payment row is written.
-    Raises: NoGateway, NotPayable, GatewayBusy, NotFound.
+    Raises: NoGateway, NotPayable, NotReconciled, GatewayBusy, NotFound.
     """
+    if tenant.is_reconciling:
+        raise NotReconciled
     async with tenant_tx(tenant) as tx:
         row = await _payment_to_open(tx, order_id)
         if row["pay_url"]:
@@ -120,6 +128,7 @@ async def open_payment(tenant: Tenant, order_id: UUID) -> str:
         connection = await connection_of(tx, row["connection_id"])
         back = links.order(tenant, row["order_no"], (await keyring(tx)).link_signature("order", row["order_id"]))
     outcome = await connection.gateway.create_payment(_request(tenant, row, back))
+    await fault("payment.called")
     async with tenant_tx(tenant) as tx:
         payment = await tx.fetchrow(
             "select id, payment_no, state, amount_minor, currency from payment where id = $1 for update", row["id"]

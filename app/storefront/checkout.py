@@ -13,6 +13,7 @@ from app.catalog.models import ContactRule
 from app.kernel import i18n
 from app.kernel.contact import NOT_A_CONTACT, NOT_A_PHONE, NOT_AN_EMAIL, Contact, parse_contact
 from app.kernel.errors import N_, DomainError
+from app.kernel.faults import fault
 from app.kernel.forms import Count, Form, InvalidForm, RawForm, parse
 from app.kernel.rates import Limit, RateWindow
 from app.kernel.vault import keyring, opened_keyring
@@ -93,7 +94,9 @@ async def place_order(request: AnyRequest, tenant: Tenant, wanted: Quote, contac
     address = request.scope["state"]["address"]
     await holds.admit(tenant, address, wanted.units, key=key)
     storefront_id = shelf_in(request).face.storefront_id
-    return await placing.place(tenant, placing.Request(storefront_id, wanted, contact, i18n.locale(), key, address))
+    placed = await placing.place(tenant, placing.Request(storefront_id, wanted, contact, i18n.locale(), key, address))
+    await fault("order.committed")
+    return placed
 
 
 def count_checkout(request: AnyRequest, tenant: Tenant) -> None:

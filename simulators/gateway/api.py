@@ -1,7 +1,7 @@
 """The merchants' side: signed requests, each with the misbehaviour the script has for it."""
 
 from collections.abc import Callable
-from typing import TypeVar
+from typing import Any, TypeVar
 
 import msgspec
 from litestar import Response, get, post
@@ -13,6 +13,8 @@ from simulators.gateway.requests import Action, NewPayment, NewRefund, Step
 
 Asked = TypeVar("Asked")
 MAX_BODY_BYTES = 64 * 1024
+NONSENSE: Any = "<html><body><h1>Welcome</h1></body></html>"
+"""What a captive portal or a load balancer would say in our place, with 200."""
 
 
 @post("/accounts", status_code=201)
@@ -104,6 +106,8 @@ async def _answer(
         return Response({}, status_code=503)  # goes nowhere: the connection is gone
     if action.http_500_after_effect:
         return Response({"error": "internal", "message": "Something went wrong here."}, status_code=500)
+    if action.nonsense:
+        return Response(NONSENSE, media_type="text/html")
     return answer
 
 

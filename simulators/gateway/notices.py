@@ -1,6 +1,7 @@
 """Tells merchants what happened, again and again until they acknowledge it."""
 
 import asyncio
+import contextlib
 import json
 from typing import Any
 from urllib.parse import urlsplit, urlunsplit
@@ -15,6 +16,8 @@ from simulators.signing import message_headers
 WAITS_S = (0.2, 1.0, 5.0, 30.0, 120.0, 600.0, 1800.0)  # after the 1st, 2nd, … attempt; then it is given up
 MAX_AT_ONCE = 64
 ANSWER_S = 10.0
+BEHIND_S = 5.0
+NONSENSE = b"<html><body><h1>Welcome</h1></body></html>"
 
 
 class Sender:
@@ -25,6 +28,7 @@ class Sender:
         self._loop = asyncio.get_running_loop()
         self._slots = asyncio.Semaphore(MAX_AT_ONCE)
         self._tasks: set[asyncio.Task[None]] = set()
+        self._sent = 0
         limits = httpx2.Limits(max_connections=MAX_AT_ONCE, max_keepalive_connections=MAX_AT_ONCE)
         self._client = httpx2.AsyncClient(limits=limits, timeout=ANSWER_S, trust_env=False, follow_redirects=False)
         book.announce = self.announce
@@ -52,6 +56,7 @@ class Sender:
             return
         action = self._script.take("notice", event["merchant_id"], event["out_no"], event["refund_no"])
         await asyncio.sleep(action.delay_ms / 1000)
+        await self._fall_behind(action.behind)
         if action.drop or action.before == "drop":
             self._record(event, status=None, answer="dropped by script", altered="")
         else:
@@ -59,6 +64,14 @@ class Sender:
         again = self._book.event(event_id)
         if again is not None and again["state"] == "open":
             self._loop.call_later(WAITS_S[min(event["attempts"], len(WAITS_S) - 1)], self.announce, event_id)
+
+    async def _fall_behind(self, others: int) -> None:
+        """Let so many notices that came later go first."""
+        until = self._sent + others
+        with contextlib.suppress(TimeoutError):
+            async with asyncio.timeout(BEHIND_S):
+                while self._sent < until:  # noqa: ASYNC110  # other sendings bring it about
+                    await asyncio.sleep(0.01)
 
     async def _send(self, event: Row, action: Action, notice_url: str | None) -> int | None:
         body, headers = self._signed(event, action)
@@ -70,6 +83,7 @@ class Sender:
                 status, answer = response.status_code, response.text
             except (httpx2.HTTPError, httpx2.InvalidURL) as fault:
                 answer = type(fault).__name__
+        self._sent += 1
         self._record(event, status=status, answer=answer, altered=_alteration(action))
         return status
 
@@ -78,7 +92,7 @@ class Sender:
         account = self._book.secrets_of(event["merchant_id"])
         assert account is not None
         said: dict[str, Any] = untrue(json.loads(event["body"]), action.misstate)
-        body = _bytes(said)
+        body = NONSENSE if action.nonsense else _bytes(said)
         headers = message_headers(account[1], body) | {"Content-Type": "application/json"}
         if action.forge == "signature":
             headers |= message_headers("somebody else's secret", body)
@@ -92,6 +106,8 @@ class Sender:
 
 
 def _alteration(action: Action) -> str:
+    if action.nonsense:
+        return "nonsense"
     if action.forge is not None:
         return f"forged {action.forge}"
     return f"misstated {'amount' if action.misstate is True else action.misstate}" if action.misstate else ""

@@ -56,6 +56,8 @@ class Action(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     not_found: bool = False
     pending_ms: Annotated[int, msgspec.Meta(ge=0, le=3_600_000)] = 0
     repeat: Annotated[int, msgspec.Meta(ge=0, le=100)] = 0
+    behind: Annotated[int, msgspec.Meta(ge=0, le=1000)] = 0
+    nonsense: bool = False
     forge: Literal["signature"] | Untruth | None = None
     misstate: Untruth | bool = False
 

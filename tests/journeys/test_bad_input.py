@@ -16,6 +16,7 @@ def says_something(answer: httpx2.Response, language: str) -> bool:
     return ("<h1>" in text) and (any(HAN <= sign <= "\u9fff" for sign in text) if language == "zh-CN" else 'lang="en"' in text)
 
 
+@pytest.mark.case("H15")
 @pytest.mark.parametrize("language", ["zh-CN", "en"])
 @pytest.mark.parametrize(
     ("method", "path", "body"),
@@ -48,6 +49,7 @@ async def test_a_shop_answers_nonsense_with_a_sentence(
     assert await world.value("select count(*) from shop_order") == 0
 
 
+@pytest.mark.case("H15")
 @pytest.mark.parametrize(
     "body",
     [
@@ -73,6 +75,7 @@ async def test_a_notices_address_answers_nonsense_without_a_word_and_without_a_r
     assert await world.value("select count(*) from gateway_notice") == 0
 
 
+@pytest.mark.case("H15")
 @pytest.mark.parametrize("language", ["zh-CN", "en"])
 @pytest.mark.parametrize(
     ("path", "body"),
@@ -94,6 +97,7 @@ async def test_the_back_office_answers_nonsense_with_a_sentence(world: World, la
     assert says_something(answer, language), answer.text[:400]
 
 
+@pytest.mark.case("H10")
 @pytest.mark.parametrize(
     "host", ["evil.example", "app.quanyi.localhost.evil.example", "x..shop.localhost", "", "a" * 300, "127.0.0.1", "[::1]"]
 )

@@ -139,7 +139,9 @@ async def test_told_to_stop_it_gives_back_what_does_not_end(world: World, tmp_pa
     row = (await world.rows("delete from task returning state, attempts, lease_token"))[0]
     assert (row["state"], row["attempts"], row["lease_token"]) == ("waiting", 0, None)
     async with tenant_tx(PLATFORM) as tx:
-        assert await tx.fetchval("select count(*) from work.bell where home = $1", world.tenant.schema) == 1
+        assert (
+            await tx.fetchval("select count(*) from work.bell where home = $1", world.tenant.schema) >= 1
+        )  # its sweep rings too
 
 
 async def test_a_killed_worker_loses_nothing(world: World, tmp_path: Path) -> None:

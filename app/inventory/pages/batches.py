@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import csv
-import io
 from typing import Any
 
 from litestar import Controller, Request, Response, get, post
@@ -16,7 +14,7 @@ from app.catalog.pages.shared import base, either, may_do
 from app.inventory import importing, quarantining, queries
 from app.inventory.forms import ReasonForm
 from app.inventory.models import NEVER, BatchState, ImportBatch, LineVerdict
-from app.kernel import clock, history
+from app.kernel import clock, csvfile, history
 from app.kernel.actor import Actor
 from app.kernel.errors import N_
 from app.kernel.forms import RawForm, parse
@@ -70,16 +68,10 @@ class BatchPages(Controller):
         """The bad lines as CSV: numbers, masks and reasons, never what stood there."""
         batch = await queries.batch_or_404(session, batch_no)
         lines = await queries.lines_of(session, batch.id, LineVerdict.BAD, limit=_MOST_BAD_LINES)
-        out = io.StringIO()
-        writer = csv.writer(out, lineterminator="\r\n")
-        writer.writerow([gettext(N_("Line")), gettext(N_("Content, masked")), gettext(N_("Problem"))])
-        writer.writerows([line.line_no, line.masked, gettext(line.problem)] for line in lines)
+        head = [gettext(N_("Line")), gettext(N_("Content, masked")), gettext(N_("Problem"))]
+        body = csvfile.write(head, [(line.line_no, line.masked, gettext(line.problem)) for line in lines])
         name = f"{batch.batch_no}-bad-lines.csv"
-        return Response(
-            ("\ufeff" + out.getvalue()).encode(),
-            media_type="text/csv; charset=utf-8",
-            headers={"Content-Disposition": f'attachment; filename="{name}"'},
-        )
+        return Response(body, media_type=csvfile.MEDIA_TYPE, headers={"Content-Disposition": f'attachment; filename="{name}"'})
 
     @post("/confirmation", guards=[may(Permission.INVENTORY_IMPORT)])
     async def confirm(

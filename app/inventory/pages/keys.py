@@ -15,6 +15,7 @@ from app.catalog.pages.shared import base, either
 from app.inventory import queries, revealing
 from app.inventory import service as inventory
 from app.inventory.forms import ReasonForm
+from app.inventory.pages.proving import count_reveal
 from app.kernel.actor import Actor
 from app.kernel.errors import N_
 from app.kernel.forms import RawForm, parse
@@ -44,7 +45,7 @@ class KeyPages(Controller):
             context = await _context(session, tenant, card_key_id, "reveal")
         retry = "inventory/_reason.html" if is_partial(request) else "inventory/reason.html"
         form = parse(ReasonForm, sent, retry=retry, **context)
-        await revealing.count_reveal(tenant, actor)
+        await count_reveal(request, tenant, actor=actor, sent=sent, retry=retry, context=context)
         async with tenant_session(tenant) as session:
             number, password = await revealing.reveal_key(await raw(session), card_key_id, reason=form.reason, actor=actor)
         shown = {**context, "number": number, "password": password}

@@ -16,6 +16,7 @@ from app.access.permissions import Permission, allows
 from app.cases import queries as cases
 from app.cases.pages import WORDS as CASE_WORDS
 from app.fulfillment import revealing
+from app.inventory.pages.proving import count_reveal
 from app.kernel import clock, history
 from app.kernel.actor import Actor
 from app.kernel.errors import N_, NotFound
@@ -179,12 +180,13 @@ class OrderPages(Controller):
     async def reveal(
         self, request: AnyRequest, session: AsyncSession, *, tenant: Tenant, actor: Actor, sent: RawForm, order_no: FromPath[str]
     ) -> Response[str]:
-        """Show one key once, and write down to whom and why."""
+        """Show one key once, and write down to whom and why. A reveal counts even when the answer is lost."""
         tx = await raw(session)
         context = await _whole(request, tx, tenant, order_no)
         context["unit"] = _unit(context["units"], sent.get("line"), sent.get("unit"))
         retry = "ordering/_reveal_form.html" if is_partial(request) else "ordering/reveal.html"
         form = parse(RevealForm, sent, retry=retry, **context)
+        await count_reveal(request, tenant, actor=actor, sent=sent, retry=retry, context=context)
         shown = await revealing.reveal(
             tx, order_id=context["order"]["id"], order_line_id=form.line, unit_no=form.unit, actor=actor, reason=form.reason
         )

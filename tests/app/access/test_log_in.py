@@ -38,6 +38,7 @@ async def test_a_log_in_leads_to_the_own_shop(world: World) -> None:
     assert "Domain" not in cookie
 
 
+@pytest.mark.case("H06")
 async def test_a_planted_cookie_is_never_adopted(world: World) -> None:
     who, client = await person(world.tenant), browser(world)
     client.cookies.set(STAFF, "planted-by-somebody", domain=settings().app_host.partition(":")[0])
@@ -47,6 +48,7 @@ async def test_a_planted_cookie_is_never_adopted(world: World) -> None:
     assert (await thief.get(team(world), headers={"cookie": f"{STAFF}=planted-by-somebody"})).status_code == 303
 
 
+@pytest.mark.case("H06")
 async def test_a_second_log_in_ends_the_browsers_first_session(world: World) -> None:
     who = await person(world.tenant)
     client = await log_in(world, who)
@@ -56,6 +58,7 @@ async def test_a_second_log_in_ends_the_browsers_first_session(world: World) -> 
     assert (await browser(world).get(team(world), headers={"cookie": f"{STAFF}={old}"})).status_code == 303
 
 
+@pytest.mark.case("H06")
 async def test_after_logging_out_the_cookie_is_dead_everywhere(world: World) -> None:
     who = await person(world.tenant)
     client = await log_in(world, who)
@@ -65,6 +68,7 @@ async def test_after_logging_out_the_cookie_is_dead_everywhere(world: World) -> 
     assert (await send(client, "/log-out", page="/log-in")).status_code == 303
 
 
+@pytest.mark.case("H06")
 async def test_a_change_of_password_ends_every_session_and_renews_this_one(world: World) -> None:
     who = await person(world.tenant)
     here, there = await log_in(world, who), await log_in(world, who)
@@ -88,6 +92,7 @@ async def test_a_wrong_current_password_changes_nothing(world: World) -> None:
     await log_in(world, who)
 
 
+@pytest.mark.case("H06")
 async def test_sessions_are_listed_and_ended_one_by_one_or_all(world: World) -> None:
     who = await person(world.tenant)
     here, there, third = [await log_in(world, who) for _ in range(3)]
@@ -113,6 +118,7 @@ async def test_somebody_elses_session_cannot_be_ended(world: World) -> None:
 # Where a log-in leads
 
 
+@pytest.mark.case("H05")
 @pytest.mark.parametrize(
     "wanted",
     [
@@ -128,6 +134,7 @@ async def test_a_log_in_never_leads_elsewhere(world: World, wanted: str) -> None
     assert answer.headers["location"] == f"/m/{world.tenant.slug}"
 
 
+@pytest.mark.case("H05")
 @pytest.mark.parametrize(
     "wanted",
     [
@@ -143,6 +150,7 @@ def test_our_own_pages_may_be_led_back_to(wanted: str) -> None:
     assert way_back(wanted) == wanted
 
 
+@pytest.mark.case("H05")
 async def test_a_page_leads_to_the_log_in_and_back(world: World) -> None:
     who, client = await person(world.tenant), browser(world)
     answer = await client.get(team(world) + "?x=1")
@@ -152,6 +160,7 @@ async def test_a_page_leads_to_the_log_in_and_back(world: World) -> None:
     assert landed.headers["location"] == team(world) + "?x=1"
 
 
+@pytest.mark.case("H05")
 async def test_htmx_is_told_to_go_there_itself(world: World) -> None:
     headers = {"hx-request": "true", "hx-request-type": "partial", "hx-current-url": f"http://{settings().app_host}/m/x/orders"}
     answer = await browser(world).get(team(world), headers=headers)
@@ -208,6 +217,7 @@ async def test_a_form_from_elsewhere_changes_nothing(world: World, headers: dict
         assert await tx.fetchval("select name from app_user where id = $1", who.id) == "Chen"
 
 
+@pytest.mark.case("H04")
 async def test_a_token_from_before_the_log_in_is_worth_nothing_after_it(world: World) -> None:
     client = browser(world)
     before = await token(client, "/log-in")
@@ -225,6 +235,7 @@ async def test_reading_changes_nothing(world: World) -> None:
 # What strangers learn, and how often they may try
 
 
+@pytest.mark.case("H07")
 async def test_known_and_unknown_addresses_get_the_same_refusal(world: World) -> None:
     known, unknown = await person(), Person(new_id(), new_email())
     bodies = []
@@ -236,6 +247,7 @@ async def test_known_and_unknown_addresses_get_the_same_refusal(world: World) ->
     assert bodies[0][0] == 422
 
 
+@pytest.mark.case("H07")
 async def test_an_unknown_address_costs_as_long(world: World) -> None:
     known, unknown = await person(), Person(new_id(), new_email())
 
@@ -251,6 +263,7 @@ async def test_an_unknown_address_costs_as_long(world: World) -> None:
     assert 0.5 < one / two < 2.0, times
 
 
+@pytest.mark.case("H07")
 async def test_asking_for_a_new_password_tells_nothing(world: World) -> None:
     known = await person()
     one, two = browser(world), browser(world)
@@ -261,6 +274,7 @@ async def test_asking_for_a_new_password_tells_nothing(world: World) -> None:
     assert len(await mails(world, known.email)) == 1
 
 
+@pytest.mark.case("H07")
 async def test_guessing_at_an_account_is_slowed_for_known_and_unknown_alike(world: World) -> None:
     for who in (await person(), Person(new_id(), new_email())):
         client = browser(world, address="198.51.100.9")
@@ -268,6 +282,7 @@ async def test_guessing_at_an_account_is_slowed_for_known_and_unknown_alike(worl
         assert statuses == [422] * 10 + [429] * 2
 
 
+@pytest.mark.case("H07")
 async def test_strangers_do_not_shut_the_owner_out(world: World) -> None:
     who = await person(world.tenant)
     known = await log_in(world, who)
@@ -280,12 +295,14 @@ async def test_strangers_do_not_shut_the_owner_out(world: World) -> None:
     await log_in(world, who, client=known)
 
 
+@pytest.mark.case("H07")
 async def test_right_passwords_never_run_into_the_limit(world: World) -> None:
     who = await person(world.tenant)
     for _ in range(13):
         await log_in(world, who)
 
 
+@pytest.mark.case("H07", "F12")
 async def test_one_network_address_may_not_try_many_accounts(world: World) -> None:
     client = browser(world, address="198.51.100.11")
     async with tenant_tx(PLATFORM) as tx:
@@ -313,6 +330,7 @@ async def test_a_log_in_from_a_new_browser_is_told_by_mail(world: World) -> None
 # A new password by mail
 
 
+@pytest.mark.case("H06")
 async def test_a_new_password_by_mail_ends_all_sessions(world: World) -> None:
     who = await person(world.tenant)
     client = await log_in(world, who)
@@ -387,6 +405,7 @@ async def test_a_name_with_a_line_break_reaches_no_mail_header(world: World) -> 
     assert 'id="f-name-error"' in answer.text
 
 
+@pytest.mark.case("H18")
 async def test_the_profile_keeps_name_and_language_and_nothing_else(world: World) -> None:
     who = await person(world.tenant)
     client = await log_in(world, who)

@@ -60,6 +60,7 @@ async def half_way(world: World, who: Person) -> httpx2.AsyncClient:
     return client
 
 
+@pytest.mark.case("H06")
 async def test_it_is_turned_on_with_a_code_and_renews_the_session(world: World, clock: Clock) -> None:
     who = await person(world.tenant)
     elsewhere = await log_in(world, who)
@@ -88,6 +89,7 @@ async def test_half_a_log_in_opens_nothing(world: World, clock: Clock) -> None:
     assert (await client.get("/")).headers["location"] == "/log-in"
 
 
+@pytest.mark.case("H06")
 async def test_the_second_step_opens_all_and_the_half_session_is_dead(world: World, clock: Clock) -> None:
     who, _, secret, _ = await turned_on(world, clock)
     client = browser(world)
@@ -101,6 +103,7 @@ async def test_the_second_step_opens_all_and_the_half_session_is_dead(world: Wor
     assert (await browser(world).get("/log-in/second-factor", headers={"cookie": f"{STAFF}={half}"})).status_code == 303
 
 
+@pytest.mark.case("H07")
 async def test_a_code_counts_once(world: World, clock: Clock) -> None:
     who, _, secret, _ = await turned_on(world, clock)
     code = clock.code(secret)
@@ -153,6 +156,7 @@ async def test_new_recovery_codes_end_the_old_ones(world: World, clock: Clock) -
     assert (await send(await half_way(world, who), "/log-in/second-factor", code=fresh[0])).status_code == 303
 
 
+@pytest.mark.case("H07")
 async def test_guessing_codes_is_slowed(world: World, clock: Clock) -> None:
     who, _, secret, _ = await turned_on(world, clock)
     client = await half_way(world, who)

@@ -114,6 +114,7 @@ async def test_sent_twice_at_once_it_opens_one_shop(world: World) -> None:
         assert await tx.fetchval("select count(*) from tenant where slug = $1", form["slug"]) == 1
 
 
+@pytest.mark.case("H07")
 async def test_known_and_unknown_addresses_get_the_same_answer(world: World) -> None:
     await spares(world)
     known = await person()
@@ -178,6 +179,7 @@ async def test_an_unconfirmed_account_waits_before_every_page(world: World) -> N
     assert link_in((await mails(world, who.email))[0]).startswith("/verify/")
 
 
+@pytest.mark.case("H18")
 async def test_fields_that_are_not_the_forms_change_nothing(world: World) -> None:
     await spares(world)
     form = new_form(
@@ -220,6 +222,7 @@ async def test_the_gateway_may_be_away_while_a_shop_opens(world: World) -> None:
     assert settings().sandbox_gateway_url
 
 
+@pytest.mark.case("H10")
 async def test_links_are_made_from_our_own_records_not_from_the_host_header(world: World) -> None:
     who = await person()
     client = browser(world)

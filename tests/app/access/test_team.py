@@ -147,6 +147,7 @@ async def test_a_member_is_not_invited_again(world: World) -> None:
 # Roles and removing
 
 
+@pytest.mark.case("H06")
 async def test_a_changed_role_counts_at_once_and_ends_the_log_ins(world: World) -> None:
     _, owner = await member(world)
     who, client = await member(world, MemberRole.OWNER)
@@ -171,6 +172,7 @@ async def test_whoever_steps_down_himself_goes_on_with_a_new_session(world: Worl
     assert (await client.get("/me")).status_code == 200
 
 
+@pytest.mark.case("H06")
 async def test_a_removed_member_is_out_at_once(world: World) -> None:
     _, owner = await member(world)
     who, client = await member(world, MemberRole.OWNER)
@@ -249,6 +251,7 @@ async def test_if_the_audit_entry_cannot_be_written_nothing_happens(world: World
 # The gates
 
 
+@pytest.mark.case("G01")
 @pytest.mark.parametrize("role", list(MemberRole))
 async def test_a_role_opens_what_the_table_says_and_the_menu_shows_no_more(world: World, role: MemberRole) -> None:
     who, client = await member(world, role)

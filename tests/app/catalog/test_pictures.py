@@ -49,6 +49,7 @@ def test_what_was_hidden_in_a_picture_is_gone() -> None:
     assert (made.width, made.height) == (200, 400)
 
 
+@pytest.mark.case("H14")
 @pytest.mark.parametrize(
     "body", [SVG, b"GIF89a" + b"\0" * 100, picture("GIF"), picture("BMP"), b"\x89PNG\r\n\x1a\n", picture()[:200], b"%PDF", b"x"]
 )
@@ -57,6 +58,7 @@ def test_lies_are_refused(body: bytes) -> None:
         encoded(body)
 
 
+@pytest.mark.case("H14")
 @pytest.mark.parametrize("body", [huge_png(7_000), huge_png(20_000), b"\xff\xd8\xff" + b"\0" * (5 * 1024 * 1024)])
 def test_pictures_that_unpack_to_too_much_are_refused(body: bytes) -> None:
     with pytest.raises(PictureTooLarge):

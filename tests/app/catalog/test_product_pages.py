@@ -80,6 +80,7 @@ async def test_reader_sees_products_and_cannot_change_them(world: World) -> None
     assert await world.value("select state from product") == "on_sale"
 
 
+@pytest.mark.case("G02")
 async def test_another_merchants_product_is_not_there(world: World) -> None:
     product = await world.product()
     stranger = await staff(world, tenant=await world.new_tenant("Other"))
@@ -158,6 +159,7 @@ async def test_full_width_amounts_are_read_as_people_mean_them(world: World) -> 
     assert await world.value("select price_minor from listing") == 1990
 
 
+@pytest.mark.case("G02")
 async def test_foreign_and_unknown_ids_change_nothing(world: World) -> None:
     mine, other = await world.product(name="Mine"), await world.product(name="Other")
     owner = await staff(world)
@@ -168,6 +170,7 @@ async def test_foreign_and_unknown_ids_change_nothing(world: World) -> None:
     assert {row["name"] for row in await world.rows("select name from product")} == {"Mine", "Other"}
 
 
+@pytest.mark.case("H18")
 async def test_unknown_fields_change_nothing_else(world: World) -> None:
     await saved(
         world, state="on_sale", position="-5", tenant_id=str(uuid4()), description_html="<script>", picture_id=str(uuid4())
@@ -245,6 +248,7 @@ async def test_saving_twice_changes_nothing_more(world: World) -> None:
     assert await world.value("select count(*) from price_change where to_minor = 2100") == 1
 
 
+@pytest.mark.case("H03")
 async def test_words_of_a_product_cannot_run_or_be_read_by_htmx(world: World) -> None:
     hostile = (
         '<p hx-get="/x" onclick="a()">Hello</p><script>alert(1)</script><a href="javascript:a()">b</a><img src=x onerror=a()>'

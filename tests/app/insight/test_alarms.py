@@ -129,6 +129,19 @@ async def test_a_clock_that_is_wrong_is_an_alarm(world: World, monkeypatch: pyte
         assert [breach.number for breach in await platform_breaches(tx)] == ["INV-20"]
 
 
+async def test_a_message_of_the_platform_that_nothing_carries_is_an_alarm(world: World) -> None:
+    lost = await world.value(
+        "insert into outgoing_message (id, medium, template, locale, recipient, recipient_masked, params)"
+        " values (gen_random_uuid(), 'mail', 'x', 'en', 'x', 'x', 'x') returning id",
+        tenant=PLATFORM,
+    )
+    try:
+        async with tenant_tx(PLATFORM) as tx:
+            assert [(breach.number, breach.rows) for breach in await platform_breaches(tx)] == [("INV-14", (str(lost),))]
+    finally:
+        await world.rows("delete from outgoing_message where id = $1 returning id", lost, tenant=PLATFORM)
+
+
 async def test_the_watch_visits_every_home(world: World) -> None:
     await sold(world)
     await as_owner(world, BREAK)

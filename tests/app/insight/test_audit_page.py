@@ -74,6 +74,7 @@ async def test_pages_follow_the_sequence(world: World) -> None:
     assert seqs(first.text) + seqs(second.text) == list(range(61, 1, -1))
 
 
+@pytest.mark.case("H02")
 @pytest.mark.parametrize(
     "query",
     [
@@ -110,6 +111,7 @@ async def test_the_chain_is_checked_and_the_first_bad_entry_named(world: World) 
     assert "Entry 3 does not fit the chain" in words_of(await staff.look(await staff.post("/audit/checks")))
 
 
+@pytest.mark.case("H16")
 async def test_the_file_holds_what_was_found_and_runs_nothing(world: World) -> None:
     async with tenant_tx(world.tenant) as tx:
         await audit.record(

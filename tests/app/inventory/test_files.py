@@ -74,6 +74,7 @@ def test_control_signs_make_their_own_line_bad() -> None:
     assert numbers(b"AAAA-0001\nAAAA\x00-0002\nAAAA-0003\n")[1][2] == rules.HAS_CONTROL
 
 
+@pytest.mark.case("H14")
 @pytest.mark.parametrize(
     "body", [b"%PDF-1.7 x", b"\x89PNG\r\n\x1a\n", b"\x1f\x8bxx", b"\xff\xfe\x00", b"Rar!\x1a", bytes(range(128, 256))]
 )
@@ -82,6 +83,7 @@ def test_other_files_are_refused(body: bytes) -> None:
         read(body, "keys.txt")
 
 
+@pytest.mark.case("H14")
 def test_more_lines_than_a_million_are_refused_before_they_are_read() -> None:
     assert read(b"AAAA\n" * 1_000_000, "a.txt").line_count == 1_000_000
     with pytest.raises(TooManyLines):
@@ -107,6 +109,7 @@ def test_number_a_sheet_has_cut_is_bad() -> None:
     ]
 
 
+@pytest.mark.case("H14")
 def test_name_does_not_decide_what_a_file_is() -> None:
     assert numbers(sheet([["AAAA-0001"]]), "../../keys.txt") == [(1, "AAAA-0001", "")]
 
@@ -131,11 +134,13 @@ def test_sheet_with_a_password_is_refused() -> None:
         read(bytes(locked), "k.xlsx")
 
 
+@pytest.mark.case("H14")
 def test_archive_that_is_no_workbook_is_refused() -> None:
     with pytest.raises(UnreadableFile):
         read(archive({"keys.txt": "AAAA-0001"}), "k.xlsx")
 
 
+@pytest.mark.case("H14")
 def test_entities_are_not_expanded() -> None:
     bomb = (
         '<!DOCTYPE a [<!ENTITY a "aaaaaaaaaa">'
@@ -166,6 +171,7 @@ def bomb(*, claimed: int | None) -> bytes:
     return local + central + b"PK\x05\x06" + struct.pack("<HHHHIIH", 0, 0, 1, 1, len(central), len(local), 0)
 
 
+@pytest.mark.case("H14")
 @pytest.mark.parametrize("claimed", [None, 1024, 100 * 1024 * 1024])
 def test_zip_bomb_is_refused_whatever_it_claims(claimed: int | None) -> None:
     body = bomb(claimed=claimed)

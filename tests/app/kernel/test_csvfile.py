@@ -10,6 +10,7 @@ import pytest
 from app.kernel import csvfile
 
 
+@pytest.mark.case("H16")
 @pytest.mark.parametrize(
     "text",
     [
@@ -35,6 +36,7 @@ def test_what_begins_like_a_formula_is_marked_as_text(text: str) -> None:
     assert csvfile.safe(text) == f"'{text}"
 
 
+@pytest.mark.case("H16")
 @pytest.mark.parametrize(
     ("cell", "text"),
     [
@@ -52,6 +54,7 @@ def test_numbers_and_plain_texts_stay_as_they_are(cell: csvfile.Cell, text: str)
     assert csvfile.safe(cell) == text
 
 
+@pytest.mark.case("H16")
 def test_a_file_reads_back_as_it_was_written() -> None:
     at = datetime(2026, 11, 21, 6, 31, tzinfo=UTC)
     body = csvfile.write(["when", "what"], [[at, 'says "a, b"\nand c'], [at, "=HYPERLINK(1)"]]).decode("utf-8-sig")

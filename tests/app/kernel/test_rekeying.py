@@ -146,17 +146,25 @@ async def test_a_change_that_was_killed_is_finished_by_the_next(world: World, ha
 
 @pytest.mark.case("K03")
 async def test_data_keys_are_wrapped_under_the_next_key_encryption_key(world: World, monkeypatch: pytest.MonkeyPatch) -> None:
-    product = await world.product()
-    await world.stock(product.skus[0].id, ["WRAPPED-KEY-01"])
+    sku, keys = (await world.product()).skus[0], {f"WRAPPED-KEY-{n:02d}" for n in range(8)}
+    await world.stock(sku.id, sorted(keys))
     old, new = settings().key_encryption_key, new_kek("next")
     try:
         only(monkeypatch, new, old)
-        assert await opened(world) == {"WRAPPED-KEY-01"}, "before: the old one opens"
-        assert await rekeying.rewrap(world.tenant) == 3
+        assert await opened(world) == keys, "before: the old one opens"
+        [wrapped, *_] = await asyncio.gather(rekeying.rewrap(world.tenant), *(world.paid(sku.listing.id) for _ in range(5)))
+        assert wrapped == 3
         assert await rekeying.rewrap(world.tenant) == 0
         assert await world.rows("select distinct kek_name from data_key") == [{"kek_name": "next"}]
         only(monkeypatch, new)
-        assert await opened(world) == {"WRAPPED-KEY-01"}, "after: the old one is not needed"
+        assert await opened(world) == keys, "after: the old one is not needed"
+        async with tenant_tx(world.tenant) as tx:
+            ring = await keyring(tx)
+            contacts = [
+                ring.open("shop_order", "contact", row["id"], row["contact"])
+                for row in await tx.fetch("select id, contact from shop_order")
+            ]
+        assert {contact.reveal() for contact in contacts} == {"+8613800132046"}
     finally:
         only(monkeypatch, old)
 

@@ -118,6 +118,7 @@ async def test_search_finds_by_number_contact_and_tails(world: World) -> None:
         assert numbers((await staff.get("/orders", q=words)).text) == [order.order_no for order in found], words
 
 
+@pytest.mark.case("H01")
 async def test_wildcards_are_plain_signs(world: World) -> None:
     product = await world.product(name="50% Coffee_Voucher")
     await world.stock(product.skus[0].id, 1)
@@ -128,6 +129,7 @@ async def test_wildcards_are_plain_signs(world: World) -> None:
         assert numbers((await staff.get("/orders", q=words + "x" * 9)).text) == []
 
 
+@pytest.mark.case("H01")
 @pytest.mark.parametrize("name", PARAMETERS)
 async def test_no_parameter_takes_what_is_not_its_own(world: World, name: str) -> None:
     product = await world.product()
@@ -144,6 +146,7 @@ async def test_no_parameter_takes_what_is_not_its_own(world: World, name: str) -
     assert await world.value("select count(*) from shop_order") == 1
 
 
+@pytest.mark.case("H02")
 @pytest.mark.parametrize(
     "query",
     ["sort=password_hash", "sort=unit_cost", "sort=contact", "sort=total_minor%20desc", "orderBy=newest", "order_by=id", "size=101", "page=1001",
@@ -204,6 +207,8 @@ async def test_the_tab_of_problems_counts_what_its_list_finds(world: World) -> N
     async with tenant_tx(world.tenant) as tx:
         await tx.execute("update shop_order set paid_at = now() - interval '1 hour' where id = $1", late.id)
         await tx.execute("update task set state = 'failed' where kind = 'fulfillment.deliver' and subject_id = $1", failed.id)
+        # a worker that gives up leaves a case too; here only its mark is made
+        world.may_break.add("INV-10")
     for problem, order in {
         "late": late, "refund_declined": declined, "refund_unknown": unknown, "work_failed": failed, "mismatch": mismatched,
     }.items():  # fmt: skip

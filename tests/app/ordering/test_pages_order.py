@@ -198,7 +198,9 @@ async def test_a_refund_of_another_amount_than_the_page_stated_is_not_made(world
     order_no = await bought(world)
     staff = await desk(world)
     form = await refund_form(staff, order_no)
+    world.may_break.add("INV-13b")  # seen without its entry: only by hand
     await world.value("update delivery_unit set revealed_at = now() where unit_no = 1 returning 1")
+    world.may_break.add("INV-13b")  # read, for this test, without its audit entry
     refused = await staff.post(f"/orders/{order_no}/refunds", form)
     assert refused.status_code == 409
     assert "Meanwhile ¥19.90 can be refunded" in words_of(refused.text)

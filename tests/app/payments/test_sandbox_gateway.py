@@ -220,7 +220,13 @@ async def test_wrong_api_secret_is_unknown_and_has_no_effect(gateway: SandboxGat
 
 @pytest.mark.parametrize(
     ("misbehaviour", "has_effect"),
-    [({"drop": True}, True), ({"http_500_after_effect": True}, True), ({"hang": True}, True), ({"before": "drop"}, False)],
+    [
+        ({"drop": True}, True),
+        ({"http_500_after_effect": True}, True),
+        ({"nonsense": True}, True),
+        ({"hang": True}, True),
+        ({"before": "drop"}, False),
+    ],
     ids=str,
 )
 async def test_call_without_answer_is_unknown_and_asking_tells(
@@ -426,6 +432,29 @@ async def test_notice_is_delayed_or_lost_on_request(
     await board.wait()
     lost = [row for row in simulator.book(request.out_no)["notices"] if row["answer"] == "dropped by script"]
     assert len(lost) == 2
+
+
+async def test_notice_that_fell_behind_comes_after_later_ones(
+    gateway: SandboxGateway, simulator: GatewaySimulator, board: NoticeBoard
+) -> None:
+    first, second = asked(notice_url=board.url), asked(notice_url=board.url)
+    for request in (first, second):
+        await gateway.create_payment(request)
+    simulator.script({"behind": 1}, on="notice", out_no=first.out_no, times=1)
+    for request in (first, second):
+        await asyncio.to_thread(simulator.pay, request.out_no)
+    notices = await board.wait(2)
+    assert [notice.out_no for notice in notices if isinstance(notice, PaymentNotice)] == [second.out_no, first.out_no]
+
+
+async def test_notice_that_is_a_web_page_is_refused_though_signed(
+    gateway: SandboxGateway, simulator: GatewaySimulator, board: NoticeBoard
+) -> None:
+    request = asked(notice_url=board.url)
+    await gateway.create_payment(request)
+    simulator.script({"nonsense": True}, on="notice", out_no=request.out_no, times=1)
+    await asyncio.to_thread(simulator.pay, request.out_no)
+    assert isinstance((await board.wait())[0], Forged)
 
 
 # Connections

@@ -151,6 +151,7 @@ async def test_bad_input_is_a_sentence_and_changes_nothing(world: World, typed: 
     await _nothing_happened(world)
 
 
+@pytest.mark.case("H18")
 async def test_the_price_a_browser_names_is_not_listened_to(world: World) -> None:
     product = await world.product(SkuTerms("Month", 1990))
     await world.stock(product.skus[0].id, 5)
@@ -158,6 +159,7 @@ async def test_the_price_a_browser_names_is_not_listened_to(world: World) -> Non
     assert await world.value("select total_minor from shop_order") == 1990
 
 
+@pytest.mark.case("G02")
 async def test_a_foreign_tenants_listing_is_refused_like_an_unknown_one(world: World) -> None:
     other = await world.new_tenant("Other", with_gateway=False)
     theirs, mine = await world.product(tenant=other), await world.product()

@@ -47,6 +47,7 @@ async def _log_in(world: World, buyer: Buyer, **more: str) -> Any:
     return await _prove(buyer, await _ask(buyer), await _code(world), **more)
 
 
+@pytest.mark.case("H08")
 async def test_a_code_leads_to_the_orders_of_that_contact_and_no_other(world: World) -> None:
     mine, theirs = await _bought(world), await _bought(world, "other@example.com")
     buyer = Buyer(world.client())
@@ -92,6 +93,7 @@ async def test_what_i_have_the_soonest_expiry_first(world: World) -> None:
     assert first.order_no in page.text
 
 
+@pytest.mark.case("H07", "H08")
 async def test_known_and_unknown_contacts_get_the_same_answer(world: World) -> None:
     await _bought(world)
     answers, seconds = {}, {}
@@ -128,6 +130,7 @@ async def test_a_wrong_code_and_a_code_for_a_stranger_are_refused_alike(world: W
     assert said[0] == said[1]
 
 
+@pytest.mark.case("H07")
 async def test_five_wrong_tries_end_a_code(world: World) -> None:
     await _bought(world)
     buyer = Buyer(world.client())
@@ -170,6 +173,7 @@ async def test_asking_is_throttled_by_contact_known_or_not(world: World) -> None
     assert int(limited.headers["retry-after"]) > 1
 
 
+@pytest.mark.case("H07")
 async def test_asking_is_throttled_by_address(world: World) -> None:
     buyer = Buyer(world.client())
     statuses = [(await _ask(buyer, f"nobody{n}@example.com")).status_code for n in range(21)]
@@ -177,6 +181,7 @@ async def test_asking_is_throttled_by_address(world: World) -> None:
     assert (await _ask(Buyer(world.client()), "x@example.com")).status_code == 429, "the address, not the browser"
 
 
+@pytest.mark.case("H07")
 async def test_proving_is_throttled_by_contact(world: World) -> None:
     buyer = Buyer(world.client())
     asked = await _ask(buyer)
@@ -219,6 +224,7 @@ async def test_nul_is_refused(world: World, field: str, value: str) -> None:
     assert (await buyer.post("/orders", "/orders/proofs", **data)).status_code == 400
 
 
+@pytest.mark.case("H06")
 async def test_the_session_is_new_each_time_and_ends_with_logging_out(world: World) -> None:
     await _bought(world)
     buyer = Buyer(world.client())
@@ -250,6 +256,7 @@ async def test_thirty_minutes_or_thirty_days(world: World) -> None:
     assert "Send me a code" in (await short.get("/orders")).text
 
 
+@pytest.mark.case("G01")
 async def test_a_session_of_one_shop_is_nothing_in_another(world: World) -> None:
     await _bought(world)
     buyer = Buyer(world.client())

@@ -171,6 +171,7 @@ async def test_an_unpaid_orders_keys_are_not_there(world: World) -> None:
     assert (await Buyer(world.client()).post(path, f"{path}/reveals/{line}/1")).status_code == 404
 
 
+@pytest.mark.case("H08")
 async def test_a_strangers_number_and_a_forged_signature_get_one_answer(world: World) -> None:
     sku = await _stocked(world)
     mine, theirs = await world.order(sku.listing.id), await world.order(sku.listing.id, contact="b@example.com")
@@ -193,6 +194,7 @@ async def test_a_strangers_number_and_a_forged_signature_get_one_answer(world: W
         assert (await buyer.post("/", f"{tried[0]}/{verb}")).status_code == 404
 
 
+@pytest.mark.case("H08")
 async def test_guessing_is_counted_and_stopped(world: World) -> None:
     sku = await _stocked(world)
     order = await world.order(sku.listing.id)
@@ -202,6 +204,7 @@ async def test_guessing_is_counted_and_stopped(world: World) -> None:
     assert (await buyer.get(await _path(world, order))).status_code == 200, "who has the address is not stopped"
 
 
+@pytest.mark.case("H08", "G02")
 async def test_another_tenants_signature_is_worth_nothing(world: World) -> None:
     sku = await _stocked(world)
     path = await _path(world, await world.order(sku.listing.id))

@@ -126,6 +126,7 @@ async def test_addresses_that_lead_nowhere(world: World, path: str) -> None:
     assert (await Buyer(world.client()).get(path)).status_code == 404
 
 
+@pytest.mark.case("H03")
 async def test_what_a_merchant_writes_never_becomes_markup(world: World) -> None:
     async with tenant_session(world.tenant) as session:
         shop = await catalog.storefront(session)
@@ -147,6 +148,7 @@ async def test_what_a_merchant_writes_never_becomes_markup(world: World) -> None
         assert "{{7*7}}" in html or path == "/categories", "shown as it was typed, and not worked out"
 
 
+@pytest.mark.case("H03")
 async def test_rich_text_stored_before_a_rule_is_cleaned_when_shown(world: World) -> None:
     product = await world.product()
     async with tenant_tx(world.tenant) as tx:
@@ -171,6 +173,7 @@ async def test_the_brand_sheet_changes_its_address_with_its_colour(world: World)
     assert address not in (await buyer.get("/")).text
 
 
+@pytest.mark.case("H03")
 @pytest.mark.parametrize("stored", ["red", "", "}body{display:none", "#9a3b1b;}"])
 async def test_what_is_no_colour_never_becomes_css(world: World, stored: str) -> None:
     async with tenant_tx(world.tenant) as tx:
@@ -179,6 +182,7 @@ async def test_what_is_no_colour_never_becomes_css(world: World, stored: str) ->
     assert (await Buyer(world.client()).get("/brand.css")).text == sheet_of("#9a3b1b")
 
 
+@pytest.mark.case("G09")
 async def test_a_picture_is_this_shops_own_and_kept_for_ever(world: World) -> None:
     picture = new_id()
     async with tenant_session(world.tenant) as session:
@@ -227,6 +231,7 @@ async def test_a_suspended_shop_is_closed_at_once_but_what_was_bought_stays(worl
     assert (await buyer.get("/")).status_code == 200
 
 
+@pytest.mark.case("H20")
 async def test_no_page_is_stored_framed_or_named_to_another_site(world: World) -> None:
     answer = await Buyer(world.client()).get("/")
     assert answer.headers["cache-control"] == "no-store"

@@ -1,0 +1,151 @@
+"""A merchant who has one of everything that an address or a form can name."""
+
+from __future__ import annotations
+
+import hashlib
+import io
+import re
+from dataclasses import dataclass, field
+from typing import Any
+from uuid import UUID
+
+from PIL import Image
+
+from app.access import team
+from app.access.models import MemberRole
+from app.cases import service as cases
+from app.cases.models import CaseKind
+from app.cases.service import Trouble
+from app.catalog import pictures
+from app.catalog import service as catalog
+from app.customers import service as customers
+from app.customers import sessions as buyers
+from app.kernel.actor import Actor, ActorKind
+from app.kernel.contact import Contact, parse_contact
+from app.kernel.vault import keyring
+from app.ordering import desk
+from tenants.directory import PLATFORM, Tenant
+from tenants.session import tenant_session, tenant_tx
+from tests.app.access.people import Person, mails, person
+from tests.world import STAFF, World
+
+COUNTERS = frozenset({"rate_counter", "user_session"})
+"""Tables that count tries and note when a session was seen, and so change by trying."""
+
+
+@dataclass
+class Merchant:
+    """`ids` has a value for each parameter of the merchant's and the shop's addresses; `unpaid` those of an order that waits for money."""
+
+    tenant: Tenant
+    owner: Person
+    listing_id: UUID
+    ids: dict[str, object] = field(default_factory=dict)
+    unpaid: dict[str, object] = field(default_factory=dict)
+
+
+async def merchant(world: World, tenant: Tenant, *, canary: str = "Skylark") -> Merchant:
+    """Fill a tenant: a product with picture and category, keys, a delivered and an unpaid order, a view, an invitation, a buyer's session."""
+    async with tenant_session(tenant) as session:
+        category = await catalog.category_named(session, "Video")
+    product = await world.product(tenant=tenant, name=f"{canary} Video", category_id=category.id)
+    sku = product.skus[0]
+    batch_no = await world.stock(sku.id, [f"{canary.upper()}-KEY-{n:04d}" for n in range(8)], tenant=tenant)
+    made = Merchant(tenant, await person(tenant), sku.listing.id)
+    bought = await world.bought(sku.listing.id, tenant=tenant, contact="13800132046")
+    await world.until("select count(*) from gateway_notice", tenant=tenant)
+    waiting = await world.order(sku.listing.id, tenant=tenant, contact="13800132047")
+    made.ids |= {"tenant_slug": tenant.slug, "product_id": product.id, "sku_id": sku.id, "batch_no": batch_no}
+    made.ids |= {"category_id": category.id, "rest": "nothing"}
+    made.ids |= await _pictured(made, product.id)
+    made.ids |= await _sold(world, made, bought.id)
+    made.ids |= await _staffed(world, made)
+    made.unpaid = {**made.ids, **await _addressed(made, waiting.id)}
+    return made
+
+
+async def _pictured(made: Merchant, product_id: UUID) -> dict[str, object]:
+    picture = io.BytesIO()
+    Image.new("RGB", (4, 4), "#9a3b1b").save(picture, "PNG")
+    async with tenant_session(made.tenant) as session:
+        changed = await catalog.set_picture(session, product_id, pictures.encoded(picture.getvalue()), actor=STAFF)
+        return {"picture_id": changed.picture_id}
+
+
+async def _sold(world: World, made: Merchant, order_id: UUID) -> dict[str, object]:
+    unit = (
+        await world.rows("select order_line_id, unit_no from delivery_unit where order_id = $1", order_id, tenant=made.tenant)
+    )[0]
+    free = await world.value("select id from card_key where state = 'free' limit 1", tenant=made.tenant)
+    connection = await world.value("select id from gateway_connection", tenant=made.tenant)
+    return {
+        "line_id": unit["order_line_id"],
+        "unit_no": unit["unit_no"],
+        "card_key_id": free,
+        "connection_id": connection,
+        "case_id": await _looked_at(made, order_id),
+        **await _addressed(made, order_id),
+    }
+
+
+async def _looked_at(made: Merchant, order_id: UUID) -> UUID:
+    """A case about an order that nobody has closed."""
+    async with tenant_tx(made.tenant) as tx:
+        await cases.open_case(tx, Trouble(CaseKind.MISMATCH, "order", order_id, order_id, {"problem": "looked at"}))
+        case_id: UUID = await tx.fetchval("select id from staff_case where order_id = $1", order_id)
+    return case_id
+
+
+async def _addressed(made: Merchant, order_id: UUID) -> dict[str, object]:
+    """An order's number and the signature of its secret address."""
+    async with tenant_tx(made.tenant) as tx:
+        order_no = await tx.fetchval("select order_no from shop_order where id = $1", order_id)
+        return {"order_no": order_no, "signature": (await keyring(tx)).link_signature("order", order_id)}
+
+
+async def _staffed(world: World, made: Merchant) -> dict[str, object]:
+    """A colleague who may be changed and removed, a view of the owner's, an open invitation."""
+    colleague = await person(made.tenant, MemberRole.SUPPORT)
+    owner = Actor(ActorKind.STAFF, made.owner.id, "Chen")
+    invited = f"invited-{made.tenant.slug}@nanzhi.example"
+    await team.invite(made.tenant, email=invited, role=MemberRole.READ_ONLY, actor=owner, locale="en")
+    async with tenant_tx(made.tenant) as tx:
+        await desk.save_view(tx, name="Paid", query="state=paid", is_shared=True, actor=owner)
+        view_id = await tx.fetchval("select id from order_view")
+    async with tenant_tx(PLATFORM) as tx:
+        invitation_id = await tx.fetchval("select id from one_time_link where email = $1", invited)
+    mail = (await mails(world, invited))[0]
+    token = re.search(r"/invitations/([\w-]+)", mail)
+    assert token
+    return {"user_id": colleague.id, "view_id": view_id, "invitation_id": invitation_id, "token": token[1]}
+
+
+async def buyers_session(world: World, tenant: Tenant, phone: str = "13800132046") -> str:
+    """The cookie of a buyer who has proved the contact of an order by the code he was sent."""
+    contact = parse_contact(phone)
+    assert isinstance(contact, Contact)
+    await customers.ask_code(tenant, contact, address="127.0.0.1")
+    await world.work(tenant=tenant)
+    code = re.search(r"\b(\d{6})\b", world.outbox.wait_for(contact.value)[0]["text"])
+    assert code
+    customer_id = await customers.prove(tenant, contact, code[1], address="127.0.0.1")
+    async with tenant_tx(tenant) as tx:
+        return await buyers.open_session(tx, customer_id, lives=buyers.SHORT)
+
+
+async def fingerprint(*tenants: Tenant) -> dict[str, str]:
+    """What every table of these tenants and of the platform holds, but for the counters: to be compared before and after."""
+    return {f"{home.schema}.{name}": digest for home in (*tenants, PLATFORM) for name, digest in (await _digests(home)).items()}
+
+
+async def _digests(home: Tenant) -> dict[str, str]:
+    async with tenant_tx(home) as tx:
+        names = await tx.fetch(
+            "select tablename from pg_tables where schemaname = current_schema() and tablename <> all($1)", list(COUNTERS)
+        )
+        return {row["tablename"]: await _digest(tx, row["tablename"]) for row in names}
+
+
+async def _digest(tx: Any, table: str) -> str:
+    rows = await tx.fetch(f'select t::text as line from "{table}" t')
+    return hashlib.sha256("\n".join(sorted(row["line"] for row in rows)).encode()).hexdigest()

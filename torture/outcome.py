@@ -1,0 +1,41 @@
+"""What was asked of a run, and what it found out."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from torture.buyers import Crowd
+from torture.checker import Verdict
+from torture.kinds import CASES, KINDS
+from torture.schedule import Done
+
+
+@dataclass(frozen=True)
+class Options:
+    """What was asked for. `faults_every_s` is the mean pause between faults."""
+
+    case: str | None
+    seed: int
+    minutes: float
+    buyers_per_second: float
+    faults_every_s: float
+
+    @property
+    def seconds(self) -> float:
+        return self.minutes * 60
+
+    @property
+    def kinds(self) -> Sequence[str]:
+        return CASES[self.case] if self.case else tuple(KINDS)
+
+
+@dataclass
+class Outcome:
+    """Everything a run found out."""
+
+    options: Options
+    done: list[Done]
+    crowd: Crowd
+    verdict: Verdict
+    settled_s: float
