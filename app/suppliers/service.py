@@ -127,7 +127,8 @@ async def reconfigure(
     """Replace settings of a connection; a secret left empty stays as it was. Raises: IncompleteConnection."""
     ring = await keyring(session)
     known = json.loads(ring.open("supplier_connection", "config", connection.id, connection.config).reveal())
-    merged = {**known, **{name: value for name, value in settings.items() if value}}
+    secrets = {one.name for one in fields_of(connection.connector).settings if one.is_secret}
+    merged = {**known, **{name: value for name, value in settings.items() if value or name not in secrets}}
     checked = checked_settings(connection.connector, merged)
     connection.config = ring.seal("supplier_connection", "config", connection.id, json.dumps(checked))
     connection.configured_at = clock.now()
