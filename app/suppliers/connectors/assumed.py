@@ -10,6 +10,7 @@ import re
 from collections.abc import Mapping
 from typing import Any
 
+from app.kernel.errors import N_
 from app.kernel.strict_json import NotStrictJson
 from app.suppliers.connectors.port import IncompleteConnection, Reason, Rejected, Setting, Traits, Unknown
 from app.suppliers.connectors.wire import Reply, error_codes
@@ -29,17 +30,20 @@ def assumed_setting(defaults: Mapping[str, str]) -> Setting:
     """The table as one field of the form."""
     return Setting(
         name=ASSUMED,
-        label="Not verified: names and codes of the protocol",
+        label=N_("Not verified: names and codes of the protocol"),
         default="\n".join(f"{name} = {value}".rstrip() for name, value in defaults.items()),
-        help="One line each. Compare with your supplier's document before you go live.",
+        help=N_("One line each. Compare with your supplier's document before you go live."),
         pattern=r"[\s\S]*",
     )
 
 
 REFUSALS_SETTING = Setting(
     name=REFUSALS,
-    label="Codes that are a definite no",
-    help=f"CODE=reason, separated by commas; reasons: {', '.join(Reason)}. Any code not listed is unknown: it is asked about, never bought elsewhere.",
+    label=N_("Codes that are a definite no"),
+    help=N_(
+        "CODE=reason, separated by commas; reasons: out_of_stock, no_balance, bad_account, price_changed, not_for_sale, refused. "
+        "Any code not listed is unknown: it is asked about, never bought elsewhere."
+    ),
     pattern=r"[\s\S]*",
 )
 

@@ -19,6 +19,7 @@ from typing import Any, ClassVar, Self
 from urllib.parse import urlencode
 
 from app.kernel import clock, http, strict_json
+from app.kernel.errors import N_
 from app.kernel.http import Call, Client
 from app.kernel.strict_json import NotStrictJson
 from app.suppliers.connectors.agiso_acpr import signing
@@ -96,9 +97,9 @@ class AgisoAcpr(NotOffered):
         title="91卡券 (Agiso)",
         verified_on=NOTES_READ_ON,
         settings=(
-            Setting("base_url", "Address of the interface", default="https://gw-api.agiso.com/acpr", pattern=ADDRESS),
-            Setting("access_token", "Access token of the seller", is_secret=True, pattern=r"\S+"),
-            Setting("app_secret", "Application secret", is_secret=True, pattern=r"\S+"),
+            Setting("base_url", N_("Address of the interface"), default="https://gw-api.agiso.com/acpr", pattern=ADDRESS),
+            Setting("access_token", N_("Access token of the seller"), is_secret=True, pattern=r"\S+"),
+            Setting("app_secret", N_("Application secret"), is_secret=True, pattern=r"\S+"),
             REFUSALS_SETTING,
             assumed_setting(ASSUMED),
         ),

@@ -17,6 +17,7 @@ from typing import Any, ClassVar, Self
 from urllib.parse import urlencode
 
 from app.kernel import http
+from app.kernel.errors import N_
 from app.kernel.http import Call, Client
 from app.kernel.strict_json import NotStrictJson
 from app.suppliers.connectors.assumed import (
@@ -73,7 +74,7 @@ from app.suppliers.connectors.wire import (
     word,
 )
 
-PHONE = AccountField("phone", "Phone number with its country code", FieldKind.PHONE, pattern=r"\+?\d{7,15}")
+PHONE = AccountField("phone", N_("Phone number with its country code"), FieldKind.PHONE, pattern=r"\+?\d{7,15}")
 ERROR_CODES = "ErrorCodes.Code"
 PAGE = 500
 ASSUMED = {
@@ -110,8 +111,8 @@ class DingConnect(NotOffered):
         title="DingConnect",
         verified_on=DINGCONNECT_READ_ON,
         settings=(
-            Setting("base_url", "Address of the interface", default="https://api.dingconnect.com/api/V1", pattern=ADDRESS),
-            Setting("api_key", "API key", is_secret=True, pattern=r"\S+"),
+            Setting("base_url", N_("Address of the interface"), default="https://api.dingconnect.com/api/V1", pattern=ADDRESS),
+            Setting("api_key", N_("API key"), is_secret=True, pattern=r"\S+"),
             REFUSALS_SETTING,
             assumed_setting(ASSUMED),
         ),

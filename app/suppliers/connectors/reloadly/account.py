@@ -14,6 +14,7 @@ from datetime import datetime
 from typing import Any, Self
 
 from app.kernel import http, strict_json
+from app.kernel.errors import N_
 from app.kernel.http import Call, Client
 from app.kernel.strict_json import NotStrictJson
 from app.suppliers.connectors.assumed import (
@@ -66,27 +67,32 @@ def account_settings(base_url: str) -> tuple[Setting, ...]:
     return (
         Setting(
             "base_url",
-            "Address of the interface",
+            N_("Address of the interface"),
             default=base_url,
             pattern=ADDRESS,
-            help="The test mode has an address of its own.",
+            help=N_("The test mode has an address of its own."),
         ),
         Setting(
             "token_url",
-            "Address that gives tokens",
+            N_("Address that gives tokens"),
             default="https://auth.reloadly.com/oauth/token",
             pattern=ADDRESS,
-            help="Not verified.",
+            help=N_("Not verified."),
         ),
-        Setting("audience", "Audience of the token", pattern=OPTIONAL, help="Empty: the address of the interface. Not verified."),
-        Setting("client_id", "Client id", pattern=r"\S+"),
-        Setting("client_secret", "Client secret", is_secret=True, pattern=r"\S+"),
+        Setting(
+            "audience",
+            N_("Audience of the token"),
+            pattern=OPTIONAL,
+            help=N_("Empty: the address of the interface. Not verified."),
+        ),
+        Setting("client_id", N_("Client id"), pattern=r"\S+"),
+        Setting("client_secret", N_("Client secret"), is_secret=True, pattern=r"\S+"),
         Setting(
             "webhook_secrets",
-            "Webhook secrets",
+            N_("Webhook secrets"),
             is_secret=True,
             pattern=OPTIONAL,
-            help="One for each event, separated by spaces.",
+            help=N_("One for each event, separated by spaces."),
         ),
         REFUSALS_SETTING,
     )

@@ -14,6 +14,7 @@ from typing import Any, ClassVar, Self
 
 import phonenumbers
 
+from app.kernel.errors import N_
 from app.kernel.http import Client
 from app.kernel.strict_json import NotStrictJson
 from app.suppliers.connectors.assumed import assumed_setting, is_code_among, settings_of, words
@@ -54,7 +55,7 @@ from app.suppliers.connectors.wire import (
 )
 
 ACCEPT = "application/com.reloadly.topups-v1+json"
-PHONE = AccountField("phone", "Phone number with its country code", FieldKind.PHONE, pattern=r"\+\d{7,15}")
+PHONE = AccountField("phone", N_("Phone number with its country code"), FieldKind.PHONE, pattern=r"\+\d{7,15}")
 ASSUMED = COMMON_ASSUMED | {
     "top_up.search_path": "/topups/reports/transactions?customIdentifier={out_no}",
     "top_up.search_items": "content",
@@ -76,10 +77,10 @@ class ReloadlyAirtime(NotOffered):
             *account_settings("https://topups.reloadly.com"),
             Setting(
                 "number_form",
-                "How phone numbers are sent",
+                N_("How phone numbers are sent"),
                 default="international",
                 pattern=r"international|national",
-                help="Not verified.",
+                help=N_("Not verified."),
             ),
             assumed_setting(ASSUMED),
         ),

@@ -12,6 +12,7 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Any, ClassVar, Self
 
+from app.kernel.errors import N_
 from app.kernel.http import Client
 from app.kernel.strict_json import NotStrictJson
 from app.suppliers.connectors.assumed import OPTIONAL, assumed_setting, is_code_among, settings_of, words
@@ -74,9 +75,12 @@ class ReloadlyGiftCards(NotOffered):
         verified_on=NOTES_READ_ON,
         settings=(
             *account_settings("https://giftcards.reloadly.com"),
-            Setting("sender_name", "Sender's name", default="Quanyi"),
+            Setting("sender_name", N_("Sender's name"), default="Quanyi"),
             Setting(
-                "recipient_email", "Mail address on orders", pattern=OPTIONAL, help="Yours. Buyers' addresses are not handed on."
+                "recipient_email",
+                N_("Mail address on orders"),
+                pattern=OPTIONAL,
+                help=N_("Yours. Buyers' addresses are not handed on."),
             ),
             assumed_setting(ASSUMED),
         ),

@@ -16,6 +16,7 @@ from datetime import timedelta
 from typing import Any, ClassVar, Self
 
 from app.kernel import http
+from app.kernel.errors import N_
 from app.kernel.http import Call, Client
 from app.kernel.strict_json import NotStrictJson
 from app.suppliers.connectors.assumed import (
@@ -103,15 +104,15 @@ class Tango(NotOffered):
         settings=(
             Setting(
                 "base_url",
-                "Address of the interface",
+                N_("Address of the interface"),
                 default="https://api.tangocard.com",
                 pattern=ADDRESS,
-                help="Not verified. The test mode has another.",
+                help=N_("Not verified. The test mode has another."),
             ),
-            Setting("platform_name", "Platform name", pattern=r"[^:\s]+"),
-            Setting("platform_key", "Platform key", is_secret=True, pattern=r"\S+"),
-            Setting("customer_identifier", "Customer identifier", pattern=r"\S+"),
-            Setting("account_identifier", "Account identifier", pattern=r"\S+"),
+            Setting("platform_name", N_("Platform name"), pattern=r"[^:\s]+"),
+            Setting("platform_key", N_("Platform key"), is_secret=True, pattern=r"\S+"),
+            Setting("customer_identifier", N_("Customer identifier"), pattern=r"\S+"),
+            Setting("account_identifier", N_("Account identifier"), pattern=r"\S+"),
             REFUSALS_SETTING,
             assumed_setting(ASSUMED),
         ),

@@ -17,6 +17,7 @@ from decimal import Decimal
 from typing import Any, ClassVar, Self
 
 from app.kernel import http, strict_json
+from app.kernel.errors import N_
 from app.kernel.http import Call, Client
 from app.kernel.strict_json import NotStrictJson
 from app.suppliers.connectors.assumed import (
@@ -115,21 +116,21 @@ class Tremendous(NotOffered):
         settings=(
             Setting(
                 "base_url",
-                "Address of the interface",
+                N_("Address of the interface"),
                 default="https://www.tremendous.com/api/v2",
                 pattern=ADDRESS,
-                help="Not verified; another for tests.",
+                help=N_("Not verified; another for tests."),
             ),
-            Setting("api_key", "API key", is_secret=True, pattern=r"\S+"),
-            Setting("funding_source_id", "Funding source", default="balance", pattern=r"\S+"),
-            Setting("recipient_name", "Recipient's name on rewards", default="Quanyi"),
+            Setting("api_key", N_("API key"), is_secret=True, pattern=r"\S+"),
+            Setting("funding_source_id", N_("Funding source"), default="balance", pattern=r"\S+"),
+            Setting("recipient_name", N_("Recipient's name on rewards"), default="Quanyi"),
             Setting(
                 "recipient_email",
-                "Recipient's mail address on rewards",
+                N_("Recipient's mail address on rewards"),
                 pattern=OPTIONAL,
-                help="Yours. Buyers' addresses are not handed on.",
+                help=N_("Yours. Buyers' addresses are not handed on."),
             ),
-            Setting("webhook_secret", "Webhook key", is_secret=True, pattern=OPTIONAL),
+            Setting("webhook_secret", N_("Webhook key"), is_secret=True, pattern=OPTIONAL),
             REFUSALS_SETTING,
             assumed_setting(ASSUMED),
         ),
