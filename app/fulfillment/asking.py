@@ -52,7 +52,7 @@ async def _questions(tx: Tx, attempt_ids: Sequence[UUID]) -> list[_Question]:
     rows = await attempts.lock(tx, attempt_ids)
     died = [row for row in rows if row["state"] == AttemptState.SENDING and _has_died(row)]
     await attempts.decide(tx, [Decided(row, AttemptState.UNKNOWN, says=_DIED) for row in died])
-    early = {row["id"]: float(CALL_S) for row in rows if row["state"] == AttemptState.SENDING and row not in died}
+    early = {row["id"]: CALL_S for row in rows if row["state"] == AttemptState.SENDING and row not in died}
     await attempts.ask_later(tx, early)
     wanted = [row for row in rows if row["state"] in (AttemptState.ACCEPTED, AttemptState.UNKNOWN, AttemptState.FAILED)]
     wanted += died

@@ -234,9 +234,9 @@ def _happened(one: Decided) -> Happened:
     return Happened("attempt", one.row["id"], f"attempt.{one.state}", one.row["state"], one.state, one.says[:200], facts)
 
 
-async def ask_later(tx: Tx, delays_s: Mapping[UUID, float]) -> None:
+async def ask_later(tx: Tx, delays_s: Mapping[UUID, int]) -> None:
     """Have attempts asked about after so many seconds, instead of whenever it was planned before."""
-    by_delay: dict[float, list[UUID]] = defaultdict(list)
+    by_delay: dict[int, list[UUID]] = defaultdict(list)
     for attempt_id, delay_s in delays_s.items():
         by_delay[delay_s].append(attempt_id)
     await forget_asking(tx, list(delays_s))
@@ -281,17 +281,13 @@ where id = $1
 returning is_on, breaker, calls_at_once, tokens,
           (select count(*)::int from attempt a where a.connection_id = c.id and a.state = 'sending') as in_flight
 """
-_COLUMNS = """
-id, order_id, order_line_id, unit_no, sku_id, offer_id, connection_id, supplier_sku, out_no, state, expected_cost, currency, sent_at,
-supplier_ref, times_sent, times_asked, times_not_found
-"""
-_SEND = f"""
+_SEND = """
 update attempt set state = 'sending', fence = $3, sent_at = now(), times_sent = times_sent + 1, updated_at = now()
 where id in (
   select id from attempt where connection_id = $1 and state = 'planned' order by priority, id limit $2 for update skip locked
 )
-returning {_COLUMNS}
-"""  # noqa: S608
+returning id, order_id, order_line_id, unit_no, sku_id, offer_id, connection_id, supplier_sku, out_no, state, sent_at, times_sent
+"""
 _WAITING = """
 select distinct order_id from (
   select order_id from attempt where connection_id = $1 and state = 'planned' and times_sent = 0 order by id limit $2

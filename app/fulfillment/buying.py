@@ -32,9 +32,9 @@ from tenants.directory import Tenant
 from tenants.session import Tx, tenant_tx
 
 _log = structlog.get_logger(__name__)
-_GATHER_S = 0.004
+_GATHER_MS = 4
 """How long calls that end one after the other are waited for before new ones are taken."""
-_IDLE_S = 0.25
+_IDLE_MS = 250
 _IDLE_TURNS = 20
 """A pump that finds no room so often leaves; the task of its connection comes back."""
 _COMES_BACK_S = 20
@@ -85,15 +85,15 @@ async def _pump(tenant: Tenant, connection_id: UUID) -> None:
             calls |= {asyncio.create_task(_call(tenant, connection, sending, line)) for connection, sending in taken}
             if calls:
                 idle = 0
-                ended, calls = await asyncio.wait(calls, timeout=_IDLE_S, return_when=asyncio.FIRST_COMPLETED)
+                ended, calls = await asyncio.wait(calls, timeout=_IDLE_MS / 1000, return_when=asyncio.FIRST_COMPLETED)
                 if ended:
-                    await asyncio.sleep(_GATHER_S)
+                    await asyncio.sleep(_GATHER_MS / 1000)
                     calls = {call for call in calls if not call.done()}
             elif _leaving.is_set() or await _is_over(tenant, connection_id, key):
                 return
             else:
                 idle += 1
-                await asyncio.sleep(_IDLE_S)
+                await asyncio.sleep(_IDLE_MS / 1000)
     except DATABASE_FAULTS as error:
         _log.warning("pump.failed", connection=str(connection_id), error=type(error).__name__)
     finally:

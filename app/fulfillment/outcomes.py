@@ -57,7 +57,7 @@ class _Sorted:
     """Attempts refused for good, whose units go to the next supplier."""
     hopeless: list[UUID]
     """Attempts refused because of what the buyer typed."""
-    ask: dict[UUID, float]
+    ask: dict[UUID, int]
     again: set[UUID]
     """Connections with attempts that are sent once more."""
 
@@ -139,10 +139,10 @@ def _sort_not_found(into: _Sorted, row: asyncpg.Record, answer: Answer, evidence
         into.elsewhere.append(row["id"])
 
 
-def _delay(delays_s: Sequence[float], row: asyncpg.Record) -> float:
+def _delay(delays_s: Sequence[int], row: asyncpg.Record) -> int:
     if row["sent_at"] is not None and clock.now() - row["sent_at"] > _CASE_AFTER:
         return _AFTER_CASE_S
-    return float(delays_s[min(row["times_asked"], len(delays_s) - 1)])
+    return delays_s[min(int(row["times_asked"]), len(delays_s) - 1)]
 
 
 async def _follow_up(tx: Tx, sorted_: _Sorted, refused: Sequence[UUID]) -> None:

@@ -26,7 +26,7 @@ from app.suppliers.connectors.port import Delivered, Issued
 from tenants.session import Tx
 
 _CARRIES_SECRET = frozenset({DeliveryKind.CARD_KEY})
-_ASK_AGAIN_S = 20.0
+_ASK_AGAIN_S = 20
 KNOWN_CARD = "known_card"
 NO_SECRET = "no_secret"  # noqa: S105
 
