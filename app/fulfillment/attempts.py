@@ -191,6 +191,8 @@ async def withdraw(tx: Tx, connection_id: UUID, *, at_most: int) -> list[asyncpg
 
 async def units_of(tx: Tx, attempt_ids: Sequence[UUID]) -> list[asyncpg.Record]:
     """The owed units of attempts, to be planned again."""
+    if not attempt_ids:
+        return []
     return await tx.fetch(_UNITS, list(attempt_ids))
 
 
@@ -213,7 +215,9 @@ class Decided:
 
 
 async def decide(tx: Tx, decided: Sequence[Decided], *, took_ms: Mapping[UUID, int] | None = None) -> None:
-    """Move attempts, all the same way, and write their history. The caller holds their locks. Raises: WrongEdge."""
+    """Move attempts and write their history. The caller holds their locks. Raises: WrongEdge."""
+    if not decided:
+        return
     for one in decided:
         if one.state not in ATTEMPT_EDGES[AttemptState(one.row["state"])]:
             raise WrongEdge(f"attempt {one.row['out_no']}: {one.row['state']} to {one.state}")
@@ -252,6 +256,8 @@ async def ask_now(tx: Tx, attempt_id: UUID) -> None:
 
 async def forget_asking(tx: Tx, attempt_ids: Sequence[UUID]) -> None:
     """These attempts need not be asked about any more."""
+    if not attempt_ids:
+        return
     await tx.execute(
         "delete from task where dedupe = any($1) and state = 'waiting'", [f"fulfillment.ask:{one}" for one in attempt_ids]
     )

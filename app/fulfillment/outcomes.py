@@ -86,7 +86,8 @@ async def record(tx: Tx, answers: Sequence[Answer]) -> None:
 
 async def _count_not_found(tx: Tx, valid: Sequence[tuple[asyncpg.Record, Answer]]) -> None:
     asked = [(row["id"], isinstance(a.found, NoSuchPurchase)) for row, a in valid if a.fence is None]
-    await tx.executemany(_NOT_FOUND, asked)
+    if asked:
+        await tx.executemany(_NOT_FOUND, asked)
 
 
 def _counts(row: asyncpg.Record, answer: Answer) -> bool:
