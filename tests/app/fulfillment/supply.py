@@ -94,6 +94,14 @@ async def make_due(world: World, kind: str = "fulfillment.ask") -> None:
         await tx.execute("update task set run_at = now() where kind = $1 and state = 'waiting'", kind)
 
 
+async def refund(world: World) -> None:
+    """Let the gateway decide the refunds that are under way, however slow it is."""
+    async with asyncio.timeout(20):
+        while await world.value("select exists (select 1 from shop_order where state = 'refunding')"):
+            await make_due(world, "payments.send_refund")
+            await settle(world)
+
+
 async def out_numbers(world: World, order_id: UUID) -> Sequence[str]:
     rows = await world.rows("select out_no from attempt where order_id = $1 order by seq", order_id)
     return [row["out_no"] for row in rows]

@@ -124,6 +124,7 @@ class AttemptMachine(RuleBasedStateMachine):
             self.let_the_grace_pass()
             self.run_in_loop(make_due(self.world, "fulfillment.deliver"))
             self.work()
+        self.run_in_loop(refund(self.world))
         self.run_in_loop(self._compare())
 
     async def _compare(self) -> None:

@@ -14,7 +14,7 @@ from app.kernel.tasks import Lane
 from app.suppliers import health
 from app.suppliers.models import RoutePolicy
 from tenants.session import tenant_tx
-from tests.app.fulfillment.supply import Source, attempt_states, make_due, order_state, routed, settle, source
+from tests.app.fulfillment.supply import Source, attempt_states, make_due, order_state, refund, routed, settle, source
 from tests.simulators import SupplierSimulator, supplier_simulator
 from tests.world import STAFF, World
 
@@ -172,6 +172,7 @@ async def test_while_all_suppliers_are_away_a_paid_order_waits_and_at_its_deadli
         await tx.execute("update shop_order set paid_at = paid_at - interval '31 minutes' where id = $1", placed.id)
     await make_due(world, "fulfillment.deliver")
     await settle(world)
+    await refund(world)
     assert await order_state(world, placed.id) == "refunded"
 
 

@@ -19,6 +19,7 @@ from tests.app.fulfillment.supply import (
     make_due,
     order_state,
     out_numbers,
+    refund,
     routed,
     settle,
     source,
@@ -139,6 +140,7 @@ async def test_what_all_suppliers_refuse_is_refunded(world: World, companies: tu
         one.company.script({"refuse": "out_of_stock"}, on="place")
     placed = await world.paid(product.skus[0].listing.id, 2)
     await settle(world)
+    await refund(world)
     assert await order_state(world, placed.id) == "refunded"
     payment_no = await world.value("select payment_no from payment where order_id = $1", placed.id)
     assert [refund["amount_minor"] for refund in world.gateway.book(payment_no)["refunds"]] == [3980]
