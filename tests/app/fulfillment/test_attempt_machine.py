@@ -19,7 +19,7 @@ from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, ru
 from app.ordering.placing import Placed, SoldOut
 from app.suppliers import health
 from tenants.session import tenant_tx
-from tests.app.fulfillment.supply import Source, make_due, routed, settle, source
+from tests.app.fulfillment.supply import Source, make_due, refund, routed, settle, source
 from tests.simulators import SupplierSimulator, supplier_simulator
 from tests.world import STAFF, World
 
