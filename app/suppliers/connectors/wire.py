@@ -154,6 +154,18 @@ def expect_amount_if_said(document: Any, path: str, ours: Decimal) -> None:
         raise NotStrictJson(f"it speaks of another {path}")
 
 
+def link(document: Any, path: str) -> str:
+    """A web address a buyer can be sent to, empty where there is none. Raises: NotStrictJson for any other kind of address."""
+    found = said(document, path)
+    if found and not is_web_link(found):
+        raise NotStrictJson(f"{path} is not a web address")
+    return found
+
+
+def is_web_link(text: str) -> bool:
+    return re.fullmatch(r"https://[^\s<>\"']+", text) is not None
+
+
 def error_codes(document: Any, path: str) -> Iterator[str]:
     """The codes of a refusal: one text, or a list of objects with the code at the last name of the path."""
     place, _, name = path.rpartition(".")

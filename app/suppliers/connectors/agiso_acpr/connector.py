@@ -61,7 +61,7 @@ from app.suppliers.connectors.port import (
     Traits,
     Unknown,
 )
-from app.suppliers.connectors.wire import NotOffered, Reply, at, cost, count, entries, exchange, expect_if_said, said
+from app.suppliers.connectors.wire import NotOffered, Reply, at, cost, count, entries, exchange, expect_if_said, link, said
 
 ERROR_CODE = "Error_Code"
 PLATFORM = "Acpr"
@@ -211,15 +211,13 @@ class AgisoAcpr(NotOffered):
         """One card or one link, never both, never more. Raises: NotStrictJson."""
         expect_if_said(reply.document, self.assumed["pick.out_no"], out_no)
         ref, evidence = said(reply.document, "RequestId") or out_no, _evidence(reply)
-        link = said(reply.document, self.assumed["pick.link"])
+        address = link(reply.document, self.assumed["pick.link"])
         cards = (
             [] if at(reply.document, self.assumed["pick.cards"]) is None else entries(reply.document, self.assumed["pick.cards"])
         )
-        if len(cards) + bool(link) != 1:
-            return Unknown(f"{len(cards)} cards and {int(bool(link))} links for one picked", evidence=evidence)
-        if link and not link.startswith("https://"):
-            return Unknown("the claim link is no web address", evidence=evidence)
-        return Delivered(ref, (Issued(link=link) if link else _issued(cards[0]),), None, evidence)
+        if len(cards) + bool(address) != 1:
+            return Unknown(f"{len(cards)} cards and {int(bool(address))} links for one picked", evidence=evidence)
+        return Delivered(ref, (Issued(link=address) if address else _issued(cards[0]),), None, evidence)
 
     def _refused(self, reply: Reply) -> Rejected | Unknown:
         if _may_retry(reply):

@@ -33,6 +33,7 @@ from app.suppliers.connectors.port import (
     Rejected,
     Unknown,
 )
+from app.suppliers.connectors.wire import is_web_link
 
 MAX_EVIDENCE_CHARS = 500
 MAX_SECRET_CHARS = 4000
@@ -129,6 +130,8 @@ def _issued(recipe: Recipe, part: AnswerPart, document: Any, values: Mapping[str
         number, password, link = (_secret(recipe, card, place, values) for place in (places.number, places.password, places.link))
         if not (number or password or link):
             raise NotStrictJson("it holds a card without a number")
+        if link and not is_web_link(link):
+            raise NotStrictJson("it holds a link that is no web address")
         if not number and not link:
             number, password = password, ""
         yield Issued(number, password, link, expires_on=_day(card, places.expires))

@@ -12,6 +12,7 @@ from datetime import date, datetime, timedelta
 from typing import ClassVar, Self
 
 from app.kernel import clock, http
+from app.kernel.errors import N_
 from app.kernel.http import Answer, CallFailed, Client, NotSent
 from app.kernel.strict_json import NotStrictJson
 from app.suppliers.connectors.declarative import answering, asking, messages, values
@@ -61,16 +62,19 @@ class Declarative:
         verified_on=date(2026, 11, 22),
         settings=(
             Setting(
-                "recipe", "Recipe", help="What to send and what answers mean, as JSON. Start from a preset.", pattern=r"[\s\S]+"
+                "recipe",
+                N_("Recipe"),
+                help=N_("What to send and what answers mean, as JSON. Start from a preset."),
+                pattern=r"[\s\S]+",
             ),
             Setting(
                 "credentials",
-                "Credentials",
+                N_("Credentials"),
                 is_secret=True,
-                help="One line each: name = value, with the names the recipe lists under settings.",
+                help=N_("One line each: name = value, with the names the recipe lists under settings."),
                 pattern=r"[\s\S]*",
             ),
-            Setting("base_url", "Address", help="Instead of the recipe's own address.", pattern=r"(https?://[^\s?#]+)?"),
+            Setting("base_url", N_("Address"), help=N_("Instead of the recipe's own address."), pattern=r"(https?://[^\s?#]+)?"),
         ),
         abilities=frozenset({Ability.CATALOG, Ability.STOCK, Ability.PRE_CHECK, Ability.BALANCE, Ability.NOTICES}),
         not_found_grace=timedelta(minutes=10),

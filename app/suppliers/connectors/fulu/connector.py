@@ -19,6 +19,7 @@ from typing import Any, ClassVar, Self
 from zoneinfo import ZoneInfo
 
 from app.kernel import clock, http, strict_json
+from app.kernel.errors import N_
 from app.kernel.http import MAX_BODY_BYTES, Call, Client
 from app.kernel.strict_json import NotStrictJson
 from app.suppliers.connectors import assumed, wire
@@ -102,20 +103,26 @@ class Fulu:
         settings=(
             Setting(
                 "gateway_url",
-                "Gateway address",
+                N_("Gateway address"),
                 default="https://openapi.fulu.com/api/getway",
-                help="The sandbox is a host of its own: take it from your console.",
+                help=N_("The sandbox is a host of its own: take it from your console."),
                 pattern=assumed.ADDRESS,
             ),
             Setting("app_key", "app_key"),
             Setting(
-                "app_secret", "app_secret", is_secret=True, help="32 characters; it also opens the cards.", pattern=r"[!-~]{32}"
+                "app_secret",
+                "app_secret",
+                is_secret=True,
+                help=N_("32 characters; it also opens the cards."),
+                pattern=r"[!-~]{32}",
             ),
             Setting(
                 assumed.REFUSALS,
-                "Codes that are a definite no",
+                N_("Codes that are a definite no"),
                 default=",".join(f"{code}=refused" for code in (3001, 3002, 3003, 3004, 3005, 3008)),
-                help="CODE=reason, separated by commas. One public SDK tries other goods after the codes given here; their meaning is not verified.",
+                help=N_(
+                    "CODE=reason, separated by commas. One public SDK tries other goods after the codes given here; their meaning is not verified."
+                ),
                 pattern=assumed.OPTIONAL,
             ),
             assumed.assumed_setting(NOT_VERIFIED),

@@ -17,6 +17,7 @@ from enum import StrEnum
 from typing import Any, ClassVar, Self
 
 from app.kernel import clock, http
+from app.kernel.errors import N_
 from app.kernel.http import Call, Client
 from app.kernel.strict_json import NotStrictJson
 from app.suppliers.connectors import assumed, wire
@@ -99,14 +100,16 @@ class Kasushou:
         title="卡速售 v2",
         verified_on=date(2026, 11, 21),
         settings=(
-            Setting("base_url", "Platform address", help="With https://, without /api.", pattern=assumed.ADDRESS),
+            Setting("base_url", N_("Platform address"), help=N_("With https://, without /api."), pattern=assumed.ADDRESS),
             Setting("user_id", "UserId"),
             Setting("api_key", "apikey", is_secret=True),
             Setting(
                 "states",
-                "Order states",
-                help="NUMBER=processing, success or failed, separated by commas, from your platform's document: they are not public. "
-                "Any other number is unknown.",
+                N_("Order states"),
+                help=N_(
+                    "NUMBER=processing, success or failed, separated by commas, from your platform's document: they are not public. "
+                    "Any other number is unknown."
+                ),
                 pattern=r"\s*-?\d{1,6}\s*=\s*(processing|success|failed)\s*(,\s*-?\d{1,6}\s*=\s*(processing|success|failed)\s*)*",
             ),
             assumed.REFUSALS_SETTING,

@@ -46,6 +46,7 @@ from app.suppliers.connectors.wire import (
     expect,
     expect_if_said,
     item_and_value,
+    link,
     number_of,
     said,
     word,
@@ -201,9 +202,10 @@ class ReloadlyGiftCards(NotOffered):
 
 def _issued(card: Mapping[str, Any], assumed: Mapping[str, str]) -> Issued:
     """A card whose number is absent is its pin; one whose number is an empty text is none. Raises: NotStrictJson."""
-    number, password, link = (said(card, assumed[f"cards.{name}"]) for name in ("number", "password", "link"))
+    number, password = (said(card, assumed[f"cards.{name}"]) for name in ("number", "password"))
+    address = link(card, assumed["cards.link"])
     if not number and at(card, assumed["cards.number"]) is None and password:
         number, password = password, ""
-    if not (number or link):
+    if not (number or address):
         raise NotStrictJson("the card has no number")
-    return Issued(number=number, password=password, link=link)
+    return Issued(number=number, password=password, link=address)

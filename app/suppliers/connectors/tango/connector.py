@@ -64,6 +64,7 @@ from app.suppliers.connectors.wire import (
     expect_amount_if_said,
     expect_if_said,
     item_and_value,
+    link,
     said,
     segment,
     word,
@@ -228,7 +229,8 @@ class Tango(NotOffered):
                 if kind in words(self.assumed[f"credentials.{part}_types"]):
                     if part in parts:
                         raise NotStrictJson(f"there is more than one {part}")
-                    parts[part] = word(credential, self.assumed["credentials.value"])
+                    read = link if part == "link" else word
+                    parts[part] = read(credential, self.assumed["credentials.value"])
         if not parts.get("number") and not parts.get("link"):
             raise NotStrictJson("the order holds no credential of a type that is listed")
         return Issued(number=parts.get("number", ""), password=parts.get("password", ""), link=parts.get("link", ""))

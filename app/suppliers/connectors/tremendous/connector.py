@@ -72,6 +72,7 @@ from app.suppliers.connectors.wire import (
     expect_amount_if_said,
     expect_if_said,
     item_and_value,
+    link,
     said,
     segment,
     word,
@@ -238,10 +239,10 @@ class Tremendous(NotOffered):
         expect_if_said(rewards[0], "order_id", ref)
         if value is not None:
             expect_amount_if_said(rewards[0], self.assumed["reward.value"], value)
-        link = said(rewards[0], self.assumed["reward.link"])
-        if not link.startswith("https://"):
+        address = link(rewards[0], self.assumed["reward.link"])
+        if not address:
             return Unknown("the order is executed and shows no link", evidence=evidence)
-        return Delivered(ref, (Issued(link=link),), charged, evidence)
+        return Delivered(ref, (Issued(link=address),), charged, evidence)
 
     async def balance(self) -> Balance | Unknown:
         """The funding source's money. The interface is taken to count it in cents of one currency."""

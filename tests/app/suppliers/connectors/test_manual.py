@@ -16,7 +16,7 @@ from app.suppliers.connectors.declarative import trying
 from app.suppliers.connectors.declarative.presets import preset_names
 from app.suppliers.connectors.declarative.recipe import Recipe, read_recipe
 from app.suppliers.connectors.declarative.values import ALL, COMMON
-from app.suppliers.connectors.port import Delivered, Issued, Purchase, PurchaseNotice, RawNotice, Reason, Rejected
+from app.suppliers.connectors.port import Delivered, Issued, Purchase, PurchaseNotice, RawNotice, Reason, Rejected, Unknown
 
 TEXT = (Path(__file__).parents[4] / "docs/suppliers.md").read_text(encoding="utf-8")
 NOW = datetime(2026, 11, 22, 0, 30, tzinfo=UTC)
@@ -103,3 +103,13 @@ def test_signatures_of_the_table_are_what_a_recipe_may_say(row: str) -> None:
 
 def test_table_of_signatures_is_read() -> None:
     assert len(SIGNATURES) == 5
+
+
+@pytest.mark.parametrize("address", ["javascript:alert(1)", "http://plain.example", "https://a b", 'https://x"onclick=', "//x"])
+def test_recipe_never_delivers_a_link_that_is_no_web_address(address: str) -> None:
+    document = example().model_dump(mode="json")
+    document["calls"]["query"]["answer"]["card"] = {"link": "/link"}
+    done = {"code": 0, "data": {"orderNo": "Q1", "id": "77", "state": 2, "cards": [{"link": address}]}}
+    answer = Answer(200, json.dumps(done).encode(), {})
+    meaning = trying.read_answer(Recipe.model_validate(document), SETTINGS, "query", SAMPLE, answer)
+    assert isinstance(meaning.outcome, Unknown)
