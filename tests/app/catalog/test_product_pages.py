@@ -207,7 +207,7 @@ async def test_another_kind_is_kept_as_a_draft_and_says_why(world: World) -> Non
     assert 'aria-disabled="true"' in (await owner.get(f"/products/{product_id}")).text
     refused = await owner.post(f"/products/{product_id}/publication")
     assert refused.status_code == 422
-    assert "Only card-keys can be sold for now" in refused.text
+    assert "This kind cannot be sold for now" in refused.text
     assert await world.value("select state from product") == "draft"
 
 
