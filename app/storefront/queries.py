@@ -194,7 +194,8 @@ order by o.placed_at desc
 limit $2
 """
 _ENTITLEMENTS = """
-select o.id as order_id, o.order_no, l.product_name, l.sku_name, u.unit_no, u.delivered_at, u.revealed_at, u.card_key_id is not null as has_key, coalesce(k.masked, ra.masked) as masked,
+select o.id as order_id, o.order_no, l.product_name, l.sku_name, u.unit_no, u.delivered_at, u.revealed_at, u.card_key_id is not null as has_key,
+       coalesce(k.masked, ra.masked) as masked,
        nullif(k.expires_on, $2) as expires_on, p.cover_icon, p.cover_hue, p.picture_id
 from shop_order o
 join delivery_unit u on u.order_id = o.id and u.state = 'delivered'
