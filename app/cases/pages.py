@@ -67,6 +67,12 @@ WORDS: Final = {
         N_("A supplier sent more than was bought"),
         N_("The cards that came too many are own stock now. Settle with the supplier whether they are paid or void."),
     ),
+    CaseKind.WRONG_ACCOUNT: (
+        N_("A buyer says the account was the wrong one"),
+        N_(
+            "He typed it and confirmed it before paying, and it was credited. Nothing goes back by itself: answer him, and decide."
+        ),
+    ),
 }
 """A kind's name, and what to do about it."""
 Choice = TypeVar("Choice", CaseKind, CaseState)

@@ -16,9 +16,12 @@ from uuid import UUID
 
 import asyncpg
 
+from app.kernel import history
+from app.kernel.actor import Actor, ActorKind
 from app.kernel.batching import Batcher
 from app.kernel.contact import Contact
 from app.kernel.errors import N_, DomainError
+from app.kernel.history import Happened
 from app.kernel.ids import new_id, new_number
 from app.kernel.vault import Keyring, keyring
 from app.ordering.rules import Offered, Quote, QuotedLine, masked_account
@@ -65,7 +68,8 @@ class ShopClosed(DomainError):
 class Request:
     """What a buyer asks for. `idempotency_key` is his form's own, so that asking again finds the same order.
 
-    `address` is the network address he asks from; empty where nobody counts.
+    `address` is the network address he asks from; empty where nobody counts. `is_confirmed` says that he read the accounts to credit once more
+    and confirmed them.
     """
 
     storefront_id: UUID
@@ -74,6 +78,7 @@ class Request:
     locale: str
     idempotency_key: str
     address: str = ""
+    is_confirmed: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -149,12 +154,12 @@ async def _call(tx: Tx, sealed: _Sealed) -> Placed:
     if isinstance(answer, DomainError):
         raise answer
     if not answer.repeated:
-        await _keep_accounts(tx, dict(zip(line_ids, quote.lines, strict=True)))
+        await _keep_accounts(tx, sealed, dict(zip(line_ids, quote.lines, strict=True)))
     return answer
 
 
-async def _keep_accounts(tx: Tx, lines: Mapping[UUID, QuotedLine]) -> None:
-    """Write down, sealed, which outside account each line credits."""
+async def _keep_accounts(tx: Tx, sealed: _Sealed, lines: Mapping[UUID, QuotedLine]) -> None:
+    """Write down, sealed, which outside account each line credits, and that its buyer confirmed it."""
     ring = await keyring(tx)
     rows = [
         (line_id, ring.seal("recharge_account", "account", line_id, json.dumps(dict(line.account))), masked_account(line.account))
@@ -162,6 +167,10 @@ async def _keep_accounts(tx: Tx, lines: Mapping[UUID, QuotedLine]) -> None:
         if line.account
     ]
     await tx.executemany("insert into recharge_account (order_line_id, account, masked) values ($1, $2, $3)", rows)
+    if rows and sealed.request.is_confirmed:
+        buyer = Actor(ActorKind.BUYER, None, sealed.request.contact.masked)
+        facts = {"masked": [masked for _, _, masked in rows]}
+        await history.record(tx, Happened("order", sealed.order_id, "order.account_confirmed", facts=facts), actor=buyer)
 
 
 def _answer(request: Request, row: asyncpg.Record) -> Placed | DomainError:

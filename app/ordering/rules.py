@@ -10,6 +10,8 @@ from uuid import UUID
 
 from app.kernel.errors import N_, DomainError
 
+TOP_UP = "direct_top_up"
+"""The delivery kind whose lines credit an account."""
 MOST_LINES = 20
 MOST_UNITS = 100
 """Units of one line; a wholesale order is another kind of order."""
@@ -28,6 +30,11 @@ class TooManyLines(DomainError):
 class BadQuantity(DomainError):
     status = 422
     message = N_("Choose a quantity from 1 to %(most)s.")
+
+
+class AccountMissing(DomainError):
+    status = 422
+    message = N_("Say which account %(name)s goes to. Nothing was ordered.")
 
 
 @dataclass(frozen=True, slots=True)
@@ -102,7 +109,9 @@ class Quote:
 
 
 def quote(wanted: Sequence[tuple[Offered, int]], accounts: Mapping[UUID, Mapping[str, str]] | None = None) -> Quote:
-    """Price a cart: the same listing twice becomes one line. `accounts` are recharge accounts by listing. Raises: EmptyCart, TooManyLines, BadQuantity."""
+    """Price a cart: the same listing twice becomes one line. `accounts` are recharge accounts by listing.
+    Raises: EmptyCart, TooManyLines, BadQuantity, AccountMissing.
+    """
     if not wanted:
         raise EmptyCart
     units: dict[UUID, int] = {}
@@ -117,6 +126,9 @@ def quote(wanted: Sequence[tuple[Offered, int]], accounts: Mapping[UUID, Mapping
     if max(units.values()) > MOST_UNITS:
         raise BadQuantity(most=MOST_UNITS)
     stated = accounts or {}
+    for listing_id, offered in offers.items():
+        if offered.delivery_kind == TOP_UP and not stated.get(listing_id):
+            raise AccountMissing(name=offered.product_name)
     lines = sorted((QuotedLine(offers[i], n, stated.get(i, {})) for i, n in units.items()), key=lambda line: line.offered.sku_id)
     assert len({line.offered.currency for line in lines}) == 1
     return Quote(tuple(lines))

@@ -59,6 +59,8 @@ EVENT_WORDS: Final[Mapping[str, tuple[str, str]]] = {
     "order.refunded": (N_("Everything given back"), ""),
     "order.cancelled": (N_("Cancelled"), ""),
     "order.expired": (N_("Not paid in time; the stock is free again"), ""),
+    "order.account_confirmed": (N_("The buyer confirmed the account to credit"), ""),
+    "order.account_disputed": (N_("The buyer says the account was the wrong one"), "warn"),
     "order.noted": (N_("Note"), ""),
     "order.message_resent": (N_("Delivery message sent again"), "info"),
     "order.redelivery_asked": (N_("Delivery asked for again"), "info"),
@@ -74,6 +76,7 @@ EVENT_WORDS: Final[Mapping[str, tuple[str, str]]] = {
     "refund.succeeded": (N_("Refund arrived at the gateway"), "ok"),
     "refund.declined": (N_("Refund declined by the gateway"), "bad"),
     "card_key.revealed": (N_("Key shown"), ""),
+    "recharge_account.revealed": (N_("Account shown"), ""),
     "card_key.mailed": (N_("Key sent by mail"), ""),
 }
 _UNSAID: Final = frozenset({"refund.asked_by_merchant"})

@@ -12,7 +12,7 @@ from litestar import Controller, MediaType, Response, get, post
 from litestar.di import Provide
 from litestar.params import FromPath
 
-from app.fulfillment import revealing
+from app.fulfillment import disputing, revealing
 from app.fulfillment.revealing import Revealed
 from app.kernel import clock, rates
 from app.kernel.actor import Actor, ActorKind
@@ -129,6 +129,15 @@ class OrderPages(Controller):
             await ordering.cancel(tx, order["id"], actor=_buyer(order))
         return see_other(request, _path(request))
 
+    @post("/accounts/{line_id:uuid}/dispute")
+    async def dispute(self, request: AnyRequest, tenant: Tenant, order: Record, line_id: FromPath[UUID]) -> Response[None]:
+        """ "This was the wrong account": a person decides; nothing goes back by itself."""
+        await rates.count(tenant, _QUESTIONS, order["order_no"])
+        async with tenant_tx(tenant) as tx:
+            await disputing.dispute_account(tx, order_id=order["id"], order_line_id=line_id, actor=_buyer(order))
+        words = N_("The shop has been told, and a person looks at it. Nothing is given back by itself.")
+        return see_other(request, _path(request), flash=words, tone="info")
+
     @post("/reveals/{line_id:uuid}/{unit_no:int}")
     async def reveal(
         self,
@@ -158,7 +167,7 @@ class OrderPages(Controller):
         opened: dict[str, Revealed] = {}
         async with tenant_tx(tenant) as tx:
             all_bought = await queries.bought(tx, order)
-            units = [unit for line in all_bought.lines for unit in line.delivered]
+            units = [unit for line in all_bought.lines for unit in line.delivered if unit.has_key]
             for unit in units[:_REVEALED_AT_ONCE]:
                 opened[unit.dom_id] = await revealing.reveal(
                     tx, order_id=order["id"], order_line_id=unit.line_id, unit_no=unit.unit_no, actor=_buyer(order)
@@ -170,7 +179,7 @@ class OrderPages(Controller):
 
 def mark_of(order: Record, at: datetime) -> str:
     """Changes whenever the page of an order shows something else."""
-    return f"{order['state']}.{_is_lapsed(order, at):d}.{order['open_payments']}.{order['refund_states'] or ''}"
+    return f"{order['state']}.{_is_lapsed(order, at):d}.{order['open_payments']}.{order['refund_states'] or ''}.{order['supply'] or ''}"
 
 
 async def _order_page(

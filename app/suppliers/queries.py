@@ -51,6 +51,16 @@ async def count_offers(session: AsyncSession, offer_ids: Sequence[UUID]) -> int:
     return (await session.execute(query)).scalar_one()
 
 
+async def offers_with_account(tx: Tx, sku_ids: Sequence[UUID]) -> list[asyncpg.Record]:
+    """The offers on these SKUs' routes that say which account they credit, with what they ask for."""
+    return await tx.fetch(_WITH_ACCOUNT, list(sku_ids))
+
+
+async def has_routes(tx: Tx, sku_ids: Sequence[UUID]) -> bool:
+    """Whether each of these SKUs has a route with an offer on it."""
+    return bool(await tx.fetchval(_ALL_ROUTED, list(sku_ids)))
+
+
 async def skus_of_connection(tx: Tx, connection_id: UUID) -> list[UUID]:
     """The SKUs on whose route an offer of this connection stands."""
     return [row["sku_id"] for row in await tx.fetch(_SKUS, connection_id)]
@@ -124,6 +134,16 @@ left join lateral (
 ) h on true
 where r.sku_id = any($1)
 order by r.sku_id, ro.position
+"""
+_WITH_ACCOUNT = """
+select distinct o.id, o.name, o.account_fields::text as account_fields, c.name as connection_name
+from route_offer ro join supplier_offer o on o.id = ro.offer_id join supplier_connection c on c.id = o.connection_id
+where ro.sku_id = any($1) and o.account_fields <> '[]'
+order by o.name, o.id
+limit 20
+"""
+_ALL_ROUTED = """
+select not exists (select 1 from unnest($1::uuid[]) as s (id) where not exists (select 1 from route_offer ro where ro.sku_id = s.id))
 """
 _SKUS = """
 select distinct ro.sku_id from route_offer ro join supplier_offer o on o.id = ro.offer_id where o.connection_id = $1 order by ro.sku_id

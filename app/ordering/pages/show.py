@@ -268,8 +268,12 @@ def _money(
 
 
 def _unit(units: list[asyncpg.Record], line: str, unit: str) -> asyncpg.Record:
-    """The delivered unit a request names. Raises: NotFound."""
+    """The delivered unit a request names, or any whose account may be shown. Raises: NotFound."""
     for row in units:
-        if str(row["order_line_id"]) == line and str(row["unit_no"]) == unit and row["state"] == UnitState.DELIVERED:
+        if (
+            str(row["order_line_id"]) == line
+            and str(row["unit_no"]) == unit
+            and (row["is_account"] or row["state"] == UnitState.DELIVERED)
+        ):
             return row
     raise NotFound
