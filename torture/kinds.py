@@ -32,14 +32,19 @@ class Tormentor:
     def __init__(self, system: TorturedSystem, merchants: Sequence[Merchant], luck: random.Random) -> None:
         assert system.cable is not None
         self.system, self.merchants, self.luck, self.cable = system, merchants, luck, system.cable
+        self.fallen: list[str] = []
         self._gateway = httpx2.AsyncClient(base_url=system.gateway, trust_env=False, timeout=10)
 
     # Processes
 
     async def kill_web(self) -> str:
         """SIGKILL to one web process; its parent starts another."""
-        pid = self.luck.choice(web_processes(self.system.children["web"].pid))
-        os.kill(pid, signal.SIGKILL)
+        there = web_processes(self.system.children["web"].pid)
+        if not there:
+            return "none was there"
+        pid = self.luck.choice(there)
+        with suppress(ProcessLookupError):
+            os.kill(pid, signal.SIGKILL)
         return f"web process {pid}"
 
     async def kill_worker(self) -> str:
@@ -182,11 +187,18 @@ class Tormentor:
     # Around them
 
     async def watch(self, *, every_s: float = 0.2) -> None:
-        """Start workers again that ended by themselves or by a fault point, as a supervisor does. Runs until cancelled."""
+        """Start workers again that ended by themselves or by a fault point, as a supervisor does. Runs until cancelled.
+
+        The web server's parent is never killed: that it ended is written down.
+        """
+        server = self.system.children["web"]
         while True:
             for worker in self.system.workers:
                 if not worker.is_running():
                     worker.start()
+            if not server.is_running():
+                self.fallen.append(server.ending())
+                server.start()
             await asyncio.sleep(every_s)
 
     async def stop_all(self) -> None:

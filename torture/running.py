@@ -35,6 +35,7 @@ async def torture(system: TorturedSystem, options: Options) -> Outcome:
         await crowd.leave()
         outcome = await asyncio.to_thread(_judge, system, merchants, options, done, crowd)
         watching.cancel()
+        outcome.verdict.expect("The web server ended by itself:", tormentor.fallen)
         for merchant in merchants:
             await _add_rules_of_code(outcome, merchant)
     return outcome

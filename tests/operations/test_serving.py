@@ -8,6 +8,7 @@ import os
 import socket
 from contextlib import ExitStack, suppress
 from pathlib import Path
+from urllib.parse import urlsplit
 
 import httpx2
 import pytest
@@ -15,8 +16,10 @@ from uvicorn.config import Config
 
 from app.kernel.log_sink import LogSink
 from app.kernel.patience import PatientProtocol
-from tests.processes import Web, web
+from app.settings import settings
+from tests.processes import Web, until, web
 from tests.world import World
+from torture.proxy import DatabaseProxy
 
 pytestmark = [pytest.mark.anyio, pytest.mark.database]
 IDLE, SLOW = 300, 50
@@ -84,6 +87,29 @@ def test_the_server_is_started_with_patience(tmp_path: Path) -> None:
     config = Config("app.main:app", http=command[command.index("--http") + 1])  # type: ignore[arg-type]
     config.load()
     assert config.http_protocol_class is PatientProtocol
+
+
+@pytest.mark.case("J01")
+async def test_a_server_that_starts_before_its_database_waits_for_it(world: World, tmp_path: Path) -> None:
+    """Its parent would take a process that gives up at once for broken, and end the whole server."""
+    parts = urlsplit(settings().database_url)
+    log = tmp_path / "web.log"
+    with DatabaseProxy(target_port=parts.port or 5432) as cable:
+        cable.is_open = False
+        url = parts._replace(netloc=f"{parts.netloc.rpartition(':')[0]}:{cable.port}").geturl()
+        server = Web(log, QUANYI_DATABASE_URL=url, QUANYI_LOG_LEVEL="INFO")
+        starting = asyncio.create_task(server.start())
+        try:
+            await until(lambda: is_said(log, "start.waits"))
+            cable.is_open = True
+            await starting
+            assert await statuses(server, 1) == {200}
+        finally:
+            server.kill()
+
+
+async def is_said(log: Path, words: str) -> bool:
+    return log.exists() and words in log.read_text()  # noqa: ASYNC240  # a small local file
 
 
 @pytest.mark.case("J13")
