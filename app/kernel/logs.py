@@ -15,6 +15,8 @@ import structlog
 from pydantic import ValidationError
 from sqlalchemy.exc import SQLAlchemyError
 
+from app.kernel.log_sink import LogSink
+
 _SECRET_NAMES = (
     "password",
     "secret",
@@ -29,10 +31,13 @@ _SECRET_NAMES = (
     "email",
 )
 _LONGEST = 2000
+_LAST_WORDS = 500
+"""Of a value that is cut in its middle: a trace says last what happened."""
 
 
 def configure(level: str) -> None:
-    """Send this process's own lines and its libraries' warnings to standard output, as JSON."""
+    """Send this process's own lines, its server's and its libraries' warnings to standard output, as JSON. Nobody waits for them to be written."""
+    out = LogSink(sys.stdout)
     structlog.configure(
         processors=[
             structlog.contextvars.merge_contextvars,
@@ -43,12 +48,15 @@ def configure(level: str) -> None:
             structlog.processors.JSONRenderer(serializer=_line),
         ],
         wrapper_class=structlog.make_filtering_bound_logger(logging.getLevelNamesMapping()[level]),
-        logger_factory=structlog.PrintLoggerFactory(sys.stdout),
+        logger_factory=structlog.WriteLoggerFactory(out),  # type: ignore[arg-type]  # it writes and flushes, and is no file
         cache_logger_on_first_use=True,
     )
-    libraries = logging.StreamHandler(sys.stdout)
+    libraries = logging.StreamHandler(out)
     libraries.setFormatter(_LibraryLine())
     logging.basicConfig(level=logging.WARNING, handlers=[libraries], force=True)
+    for name in ("uvicorn", "uvicorn.error"):
+        logging.getLogger(name).handlers.clear()
+        logging.getLogger(name).propagate = True
 
 
 def told(error: BaseException) -> str:
@@ -94,12 +102,12 @@ def _trace_of(error: BaseException) -> str:
 
 
 def _hide(_logger: object, _method: str, event: MutableMapping[str, Any]) -> MutableMapping[str, Any]:
-    """Cut long values, and blank those whose name says they are secret or personal."""
+    """Cut long values in their middle, and blank those whose name says they are secret or personal."""
     for name, value in event.items():
         if any(word in name.lower() for word in _SECRET_NAMES):
             event[name] = "****"
         elif isinstance(value, str) and len(value) > _LONGEST:
-            event[name] = value[:_LONGEST] + "…"
+            event[name] = f"{value[: _LONGEST - _LAST_WORDS]} … {value[-_LAST_WORDS:]}"
     return event
 
 
