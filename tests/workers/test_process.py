@@ -122,6 +122,7 @@ async def test_it_looks_every_two_seconds_though_nobody_rings(
         await stop(process)
 
 
+@pytest.mark.case("J06")
 async def test_told_to_stop_it_lets_a_running_handler_end(world: World, tmp_path: Path) -> None:
     async with worker(tmp_path, "tests.workers.with_slow_kinds", str(tmp_path)) as process:
         await ask(world, "tests.slow")
@@ -131,6 +132,7 @@ async def test_told_to_stop_it_lets_a_running_handler_end(world: World, tmp_path
     assert await world.value("select count(*) from task") == 0
 
 
+@pytest.mark.case("J06")
 async def test_told_to_stop_it_gives_back_what_does_not_end(world: World, tmp_path: Path) -> None:
     async with worker(tmp_path, "tests.workers.with_slow_kinds", str(tmp_path), "1") as process:
         await ask(world, "tests.hang")
@@ -144,6 +146,7 @@ async def test_told_to_stop_it_gives_back_what_does_not_end(world: World, tmp_pa
         )  # its sweep rings too
 
 
+@pytest.mark.case("J11")
 async def test_a_killed_worker_loses_nothing(world: World, tmp_path: Path) -> None:
     async with worker(tmp_path, "tests.workers.with_slow_kinds", str(tmp_path)) as process:
         await ask(world, "tests.slow")
