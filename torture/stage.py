@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import logging
 import os
 import secrets
 import time
@@ -129,6 +130,7 @@ async def opened_databases(system: TorturedSystem) -> AsyncIterator[None]:
     os.environ.update(
         {**system.settings, "QUANYI_DATABASE_URL": _through(system.settings["QUANYI_DATABASE_URL"], system.ports.postgres)}
     )
+    logging.getLogger("asyncpg").setLevel(logging.CRITICAL)  # that the database is away is no news here
     settings.cache_clear()
     use_databases(Databases({"main": settings().database_url}, size=4, statement_cache=True))
     http.start(allow_loopback=True)

@@ -5,10 +5,12 @@ from __future__ import annotations
 import asyncio
 import fcntl
 import os
+import signal
 import socket
 from contextlib import ExitStack, suppress
 from pathlib import Path
 from urllib.parse import urlsplit
+from uuid import UUID
 
 import httpx2
 import pytest
@@ -87,6 +89,44 @@ def test_the_server_is_started_with_patience(tmp_path: Path) -> None:
     config = Config("app.main:app", http=command[command.index("--http") + 1])  # type: ignore[arg-type]
     config.load()
     assert config.http_protocol_class is PatientProtocol
+
+
+@pytest.mark.case("J06")
+async def test_told_to_stop_the_server_answers_what_it_began(world: World, tmp_path: Path) -> None:
+    product = await world.product()
+    await world.stock(product.skus[0].id, 1)
+    faults = tmp_path / "faults"
+    faults.mkdir()
+    server = Web(tmp_path / "web.log", QUANYI_FAULTS=str(faults))
+    process = await server.start()
+    held = faults / "order.committed.held"
+    (faults / "order.committed").write_text("pause")
+    try:
+        buying = asyncio.create_task(buy(world, server, product.id, product.skus[0].listing.id))
+        await until(lambda: is_there(held))
+        process.terminate()
+        held.unlink()
+        assert await buying == 303
+        assert await server.ended() in (0, -signal.SIGTERM)
+    finally:
+        server.kill()
+    assert await world.value("select count(*) from shop_order") == 1
+
+
+async def buy(world: World, server: Web, product_id: UUID, listing_id: UUID) -> int:
+    """Send a product's form; the status it is answered with."""
+    host = f"{world.tenant.slug}.shop.localhost:{server.port}"
+    headers = {"Host": host, "Origin": f"http://{host}"}
+    async with httpx2.AsyncClient(trust_env=False, timeout=60, headers=headers) as client:
+        page = await client.get(f"{server.url}/products/{product_id}")
+        form = {name: page.text.split(f'name="{name}" value="')[1].split('"')[0] for name in ("_csrf", "request_id")}
+        form |= {"listing": str(listing_id), "quantity": "1", "contact": "13800132046"}
+        cookie = "; ".join(line.partition(";")[0] for line in page.headers.get_list("set-cookie"))
+        return (await client.post(f"{server.url}/checkout", data=form, headers={"Cookie": cookie})).status_code
+
+
+async def is_there(file: Path) -> bool:
+    return file.exists()  # noqa: ASYNC240  # a small local file
 
 
 @pytest.mark.case("J01")
