@@ -162,3 +162,6 @@ def test_red_the_look_finds_a_canary_that_is_alive(surf: Surf, hostile: Shop) ->
     ):
         page.evaluate("html => { document.querySelector('main').innerHTML = html }", canary)
         assert leaves(page) != [], canary
+    heard: list[str] = surf.__self__.faults  # type: ignore[attr-defined]
+    assert any("olicy" in fault for fault in heard), "the pages' policy stopped what would have run"
+    heard.clear()
