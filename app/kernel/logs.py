@@ -94,7 +94,9 @@ def _tell_trace(_logger: object, _method: str, event: MutableMapping[str, Any]) 
 
 
 def _trace_of(error: BaseException) -> str:
-    parts = [told(error), "".join(traceback.format_tb(error.__traceback__)).rstrip()]
+    frames = traceback.extract_tb(error.__traceback__)
+    ours = [frame for frame in frames if _LIBRARIES not in frame.filename] or frames[-3:]
+    parts = [told(error), "".join(traceback.format_list(ours)).rstrip()]
     if isinstance(error, BaseExceptionGroup):
         parts += [_trace_of(part) for part in error.exceptions]
     before = error.__cause__ or (None if error.__suppress_context__ else error.__context__)
@@ -116,6 +118,8 @@ def _line(event: MutableMapping[str, Any], **more: Any) -> str:
     return _UNPRINTABLE.sub(lambda found: f"\\u{ord(found[0]):04x}", json.dumps(event, ensure_ascii=False, **more))
 
 
+_LIBRARIES = "site-packages"
+"""Frames from there are left out of a trace, which has to be short to be whole."""
 _LONGEST_WORDS = 300
 _QUOTING: tuple[type[BaseException], ...] = (asyncpg.InterfaceError, SQLAlchemyError, ValidationError, UnicodeError)
 _QUOTED = re.compile(r"""'(?:[^'\\]|\\.)*'|"(?:[^"\\]|\\.)*\"""", re.S)
