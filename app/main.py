@@ -30,6 +30,8 @@ from app.kernel.bell import Ringer, open_queue, share_queue
 from app.kernel.errors import DomainError, NotFound
 from app.kernel.faults import use_faults
 from app.kernel.hosts import Hosts
+from app.kernel.patience import allow_many_connections
+from app.kernel.starting import when_there
 from app.kernel.tasks import use_ringer
 from app.kernel.vault import forget_keyrings, refuse_wrong_keys
 from app.ordering.pages import OrderListPages, OrderPages, OrderViewPages
@@ -88,6 +90,7 @@ async def _lifespan(_app: Litestar) -> AsyncIterator[None]:
     """Open what the process shares, follow the directory, ring drains; close it all in the reverse order."""
     chosen = settings()
     logs.configure(chosen.log_level)
+    allow_many_connections()
     use_databases(
         Databases({"main": chosen.database_url}, size=chosen.database_connections, statement_cache=chosen.statement_cache)
     )
@@ -95,7 +98,7 @@ async def _lifespan(_app: Litestar) -> AsyncIterator[None]:
     http.start(allow_loopback=chosen.allow_loopback_calls)
     use_faults(chosen.faults)
     queue = open_queue()
-    await queue.connect()
+    await when_there(queue.connect)
     use_ringer(Ringer(queue).ring)
     share_queue(queue)
     follower = asyncio.create_task(routing.listen(forget_keyrings))

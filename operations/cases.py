@@ -1,4 +1,4 @@
-"""The faults and attacks we are tried with, and the tests that show each: docs/cases.md, from tests/cases.toml and the marker `case`."""
+"""The faults and attacks we are tried with, and the tests that show each: docs/cases.md and the count in SECURITY.md, from tests/cases.toml and the marker `case`."""
 
 import argparse
 import ast
@@ -13,6 +13,9 @@ from operations.places import ROOT
 TESTS = ROOT / "tests"
 DATA = TESTS / "cases.toml"
 FILE = ROOT / "docs" / "cases.md"
+SUMMARY = ROOT / "SECURITY.md"
+"""Holds the count of cases between two marks."""
+BEGINS, ENDS = "<!-- made by python -m operations.cases -->\n", "<!-- end -->\n"
 MARKER = "pytest.mark.case"
 HEAD = """# Faults and attacks
 
@@ -35,6 +38,7 @@ def run(arguments: list[str]) -> int:
     argparse.ArgumentParser(prog="cases", description=__doc__).parse_args(arguments)
     cases = listed()
     FILE.write_text(document(cases), encoding="utf-8")
+    SUMMARY.write_text(summarised(cases), encoding="utf-8")
     shown = sum(bool(case.tests) for case in cases.values())
     print(f"{shown} of {len(cases)} cases are shown by {len({test for case in cases.values() for test in case.tests})} tests.")
     return 0
@@ -79,6 +83,20 @@ def document(cases: dict[str, Case]) -> str:
     return "".join(parts)
 
 
+def summarised(cases: dict[str, Case]) -> str:
+    """SECURITY.md with the count of today: by group how many are listed and shown, and why the others are not."""
+    lines = ["| Group | Listed | Shown | Tests | Not shown, and why |\n|---|---|---|---|---|\n"]
+    for letter, title in read()["groups"].items():
+        group = [case for case in cases.values() if case.number.startswith(letter)]
+        tests = {test for case in group for test in case.tests}
+        missing = "; ".join(f"{case.number}: {case.missing}" for case in group if not case.tests)
+        lines.append(
+            f"| {letter} · {title} | {len(group)} | {sum(bool(case.tests) for case in group)} | {len(tests)} | {missing or '–'} |\n"
+        )
+    before, _, rest = SUMMARY.read_text(encoding="utf-8").partition(BEGINS)
+    return before + BEGINS + "".join(lines) + ENDS + rest.partition(ENDS)[2]
+
+
 def row(case: Case) -> str:
     return f"| {case.number} | {case.says} | {shown_by(case.tests) or f'Not shown: {case.missing}.'} |\n"
 
@@ -95,8 +113,10 @@ def read() -> dict[str, Any]:
 
 def check() -> list[str]:
     """What is wrong with the file, as sentences."""
-    is_current = FILE.is_file() and FILE.read_text(encoding="utf-8") == document(listed())
-    return [] if is_current else ["docs/cases.md is not what the tests say: run python -m operations.cases"]
+    cases = listed()
+    wanted = {FILE: document(cases), SUMMARY: summarised(cases)}
+    stale = [file.name for file, text in wanted.items() if not file.is_file() or file.read_text(encoding="utf-8") != text]
+    return [f"{name} is not what the tests say: run python -m operations.cases" for name in stale]
 
 
 if __name__ == "__main__":

@@ -8,6 +8,7 @@ handed out. Say --keys-unsold if nothing was sold since the backup. While a gate
 import argparse
 import asyncio
 import json
+from typing import Any
 
 from app.inventory import quarantining
 from app.kernel import audit, history
@@ -64,7 +65,8 @@ async def reconcile(tenant: Tenant, *, keys_unsold: bool = False) -> list[Differ
     async with tenant_tx(tenant) as tx:
         aside = await leave_to_a_person(tx, OUTWARD, why=WHY)
         await leave_cases(tx, OUTWARD, WHY)
-    facts = {"differences": len(differences), "batches_quarantined": quarantined, "tasks_set_aside": aside}
+    facts: dict[str, Any] = {"differences": [f"{one.number}: {one.ours}, {one.theirs}" for one in differences[:_WRITTEN_DOWN]]}
+    facts |= {"batches_quarantined": quarantined, "tasks_set_aside": aside}
     await _let_go(tenant, facts)
     return differences
 
@@ -80,7 +82,7 @@ async def _quarantine_free_keys(tenant: Tenant) -> int:
     return len(numbers)
 
 
-async def _let_go(tenant: Tenant, facts: dict[str, int]) -> None:
+async def _let_go(tenant: Tenant, facts: dict[str, Any]) -> None:
     async with tenant_tx(tenant) as tx:
         await audit.record(tx, SYSTEM, "tenant.reconciled", subject=("tenant", tenant.id), facts=facts)
     async with tenant_tx(PLATFORM) as tx:
@@ -89,6 +91,7 @@ async def _let_go(tenant: Tenant, facts: dict[str, int]) -> None:
         await operating.set_reconciled(tx, tenant)
 
 
+_WRITTEN_DOWN = 200
 _REASON = "Restored from a backup: after it these keys may have been handed out"
 _WITH_FREE_KEYS = """
 select b.batch_no from import_batch b

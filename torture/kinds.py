@@ -7,7 +7,7 @@ import os
 import random
 import signal
 import time
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Sequence
 from contextlib import suppress
 from typing import Any
 
@@ -18,7 +18,8 @@ from operations.healthy import is_answering
 from operations.processes import READY_WAIT_S
 from operations.trouble import Trouble
 from tenants.embedded_process import PROC
-from torture.stage import TorturedSystem
+from torture import acts
+from torture.stage import Merchant, TorturedSystem
 
 APP_LOGIN = "quanyi_app"
 POLL_S = 0.05
@@ -27,17 +28,22 @@ POLL_S = 0.05
 class Tormentor:
     """Does the faults, each by a method named in KINDS. `luck` decides the details."""
 
-    def __init__(self, system: TorturedSystem, luck: random.Random) -> None:
+    def __init__(self, system: TorturedSystem, merchants: Sequence[Merchant], luck: random.Random) -> None:
         assert system.cable is not None
-        self.system, self.luck, self.cable = system, luck, system.cable
+        self.system, self.merchants, self.luck, self.cable = system, merchants, luck, system.cable
+        self.fallen: list[str] = []
         self._gateway = httpx2.AsyncClient(base_url=system.gateway, trust_env=False, timeout=10)
 
     # Processes
 
     async def kill_web(self) -> str:
         """SIGKILL to one web process; its parent starts another."""
-        pid = self.luck.choice(web_processes(self.system.children["web"].pid))
-        os.kill(pid, signal.SIGKILL)
+        there = web_processes(self.system.children["web"].pid)
+        if not there:
+            return "none was there"
+        pid = self.luck.choice(there)
+        with suppress(ProcessLookupError):
+            os.kill(pid, signal.SIGKILL)
         return f"web process {pid}"
 
     async def kill_worker(self) -> str:
@@ -161,14 +167,33 @@ class Tormentor:
         ready.rename(self.system.faults / point)
         return f"{action} at {point}"
 
+    # The merchants
+
+    async def void_keys(self) -> str:
+        """Keys that leaked are taken out, while orders that were paid count on them."""
+        merchant, count = self.luck.choice(self.merchants), self.luck.randrange(1, 6)
+        goods = self.luck.choice(merchant.goods)
+        return f"{await acts.void_keys(merchant, goods, count)} of {merchant.tenant.slug}"
+
+    async def refund_orders(self) -> str:
+        merchant, count = self.luck.choice(self.merchants), self.luck.randrange(1, 6)
+        return f"{await acts.refund_orders(merchant, count)} orders of {merchant.tenant.slug}"
+
     # Around them
 
     async def watch(self, *, every_s: float = 0.2) -> None:
-        """Start workers again that ended by themselves or by a fault point, as a supervisor does. Runs until cancelled."""
+        """Start workers again that ended by themselves or by a fault point, as a supervisor does. Runs until cancelled.
+
+        The web server's parent is never killed: that it ended is written down.
+        """
+        server = self.system.children["web"]
         while True:
             for worker in self.system.workers:
                 if not worker.is_running():
                     worker.start()
+            if not server.is_running():
+                self.fallen.append(server.ending())
+                server.start()
             await asyncio.sleep(every_s)
 
     async def stop_all(self) -> None:
@@ -252,6 +277,8 @@ KINDS: dict[str, tuple[int, Fault]] = {
     "answers misbehave": (3, lambda by: by.misbehave("query", *ANSWERS)),
     "refunds misbehave": (4, lambda by: by.misbehave("refund", *CALLS, {"pending_ms": 3000})),
     "refund answers misbehave": (3, lambda by: by.misbehave("query_refund", *ANSWERS)),
+    "keys voided": (3, Tormentor.void_keys),
+    "orders refunded": (4, Tormentor.refund_orders),
     "at order.committed": (2, lambda by: by.arm("order.committed", "kill", "slow 3")),
     "at payment.called": (2, lambda by: by.arm("payment.called", "kill", "slow 3")),
     "at capture.before_commit": (2, lambda by: by.arm("capture.before_commit", "kill", "slow 3")),

@@ -15,7 +15,7 @@ from torture.schedule import Done
 class Options:
     """What was asked for. `faults_every_s` is the mean pause between faults."""
 
-    case: str | None
+    cases: tuple[str, ...]
     seed: int
     minutes: float
     buyers_per_second: float
@@ -27,7 +27,8 @@ class Options:
 
     @property
     def kinds(self) -> Sequence[str]:
-        return CASES[self.case] if self.case else tuple(KINDS)
+        """Those of the cases, or every kind when none is named."""
+        return list(dict.fromkeys(kind for case in self.cases for kind in CASES[case])) or list(KINDS)
 
 
 @dataclass

@@ -32,9 +32,11 @@ def line(outcome: Outcome) -> dict[str, object]:
     """The last line of a run."""
     return {
         "torture": "broken" if outcome.verdict.breaches else "ok",
-        "case": outcome.options.case,
+        "cases": list(outcome.options.cases),
         "seed": outcome.options.seed,
         "faults": len(outcome.done),
+        "gave_up": outcome.crowd.tally.gave_up,
+        "statuses": {str(status): times for status, times in sorted(outcome.crowd.tally.statuses.items())},
         "requests": outcome.crowd.tally.requests,
         "paid": outcome.crowd.tally.paid,
         "delivered": outcome.verdict.delivered,

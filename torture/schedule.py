@@ -7,10 +7,28 @@ import random
 from collections.abc import Sequence
 from dataclasses import dataclass
 
+import httpx2
+import psycopg
+from sqlalchemy.exc import DBAPIError
+from sqlalchemy.exc import TimeoutError as PoolTimeout
+
+from operations.trouble import Trouble
+from tenants.embedded_files import DatabaseUnavailable
+from tenants.session import AWAY
 from torture.kinds import KINDS, Tormentor
 
 DATABASE = "database"
 MOST_AT_ONCE = 3
+DISTURBED: tuple[type[Exception], ...] = (
+    *AWAY,
+    DBAPIError,
+    PoolTimeout,
+    psycopg.Error,
+    httpx2.HTTPError,
+    Trouble,
+    DatabaseUnavailable,
+)
+"""What one fault does to another."""
 
 
 @dataclass(frozen=True)
@@ -33,11 +51,14 @@ async def torment(
     async def do(kind: str) -> None:
         async with places:
             at_s = loop.time() - started
-            if kind.startswith(DATABASE):
-                async with servers:
+            try:
+                if kind.startswith(DATABASE):
+                    async with servers:
+                        detail = await KINDS[kind][1](tormentor)
+                else:
                     detail = await KINDS[kind][1](tormentor)
-            else:
-                detail = await KINDS[kind][1](tormentor)
+            except DISTURBED as error:
+                detail = f"did not come off: {type(error).__name__}"
         done.append(Done(at_s, kind, detail))
         print(f"{at_s:7.1f} s  {kind}: {detail}", flush=True)
 

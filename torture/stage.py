@@ -2,9 +2,13 @@
 
 from __future__ import annotations
 
+import asyncio
+import logging
 import os
 import secrets
-from collections.abc import Callable
+import time
+from collections.abc import AsyncIterator, Callable
+from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from decimal import Decimal
 from pathlib import Path
@@ -14,7 +18,8 @@ from uuid import UUID
 from app.catalog import service as catalog
 from app.catalog.models import DeliveryKind
 from app.catalog.service import ProductTerms, SkuTerms
-from app.inventory import importing
+from app.inventory import importing, queries
+from app.inventory.models import BatchState
 from app.kernel import http
 from app.kernel.actor import Actor, ActorKind
 from app.payments import service as payments
@@ -23,6 +28,7 @@ from app.settings import settings
 from operations.children import Child
 from operations.places import PYTHON, make_private_folder
 from operations.processes import Plan, System
+from operations.trouble import Trouble
 from tenants import provisioning, routing
 from tenants.bootstrap import Urls
 from tenants.directory import PLATFORM, Tenant
@@ -31,6 +37,7 @@ from torture.proxy import DatabaseProxy
 
 MERCHANT = Actor(ActorKind.STAFF, UUID(int=7), "Zhou")
 SECOND_WORKER = "second worker"
+IMPORT_S = 60.0
 POSTGRES = {"max_connections": "200", "shared_buffers": "64MB"}
 
 
@@ -116,20 +123,27 @@ class Merchant:
     goods: tuple[Goods, ...]
 
 
-async def open_merchants(system: TorturedSystem, *, units: int) -> list[Merchant]:
-    """Two shops. Each sells something ample, something that runs out, and something hot, `units` of the first."""
+@asynccontextmanager
+async def opened_databases(system: TorturedSystem) -> AsyncIterator[None]:
+    """Inside, the merchants' own acts go straight to the database, past the cable."""
     assert system.postgres is not None
     os.environ.update(
         {**system.settings, "QUANYI_DATABASE_URL": _through(system.settings["QUANYI_DATABASE_URL"], system.ports.postgres)}
     )
+    logging.getLogger("asyncpg").setLevel(logging.CRITICAL)  # that the database is away is no news here
     settings.cache_clear()
     use_databases(Databases({"main": settings().database_url}, size=4, statement_cache=True))
     http.start(allow_loopback=True)
     try:
-        return [await _open_merchant(system, name, units) for name in ("North", "South")]
+        yield
     finally:
         await http.stop()
         await databases().close()
+
+
+async def open_merchants(system: TorturedSystem, *, units: int) -> list[Merchant]:
+    """Two shops. Each sells something ample, something that runs out, and something hot, `units` of the first."""
+    return [await _open_merchant(system, name, units) for name in ("North", "South")]
 
 
 async def _open_merchant(system: TorturedSystem, name: str, units: int) -> Merchant:
@@ -170,8 +184,19 @@ async def _put_on_sale(tenant: Tenant, terms: SkuTerms, units: int) -> Goods:
             terms=(Decimal("3.2"), None),
             actor=MERCHANT,
         )
-    await importing.check(tenant, batch.id)
+    await _until_batch(tenant, batch.batch_no, BatchState.READY)
     async with tenant_session(tenant) as session:
         await importing.confirm(session, batch_no=batch.batch_no, actor=MERCHANT)
-    await importing.import_keys(tenant, batch.id)
+    await _until_batch(tenant, batch.batch_no, BatchState.IMPORTED)
     return Goods(product.id, row["sku_id"], row["listing_id"], frozenset(keys))
+
+
+async def _until_batch(tenant: Tenant, batch_no: str, state: BatchState) -> None:
+    """The workers do the steps of an import."""
+    ends = time.monotonic() + IMPORT_S
+    while time.monotonic() < ends:
+        async with tenant_session(tenant, read_only=True) as session:
+            if (await queries.batch_or_404(session, batch_no)).state == state:
+                return
+        await asyncio.sleep(0.05)
+    raise Trouble(f"The workers did not bring the import {batch_no} to {state!r} within {IMPORT_S:.0f} s.")

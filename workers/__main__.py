@@ -14,6 +14,7 @@ import workers.handlers  # noqa: F401  # registers every kind of task
 from app.kernel import http, logs
 from app.kernel.bell import Ringer, open_queue
 from app.kernel.faults import use_faults
+from app.kernel.starting import when_there
 from app.kernel.tasks import Lane, use_ringer
 from app.kernel.vault import forget_keyrings, refuse_wrong_keys
 from app.settings import settings
@@ -58,7 +59,7 @@ async def main() -> None:
     http.start(allow_loopback=chosen.allow_loopback_calls)
     use_faults(chosen.faults)
     queue = open_queue(listens=True)
-    await queue.connect()
+    await when_there(queue.connect)
     use_ringer(Ringer(queue).ring)
     worker = OurWorker(
         queue,

@@ -16,7 +16,7 @@ from uuid import UUID, uuid4
 import asyncpg
 import structlog
 
-from app.kernel import clock, logs
+from app.kernel import logs
 from app.kernel.faults import fault
 from app.kernel.metrics import TASKS
 from app.kernel.tasks import Lane, TaskKind, TaskRow, kind_of, kinds, ring_bell
@@ -107,7 +107,7 @@ class _Drain:
         await asyncio.gather(*self._running, return_exceptions=True)
         for home in self._waiting.values():
             async with tenant_tx(home) as tx:
-                await ring_bell(tx, self._lane, clock.now())
+                await ring_bell(tx, self._lane)
 
 
 async def _guarded(home: Tenant, lane: Lane) -> int:
@@ -174,7 +174,7 @@ async def _claim(turn: _Turn) -> list[TaskRow]:
     async with tenant_tx(turn.home) as tx:
         rows = await tx.fetch(_CLAIM, turn.lane, _TURN, turn.token, *_leases())
         if len(rows) == _TURN:
-            await ring_bell(tx, turn.lane, clock.now())
+            await ring_bell(tx, turn.lane)
     return [TaskRow(row["id"], row["kind"], row["subject_id"], row["attempts"]) for row in rows]
 
 
@@ -242,8 +242,8 @@ async def _put_back(turn: _Turn, kind: TaskKind | None, tasks: list[TaskRow], pr
     async with tenant_tx(turn.home) as tx:
         for task in tasks:
             is_over = kind is None or task.attempts >= kind.tries
-            due = clock.now() if kind is None else kind.next_try(task.attempts, clock.now())
-            row = await tx.fetchrow(_PUT_BACK, task.id, turn.token, "failed" if is_over else "waiting", due, problem)
+            wait_s = 0 if kind is None else kind.wait_s(task.attempts)
+            row = await tx.fetchrow(_PUT_BACK, task.id, turn.token, "failed" if is_over else "waiting", wait_s, problem)
             if row is not None and row["state"] == "waiting":
                 await ring_bell(tx, turn.lane, row["run_at"])
             elif row is not None:
@@ -255,7 +255,7 @@ async def _give_back(turn: _Turn) -> None:
     """What this turn still holds waits again, as if it had not been claimed."""
     async with tenant_tx(turn.home) as tx:
         if await tx.execute(_GIVE_BACK, turn.token):
-            await ring_bell(tx, turn.lane, clock.now())
+            await ring_bell(tx, turn.lane)
 
 
 def _leases() -> tuple[list[str], list[int]]:
@@ -281,7 +281,7 @@ async def _sweep_home(home: Tenant) -> int:
             await tx.execute(_FREE_LEASES)
             lanes = await tx.fetch("select distinct lane from task where state = 'waiting' and run_at <= now()")
             for row in lanes:
-                await ring_bell(tx, Lane(row["lane"]), clock.now())
+                await ring_bell(tx, Lane(row["lane"]))
     except (asyncpg.PostgresError, asyncpg.InterfaceError, OSError, TimeoutError) as error:
         _log.error("sweep.failed", tenant=home.slug, error=type(error).__name__)
         return 0
@@ -320,7 +320,7 @@ returning run_at
 _PUT_BACK = """
 update task
 set state = case when wanted_again then 'waiting' else $3 end,
-    run_at = case when wanted_again then run_at else $4 end,
+    run_at = case when wanted_again then run_at else now() + make_interval(secs => $4::int) end,
     attempts = case when wanted_again then 0 else attempts end,
     wanted_again = false, last_error = $5, lease_token = null, lease_until = null
 where id = $1 and lease_token = $2

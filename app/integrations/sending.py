@@ -9,7 +9,6 @@ import time
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
 from email.message import EmailMessage
-from email.utils import make_msgid
 from typing import Any
 from urllib.parse import unquote, urlsplit
 from uuid import UUID
@@ -90,17 +89,9 @@ async def _open(tenant: Tenant, message_id: UUID) -> _Opened | None:
 
 
 async def _mail(message: _Opened, text: templates.Rendered) -> None:
-    mail = EmailMessage()
-    mail["From"] = settings().mail_from
-    mail["To"] = message.recipient
-    mail["Subject"] = text.subject
-    mail["Message-ID"] = make_msgid(idstring=message.id.hex, domain=settings().base_host.partition(":")[0])
-    mail.set_content(text.plain)
-    if text.html:
-        mail.add_alternative(text.html, subtype="html")
     server = urlsplit(settings().smtp_url)
     await aiosmtplib.send(
-        mail,
+        letter(message.id, message.recipient, text),
         hostname=server.hostname or "127.0.0.1",
         port=server.port or 25,
         username=unquote(server.username) if server.username else None,
@@ -108,6 +99,19 @@ async def _mail(message: _Opened, text: templates.Rendered) -> None:
         use_tls=server.scheme == "smtps",
         timeout=_SMTP_TIMEOUT_S,
     )
+
+
+def letter(message_id: UUID, recipient: str, text: templates.Rendered) -> EmailMessage:
+    """A message as mail. Sent again it has the same Message-ID, so that the other side can know it again."""
+    mail = EmailMessage()
+    mail["From"] = settings().mail_from
+    mail["To"] = recipient
+    mail["Subject"] = text.subject
+    mail["Message-ID"] = f"<{message_id.hex}@{settings().base_host.partition(':')[0]}>"
+    mail.set_content(text.plain)
+    if text.html:
+        mail.add_alternative(text.html, subtype="html")
+    return mail
 
 
 async def _text(message: _Opened, text: templates.Rendered) -> None:

@@ -15,6 +15,8 @@ import structlog
 from pydantic import ValidationError
 from sqlalchemy.exc import SQLAlchemyError
 
+from app.kernel.log_sink import LogSink
+
 _SECRET_NAMES = (
     "password",
     "secret",
@@ -29,10 +31,13 @@ _SECRET_NAMES = (
     "email",
 )
 _LONGEST = 2000
+_LAST_WORDS = 500
+"""Of a value that is cut in its middle: a trace says last what happened."""
 
 
 def configure(level: str) -> None:
-    """Send this process's own lines and its libraries' warnings to standard output, as JSON."""
+    """Send this process's own lines, its server's and its libraries' warnings to standard output, as JSON. Nobody waits for them to be written."""
+    out = LogSink(sys.stdout)
     structlog.configure(
         processors=[
             structlog.contextvars.merge_contextvars,
@@ -43,12 +48,15 @@ def configure(level: str) -> None:
             structlog.processors.JSONRenderer(serializer=_line),
         ],
         wrapper_class=structlog.make_filtering_bound_logger(logging.getLevelNamesMapping()[level]),
-        logger_factory=structlog.PrintLoggerFactory(sys.stdout),
+        logger_factory=structlog.WriteLoggerFactory(out),  # type: ignore[arg-type]  # it writes and flushes, and is no file
         cache_logger_on_first_use=True,
     )
-    libraries = logging.StreamHandler(sys.stdout)
+    libraries = logging.StreamHandler(out)
     libraries.setFormatter(_LibraryLine())
     logging.basicConfig(level=logging.WARNING, handlers=[libraries], force=True)
+    for name in ("uvicorn", "uvicorn.error"):
+        logging.getLogger(name).handlers.clear()
+        logging.getLogger(name).propagate = True
 
 
 def told(error: BaseException) -> str:
@@ -86,7 +94,9 @@ def _tell_trace(_logger: object, _method: str, event: MutableMapping[str, Any]) 
 
 
 def _trace_of(error: BaseException) -> str:
-    parts = [told(error), "".join(traceback.format_tb(error.__traceback__)).rstrip()]
+    frames = traceback.extract_tb(error.__traceback__)
+    ours = [frame for frame in frames if _LIBRARIES not in frame.filename] or frames[-3:]
+    parts = [told(error), "".join(traceback.format_list(ours)).rstrip()]
     if isinstance(error, BaseExceptionGroup):
         parts += [_trace_of(part) for part in error.exceptions]
     before = error.__cause__ or (None if error.__suppress_context__ else error.__context__)
@@ -94,12 +104,12 @@ def _trace_of(error: BaseException) -> str:
 
 
 def _hide(_logger: object, _method: str, event: MutableMapping[str, Any]) -> MutableMapping[str, Any]:
-    """Cut long values, and blank those whose name says they are secret or personal."""
+    """Cut long values in their middle, and blank those whose name says they are secret or personal."""
     for name, value in event.items():
         if any(word in name.lower() for word in _SECRET_NAMES):
             event[name] = "****"
         elif isinstance(value, str) and len(value) > _LONGEST:
-            event[name] = value[:_LONGEST] + "…"
+            event[name] = f"{value[: _LONGEST - _LAST_WORDS]} … {value[-_LAST_WORDS:]}"
     return event
 
 
@@ -108,6 +118,8 @@ def _line(event: MutableMapping[str, Any], **more: Any) -> str:
     return _UNPRINTABLE.sub(lambda found: f"\\u{ord(found[0]):04x}", json.dumps(event, ensure_ascii=False, **more))
 
 
+_LIBRARIES = "site-packages"
+"""Frames from there are left out of a trace, which has to be short to be whole."""
 _LONGEST_WORDS = 300
 _QUOTING: tuple[type[BaseException], ...] = (asyncpg.InterfaceError, SQLAlchemyError, ValidationError, UnicodeError)
 _QUOTED = re.compile(r"""'(?:[^'\\]|\\.)*'|"(?:[^"\\]|\\.)*\"""", re.S)

@@ -8,13 +8,12 @@ from __future__ import annotations
 
 from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass
-from datetime import datetime, timedelta
+from datetime import datetime
 from enum import StrEnum
 from uuid import UUID
 
 from sqlalchemy.ext.asyncio import AsyncSession
 
-from app.kernel import clock
 from app.kernel.ids import new_id
 from tenants.directory import Tenant
 from tenants.session import Tx, raw
@@ -53,9 +52,9 @@ class TaskKind:
     tries: int
     handler: Handler
 
-    def next_try(self, attempts: int, at: datetime) -> datetime:
-        """When a failed task is tried again: 2, 4, 8 … seconds, at most five minutes later."""
-        return at + timedelta(seconds=min(300, 2**attempts))
+    def wait_s(self, attempts: int) -> int:
+        """After how many seconds a failed task is tried again: 2, 4, 8 …, at most five minutes."""
+        return min(300, 1 << attempts)
 
 
 _kinds: dict[str, TaskKind] = {}
@@ -109,28 +108,40 @@ class _RingAfterCommit:
 
 
 async def add_task(
-    on: AsyncSession | Tx, kind: str, *, lane: Lane, subject_id: UUID | None, run_at: datetime | None = None
+    on: AsyncSession | Tx,
+    kind: str,
+    *,
+    lane: Lane,
+    subject_id: UUID | None,
+    run_at: datetime | None = None,
+    after_s: int = 0,
 ) -> None:
     """Write down that something must happen, in this transaction, and ring once it is committed.
 
+    It is due at `run_at`, else so many seconds from now by the database's clock, whatever this machine's says.
     Idempotent per kind and subject: while one is waiting, asking again leaves one task, at the earlier of the two times; one that
     runs is run once more; one that failed starts over.
     """
-    await add_tasks(on, kind, lane=lane, subject_ids=[subject_id], run_at=run_at)
+    await add_tasks(on, kind, lane=lane, subject_ids=[subject_id], run_at=run_at, after_s=after_s)
 
 
 async def add_tasks(
-    on: AsyncSession | Tx, kind: str, *, lane: Lane, subject_ids: Sequence[UUID | None], run_at: datetime | None = None
+    on: AsyncSession | Tx,
+    kind: str,
+    *,
+    lane: Lane,
+    subject_ids: Sequence[UUID | None],
+    run_at: datetime | None = None,
+    after_s: int = 0,
 ) -> None:
     """As `add_task`, for many subjects in one statement."""
     if not subject_ids:
         return
     tx = await raw(on)
-    due = run_at or clock.now()
     names = [f"{kind}:{subject_id}" if subject_id else kind for subject_id in subject_ids]
-    await tx.execute(_ADD, [new_id() for _ in subject_ids], kind, lane, list(subject_ids), names, due)
-    await ring_bell(tx, lane, due)
-    if run_at is None:
+    await tx.execute(_ADD, [new_id() for _ in subject_ids], kind, lane, list(subject_ids), names, run_at, after_s)
+    await ring_bell(tx, lane, run_at, after_s=after_s)
+    if run_at is None and not after_s:
         tx.after_commit(_RingAfterCommit(tx.tenant.schema, lane))
 
 
@@ -139,22 +150,32 @@ async def leave_to_a_person(tx: Tx, kinds: Sequence[str], *, why: str) -> int:
     return await tx.execute(_ASIDE, list(kinds), why)
 
 
-async def ring_bell(tx: Tx, lane: Lane, due: datetime) -> None:
-    """Say that this home has work due in a lane. Each transaction rings a bell of its own: a shared one would make them wait for each other."""
+async def ring_bell(tx: Tx, lane: Lane, due: datetime | None = None, *, after_s: int = 0) -> None:
+    """Say that this home has work due in a lane, then or so many seconds from now.
+
+    Each transaction rings a bell of its own: a shared one would make them wait for each other.
+    """
     await tx.execute(
-        "insert into work.bell (home, lane, ring_at) values (current_schema(), $1, $2) on conflict do nothing",
+        _RING,
         lane,
         due,
+        after_s,
     )
 
 
+_RING = """
+insert into work.bell (home, lane, ring_at)
+values (current_schema(), $1, coalesce($2::timestamptz, now() + make_interval(secs => $3::int)))
+on conflict do nothing
+"""
 _ASIDE = """
 update task set state = 'failed', last_error = $2, lease_token = null, lease_until = null, wanted_again = false
 where kind = any($1) and state <> 'failed'
 """
 _ADD = """
 insert into task (id, kind, lane, subject_id, dedupe, run_at)
-select t.id, $2, $3, t.subject_id, t.dedupe, $6 from unnest($1::uuid[], $4::uuid[], $5::text[]) as t (id, subject_id, dedupe)
+select t.id, $2, $3, t.subject_id, t.dedupe, coalesce($6::timestamptz, now() + make_interval(secs => $7::int))
+from unnest($1::uuid[], $4::uuid[], $5::text[]) as t (id, subject_id, dedupe)
 on conflict (dedupe) do update
 set run_at = case when task.state = 'running' and not task.wanted_again then excluded.run_at else least(task.run_at, excluded.run_at) end,
     wanted_again = task.state = 'running',

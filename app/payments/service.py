@@ -12,7 +12,7 @@ from uuid import UUID
 
 import asyncpg
 
-from app.kernel import audit, clock, links
+from app.kernel import audit, links
 from app.kernel.actor import SYSTEM, Actor
 from app.kernel.errors import N_, DomainError
 from app.kernel.faults import fault
@@ -164,7 +164,7 @@ async def ask(tenant: Tenant, payment_id: UUID) -> None:
                     await _ask_again(tx, row)
             case Closed():
                 await _close(tx, payment_id)
-            case NoSuchPayment() if row["created_at"] + _NOT_FOUND_GRACE < clock.now():
+            case NoSuchPayment() if row["age"] > _NOT_FOUND_GRACE:
                 await _close(tx, payment_id)
             case NotPaid() | NoSuchPayment() | Unknown():
                 await _ask_again(tx, row)
@@ -195,7 +195,7 @@ async def close(tenant: Tenant, order_id: UUID) -> None:
                     await take_answer(tx, row["id"], captured)
                 case Closed():
                     await _close(tx, row["id"])
-                case NoSuchPayment() if row["created_at"] + _NOT_FOUND_GRACE < clock.now():
+                case NoSuchPayment() if row["age"] > _NOT_FOUND_GRACE:
                     await _close(tx, row["id"])
                 case NoSuchPayment() | Unknown():
                     unsaid.append(row["payment_no"])
@@ -213,9 +213,7 @@ async def _payment_to_open(tx: Tx, order_id: UUID) -> asyncpg.Record:
         payment_id = new_id()
         values = (order_id, connection.id, order["total_minor"], order["currency"])
         await drawn_number("P", lambda number: tx.execute(_NEW_PAYMENT, payment_id, number, *values))
-        await add_task(
-            tx, "payments.ask", lane=Lane.ORDERS, subject_id=payment_id, run_at=clock.now() + timedelta(seconds=_ASK_AFTER_S[0])
-        )
+        await add_task(tx, "payments.ask", lane=Lane.ORDERS, subject_id=payment_id, after_s=_ASK_AFTER_S[0])
         row = await tx.fetchrow(_OPEN_PAYMENT, order_id)
     assert row is not None
     return row
@@ -238,12 +236,12 @@ async def _ask_again(tx: Tx, row: asyncpg.Record) -> None:
     if await tx.fetchval("select state from payment where id = $1", row["id"]) not in (PaymentState.OPENING, PaymentState.OPEN):
         return
     asked = row["times_asked"] + 1
-    due = clock.now() + timedelta(seconds=_ASK_AFTER_S[min(asked, len(_ASK_AFTER_S) - 1)])
-    if due > row["created_at"] + _ASK_FOR:
+    after_s = _ASK_AFTER_S[min(asked, len(_ASK_AFTER_S) - 1)]
+    if row["age"] + timedelta(seconds=after_s) > _ASK_FOR:
         await _close(tx, row["id"])
         return
-    await tx.execute("update payment set times_asked = $2, ask_at = $3 where id = $1", row["id"], asked, due)
-    await add_task(tx, "payments.ask", lane=Lane.ORDERS, subject_id=row["id"], run_at=due)
+    await tx.execute(_ASKED_ONCE_MORE, row["id"], asked, after_s)
+    await add_task(tx, "payments.ask", lane=Lane.ORDERS, subject_id=row["id"], after_s=after_s)
 
 
 async def _close(tx: Tx, payment_id: UUID) -> None:
@@ -272,6 +270,7 @@ insert into payment (id, payment_no, order_id, connection_id, amount_minor, curr
 on conflict (payment_no) do nothing
 """
 _UNFINISHED = """
-select id, payment_no, connection_id, created_at from payment where order_id = $1 and state in ('opening', 'open') order by id
+select id, payment_no, connection_id, now() - created_at as age from payment where order_id = $1 and state in ('opening', 'open') order by id
 """
-_ASKED = "select id, payment_no, connection_id, state, times_asked, created_at from payment where id = $1"
+_ASKED = "select id, payment_no, connection_id, state, times_asked, now() - created_at as age from payment where id = $1"
+_ASKED_ONCE_MORE = "update payment set times_asked = $2, ask_at = now() + make_interval(secs => $3::int) where id = $1"

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import hmac
-from datetime import datetime
 from typing import Any
 from uuid import UUID
 
@@ -87,7 +86,7 @@ class OrderPages(Controller):
     @get("/status")
     async def status(self, request: AnyRequest, tenant: Tenant, order: Record) -> Response[Any]:
         """What the page shows, if that is not what it shows already; 204 while nothing has changed."""
-        if is_partial(request) and request.query_params.get("seen") == mark_of(order, clock.now()):
+        if is_partial(request) and request.query_params.get("seen") == mark_of(order):
             return Response(None, status_code=204)
         return await _order_page(request, tenant, order)
 
@@ -96,7 +95,7 @@ class OrderPages(Controller):
         """Open the payment and send the buyer to it. A page with scripts asks for it on arrival, to show the code to scan."""
         if not tenant.is_open:
             raise ShopClosed
-        if order["state"] != OrderState.AWAITING_PAYMENT or _is_lapsed(order, clock.now()):
+        if order["state"] != OrderState.AWAITING_PAYMENT or order["is_lapsed"]:
             return see_other(request, _path(request))
         await rates.count(tenant, _PAYMENTS, order["order_no"])
         try:
@@ -177,9 +176,10 @@ class OrderPages(Controller):
         return await _order_page(request, tenant, order, opened=opened)
 
 
-def mark_of(order: Record, at: datetime) -> str:
+def mark_of(order: Record) -> str:
     """Changes whenever the page of an order shows something else."""
-    return f"{order['state']}.{_is_lapsed(order, at):d}.{order['open_payments']}.{order['refund_states'] or ''}.{order['supply'] or ''}"
+    lapsed = f"{order['is_lapsed']:d}"
+    return f"{order['state']}.{lapsed}.{order['open_payments']}.{order['refund_states'] or ''}.{order['supply'] or ''}"
 
 
 async def _order_page(
@@ -191,12 +191,12 @@ async def _order_page(
     context: dict[str, Any] = {
         "order": order,
         "bought": all_bought,
-        "stage": _stage(order, at),
+        "stage": _stage(order),
         "money": _money_back(all_bought),
         "usages": _usages(all_bought),
         "opened": opened or {},
         "order_path": _path(request),
-        "mark": mark_of(order, at),
+        "mark": mark_of(order),
         "is_polled": order["state"] not in _RESTS,
         "at": at,
         "support_contact": shelf_in(request).face.support_contact,
@@ -206,13 +206,9 @@ async def _order_page(
     return page(request, "storefront/order.html", **context)
 
 
-def _stage(order: Record, at: datetime) -> str:
+def _stage(order: Record) -> str:
     """Which face the page wears. An order nobody paid in time is over at its minute, even before it was swept."""
-    return OrderState.EXPIRED if _is_lapsed(order, at) else str(order["state"])
-
-
-def _is_lapsed(order: Record, at: datetime) -> bool:
-    return bool(order["state"] == OrderState.AWAITING_PAYMENT and order["expires_at"] <= at)
+    return OrderState.EXPIRED if order["is_lapsed"] else str(order["state"])
 
 
 def _money_back(all_bought: Bought) -> dict[str, Any]:

@@ -30,7 +30,7 @@ FORMS: dict[str, dict[str, str]] = {
     "POST /m/{tenant_slug}/card-pools/{sku_id}/imports": {"keys": "NEW-KEY-0001", "unit_cost": "1.00"},
     "POST /m/{tenant_slug}/cases/{case_id}/closure": {"note": REASON},
     "POST /m/{tenant_slug}/cases/{case_id}/refund": {"note": REASON},
-    "POST /m/{tenant_slug}/categories/{category_id}": {"name": "Taken over"},
+    "POST /m/{tenant_slug}/categories/{category_id}": {"name-{category_id}": "Taken over"},
     "POST /m/{tenant_slug}/categories/{category_id}/position": {"by": "1", "to": "down"},
     "POST /m/{tenant_slug}/order-views/{view_id}": {"name": "Taken over"},
     "POST /m/{tenant_slug}/team/members/{user_id}/role": {"role": "owner"},
@@ -56,7 +56,8 @@ async def both(world: World) -> tuple[Merchant, Merchant]:
 
 
 def filled(route: Route, ids: Mapping[str, object]) -> dict[str, str]:
-    return {name: text.format(**ids) if text.startswith("{") else text for name, text in FORMS.get(str(route), {}).items()}
+    form = FORMS.get(str(route), {})
+    return {name.format(**ids): text.format(**ids) if text.startswith("{") else text for name, text in form.items()}
 
 
 def mixed(route: Route, mine: Merchant, theirs: Mapping[str, object]) -> Iterator[dict[str, object]]:

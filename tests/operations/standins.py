@@ -15,6 +15,7 @@ async def app(scope, receive, send):
     await send({"type": "http.response.start", "status": 200, "headers": [(b"content-length", str(len(body)).encode())]})
     await send({"type": "http.response.body", "body": body})
 """
+PROTOCOL = "from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol as PatientProtocol"
 WORKER = """
 import signal, sys, time
 signal.signal(signal.SIGTERM, lambda *_: sys.exit(0))
@@ -50,6 +51,7 @@ def put(folder: Path, **instead: str) -> Path:
     """A folder to run from; `app`, `workers`, `gateway` or `outbox` replace one program's text."""
     programs = {
         "app/main.py": instead.get("app", APP),
+        "app/kernel/patience.py": PROTOCOL,
         "workers/__main__.py": instead.get("workers", WORKER),
         "simulators/gateway/__main__.py": instead.get("gateway", LISTENER.format(names=["--port"])),
         "simulators/outbox/__main__.py": instead.get("outbox", LISTENER.format(names=["--smtp-port", "--http-port"])),

@@ -100,6 +100,21 @@ async def test_a_tenant_comes_back_as_it_was_and_another_is_not_touched(world: W
     assert (await now_of(other)).is_open
 
 
+async def test_one_tenant_comes_back_out_of_a_whole_backup(world: World, tmp_path: Path) -> None:
+    other = await world.new_tenant("Other")
+    await shop(world)
+    await back_up(None, tmp_path / "all.tar")
+    before, others = await contents(world.tenant), await contents(other)
+    await shop(world)
+    await restore(tmp_path / "all.tar", world.tenant.slug)
+    after = await contents(world.tenant)
+    assert {name for name in after if after[name] != before[name]} == {"audit_entry"}
+    assert await contents(other) == others
+    await reconciled(world)
+    fresh = await shop(world)
+    await world.bought(fresh.listing.id)
+
+
 async def test_a_file_holds_no_plain_key_and_no_key_to_open_one(world: World, tmp_path: Path) -> None:
     sku = await shop(world, [CANARY, f"{CANARY}-2"])
     await world.bought(sku.listing.id, contact=PHONE)
@@ -156,6 +171,7 @@ async def test_an_hour_later_nothing_is_done_twice_and_every_difference_is_liste
     await restore(file, world.tenant.slug)
     differences = await reconciled(world)
     assert [(found.number, found.ours, found.theirs) for found in differences] == [(payment_no, "open", "captured")]
+    assert payment_no in await world.value("select facts::text from audit_entry where action = 'tenant.reconciled'")
     await world.work()
     assert await world.value("select count(*) from card_key where state = 'free'") == 0, (
         "what may have been handed out is not on the shelf"

@@ -122,6 +122,7 @@ async def test_it_looks_every_two_seconds_though_nobody_rings(
         await stop(process)
 
 
+@pytest.mark.case("J06")
 async def test_told_to_stop_it_lets_a_running_handler_end(world: World, tmp_path: Path) -> None:
     async with worker(tmp_path, "tests.workers.with_slow_kinds", str(tmp_path)) as process:
         await ask(world, "tests.slow")
@@ -131,6 +132,7 @@ async def test_told_to_stop_it_lets_a_running_handler_end(world: World, tmp_path
     assert await world.value("select count(*) from task") == 0
 
 
+@pytest.mark.case("J06")
 async def test_told_to_stop_it_gives_back_what_does_not_end(world: World, tmp_path: Path) -> None:
     async with worker(tmp_path, "tests.workers.with_slow_kinds", str(tmp_path), "1") as process:
         await ask(world, "tests.hang")
@@ -144,6 +146,7 @@ async def test_told_to_stop_it_gives_back_what_does_not_end(world: World, tmp_pa
         )  # its sweep rings too
 
 
+@pytest.mark.case("J11")
 async def test_a_killed_worker_loses_nothing(world: World, tmp_path: Path) -> None:
     async with worker(tmp_path, "tests.workers.with_slow_kinds", str(tmp_path)) as process:
         await ask(world, "tests.slow")
@@ -161,3 +164,21 @@ async def test_a_killed_worker_loses_nothing(world: World, tmp_path: Path) -> No
     async with worker(tmp_path / "again", "tests.workers.with_slow_kinds", str(tmp_path / "again")) as process:
         await until(is_done, 90.0)
         await stop(process)
+
+
+@pytest.mark.case("J11")
+async def test_a_task_that_wants_all_memory_fails_alone(world: World, tmp_path: Path) -> None:
+    """The limit is on the process, as a container's is; orders beside that task are delivered."""
+    product = await world.product()
+    await world.stock(product.skus[0].id, 1)
+    placed = await world.paid(product.skus[0].listing.id)
+    await ask(world, "tests.leak")
+
+    async def is_over() -> bool:
+        delivered = await world.value("select state = 'delivered' from shop_order where id = $1", placed.id)
+        return delivered and await world.value("select last_error like 'MemoryError%' from task where kind = 'tests.leak'")
+
+    async with worker(tmp_path, "tests.workers.with_little_memory") as process:
+        await until(is_over, 90.0)
+        await stop(process)
+    await world.rows("delete from task where kind = 'tests.leak' returning id")

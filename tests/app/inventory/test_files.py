@@ -57,6 +57,7 @@ def numbers(body: bytes, name: str = "keys.txt") -> list[tuple[int, str, str]]:
 
 @pytest.mark.parametrize("encoding", ["utf-8", "utf-8-sig", "gb18030"])
 @pytest.mark.parametrize("end", ["\n", "\r\n", "\r"])
+@pytest.mark.case("A08")
 def test_text_in_every_encoding_and_line_end(encoding: str, end: str) -> None:
     assert numbers(end.join(KEYS).encode(encoding)) == [(1, KEYS[0], ""), (2, KEYS[1], ""), (3, KEYS[2], "")]
 

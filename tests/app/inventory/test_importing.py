@@ -50,6 +50,7 @@ async def counts(world: World, batch: ImportBatch) -> dict[str, Any]:
     return (await world.rows(f"select {columns} from import_batch where id = $1", batch.id))[0]
 
 
+@pytest.mark.case("A08")
 async def test_counts_of_a_mixed_file_add_up(world: World) -> None:
     sku = (await world.product()).skus[0]
     await world.stock(sku.id, ["POOL-0001-AAAA"])
@@ -73,6 +74,7 @@ async def test_counts_of_a_mixed_file_add_up(world: World) -> None:
     assert await world.value("select available from stock") == 7
 
 
+@pytest.mark.case("A08")
 async def test_stored_key_is_exactly_what_was_given(world: World) -> None:
     product = await world.product()
     given = "=ＫＥＹ%0A-0001"
@@ -84,6 +86,7 @@ async def test_stored_key_is_exactly_what_was_given(world: World) -> None:
     assert (shown.number, shown.password) == (given, "p\u200bw")
 
 
+@pytest.mark.case("A08")
 async def test_two_imports_of_the_same_keys_at_once_count_each_key_once(world: World) -> None:
     sku = (await world.product()).skus[0]
     lines = [f"KEY-{n:04d}-AAAA" for n in range(500)]
@@ -212,6 +215,7 @@ async def test_nothing_new_is_not_imported(world: World) -> None:
     assert (await counts(world, batch))["state"] == "ready"
 
 
+@pytest.mark.case("A11")
 async def test_keys_that_expired_before_they_were_confirmed_are_not_put_on_the_shelf(world: World) -> None:
     sku = (await world.product()).skus[0]
     batch = await upload(world, sku.id, "KEY-0001-AAAA", expires_on=clock.business_day())
@@ -236,6 +240,7 @@ async def test_import_into_a_strangers_pool_is_not_found(world: World) -> None:
         await upload(world, sku.id, "KEY-0001-AAAA")
 
 
+@pytest.mark.case("A08")
 async def test_reimported_key_of_any_state_is_a_duplicate(world: World) -> None:
     product = await world.product()
     sku = product.skus[0]

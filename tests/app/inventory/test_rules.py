@@ -33,6 +33,7 @@ def read(text: str) -> rules.ReadLine:
         ('AB"CD', 'AB"CD', ""),
     ],
 )
+@pytest.mark.case("A08")
 def test_what_came_is_what_is_kept(text: str, number: str, password: str) -> None:
     line = read(text)
     assert (line.number, line.password, line.problem) == (number, password, "")
@@ -86,6 +87,7 @@ def test_csv_lines(line: str, cells: list[str] | None) -> None:
         ("ABCD1234", "ABCD1234\ufeff"),
     ],
 )
+@pytest.mark.case("A08")
 def test_same_key_written_differently_is_one_key(one: str, other: str) -> None:
     assert rules.normalised(one) == rules.normalised(other)
 
@@ -93,6 +95,7 @@ def test_same_key_written_differently_is_one_key(one: str, other: str) -> None:
 @pytest.mark.parametrize(
     ("one", "other"), [("abcd1234", "ABCD1234"), ("ABCD1234", "ABCD-1234"), ("AB%0A", "AB\n"), ("0123", "123")]
 )
+@pytest.mark.case("A08")
 def test_different_keys_stay_different(one: str, other: str) -> None:
     assert rules.normalised(one) != rules.normalised(other)
 

@@ -185,6 +185,7 @@ class StockMachine(RuleBasedStateMachine):
         await self.world.assert_books_balance(self.tenant)
 
 
+@pytest.mark.case("A11", "A13")
 async def test_stock_is_right_whatever_happens(world: World) -> None:
     StockMachine.world, StockMachine.loop = world, asyncio.get_running_loop()
     checks = list(HealthCheck)

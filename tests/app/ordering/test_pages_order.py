@@ -269,6 +269,7 @@ async def test_the_gateway_is_asked_and_the_page_learns_of_it_without_reload(wor
     assert "<html" in (await staff.get(f"/orders/{order.order_no}/timeline")).text
 
 
+@pytest.mark.case("A14")
 async def test_delivery_asked_for_again_gives_the_same_key(world: World) -> None:
     product = await world.product()
     await world.stock(product.skus[0].id, 3)
@@ -286,6 +287,7 @@ async def test_delivery_asked_for_again_gives_the_same_key(world: World) -> None
     assert await world.value("select count(*) from card_key where state = 'delivered'") == 1
 
 
+@pytest.mark.case("A14")
 async def test_the_delivery_message_goes_again_and_not_without_end(world: World) -> None:
     product = await world.product()
     await world.stock(product.skus[0].id, KEYS)

@@ -128,6 +128,7 @@ async def test_orders_of_many_skus_go_together_and_each_sells_exactly_its_stock(
     assert {row["sku_id"]: row["units"] for row in sold} == dict.fromkeys((sku.id for sku in product.skus), 3)
 
 
+@pytest.mark.case("A13")
 async def test_an_offer_that_changed_refuses_its_own_buyer_and_no_other_of_the_batch(world: World) -> None:
     product = await world.product(SkuTerms("Month", 1990), SkuTerms("Year", 17800))
     month, year = product.skus

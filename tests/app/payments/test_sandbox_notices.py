@@ -70,27 +70,32 @@ async def test_genuine_notice_is_taken(account: SandboxGateway) -> None:
     ],
     ids=str,
 )
+@pytest.mark.case("C03")
 async def test_notice_without_a_right_signature_is_forged(account: SandboxGateway, change: dict[str, str]) -> None:
     body = json.dumps(GENUINE).encode()
     assert isinstance(account.verify_notice(signed(body) | change, body, NOW), Forged)
 
 
+@pytest.mark.case("C03")
 async def test_unsigned_notice_is_forged(account: SandboxGateway) -> None:
     assert isinstance(account.verify_notice({}, json.dumps(GENUINE).encode(), NOW), Forged)
 
 
 @pytest.mark.parametrize("secret", ["", "a", "N", "n "])
+@pytest.mark.case("C03")
 async def test_notice_signed_with_another_secret_is_forged(account: SandboxGateway, secret: str) -> None:
     body = json.dumps(GENUINE).encode()
     assert isinstance(account.verify_notice(signed(body, secret=secret), body, NOW), Forged)
 
 
+@pytest.mark.case("C03")
 async def test_signature_is_over_the_bytes_and_not_over_their_meaning(account: SandboxGateway) -> None:
     body = json.dumps(GENUINE).encode()
     assert isinstance(account.verify_notice(signed(body), json.dumps(GENUINE, indent=1).encode(), NOW), Forged)
 
 
 @pytest.mark.parametrize(("seconds", "is_genuine"), [(-301, False), (-300, True), (300, True), (301, False)])
+@pytest.mark.case("J04")
 async def test_notice_is_dated_within_five_minutes(account: SandboxGateway, seconds: int, is_genuine: bool) -> None:
     body = json.dumps(GENUINE).encode()
     notice = account.verify_notice(signed(body, at=NOW + timedelta(seconds=seconds)), body, NOW)
@@ -132,6 +137,7 @@ async def test_notice_is_dated_within_five_minutes(account: SandboxGateway, seco
         ("extra", "[[[[[[[[[]]]]]]]]]"),
     ],
 )
+@pytest.mark.case("C04")
 async def test_signed_notice_that_is_not_strictly_typed_is_forged(account: SandboxGateway, field: str, value: str) -> None:
     body = with_raw(field, value)
     assert isinstance(account.verify_notice(signed(body), body, NOW), Forged)

@@ -51,6 +51,7 @@ async def test_changing_and_taking_out(world: World) -> None:
 
 @pytest.mark.parametrize("quantity", ["0", "-1", "1.5", "2147483648", "１", "101"])
 @pytest.mark.parametrize("mode", ["add", "set"])
+@pytest.mark.case("A12")
 async def test_quantities_that_are_none(world: World, quantity: str, mode: str) -> None:
     month, _ = await _two(world)
     buyer = Buyer(world.client())
@@ -98,6 +99,7 @@ async def test_one_line_sold_out_orders_nothing_and_says_which(world: World) -> 
     assert "¥60.00" in words((await buyer.get("/cart")).text), "the cart is kept"
 
 
+@pytest.mark.case("A12")
 async def test_the_limit_holds_over_all_lines_of_a_product(world: World) -> None:
     product = await world.product(SkuTerms("Month", 1000), SkuTerms("Year", 5000), buyer_limit=2)
     for sku in product.skus:

@@ -69,6 +69,7 @@ QUANTITIES = ["0", "-1", "1.5", "2147483648", "1e3", "１", "٣", "", " ", "101"
 
 
 @pytest.mark.parametrize("quantity", QUANTITIES)
+@pytest.mark.case("A12")
 async def test_quantities_that_are_none(world: World, quantity: str) -> None:
     product = await world.product(SkuTerms("Month", 1990))
     await world.stock(product.skus[0].id, 500)
@@ -226,6 +227,7 @@ async def test_the_limit_counts_earlier_orders_of_the_contact(world: World) -> N
     assert (await buyer.buy(product.id, quantity="1", contact="other@example.com")).status_code == 303
 
 
+@pytest.mark.case("A13")
 async def test_a_price_that_changed_since_the_page_was_opened_is_shown_before_anything_is_ordered(world: World) -> None:
     product = await world.product(SkuTerms("Month", 1990))
     await world.stock(product.skus[0].id, 5)
@@ -245,6 +247,7 @@ async def test_a_price_that_changed_since_the_page_was_opened_is_shown_before_an
     assert await world.value("select total_minor from shop_order") == 2490
 
 
+@pytest.mark.case("A13")
 async def test_a_product_withdrawn_meanwhile(world: World) -> None:
     product = await world.product()
     await world.stock(product.skus[0].id, 5)

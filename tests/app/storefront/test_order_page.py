@@ -56,6 +56,7 @@ async def test_waiting_shows_amount_clock_and_the_way_to_pay(world: World) -> No
     assert "13800132046" not in page.text
 
 
+@pytest.mark.case("C10")
 async def test_looking_changes_nothing(world: World) -> None:
     """The gateway leads back here; that proves nothing and does nothing (neither does the status, nor the question's page)."""
     sku = await _stocked(world)
@@ -113,6 +114,7 @@ async def test_status_is_silent_until_something_changes(world: World) -> None:
     assert "every 1s" not in delivered.text
 
 
+@pytest.mark.case("A14")
 async def test_a_key_is_shown_only_when_asked_for_and_each_time_is_written_down(world: World) -> None:
     sku = await _stocked(world, ["SECRET-KEY-ONE-0001"])
     order = await world.bought(sku.listing.id)
@@ -260,6 +262,7 @@ async def _expire(world: World) -> None:
         assert await ordering.expire_unpaid(tx) == 1
 
 
+@pytest.mark.case("C07")
 async def test_paid_too_late_is_delivered_while_there_is_stock(world: World) -> None:
     sku = await _stocked(world, 1)
     order = await world.order(sku.listing.id)
@@ -276,6 +279,7 @@ async def test_paid_too_late_is_delivered_while_there_is_stock(world: World) -> 
     assert (len(book["captures"]), len(book["refunds"])) == (1, 0)
 
 
+@pytest.mark.case("C07")
 async def test_paid_too_late_and_sold_out_is_given_back_once_and_the_page_says_so(world: World) -> None:
     sku = await _stocked(world, 1)
     order = await world.order(sku.listing.id)
@@ -298,6 +302,7 @@ async def test_paid_too_late_and_sold_out_is_given_back_once_and_the_page_says_s
     assert [refund["amount_minor"] for refund in book["refunds"]] == [1990]
 
 
+@pytest.mark.case("C08")
 async def test_paid_twice_is_one_refund_at_the_gateway(world: World) -> None:
     sku = await _stocked(world)
     order = await world.order(sku.listing.id)
@@ -395,6 +400,7 @@ async def test_a_silent_gateway_costs_nothing_and_can_be_tried_again(world: Worl
     assert await world.value("select count(*) from payment") == 1
 
 
+@pytest.mark.case("C11")
 async def test_questions_are_bounded(world: World) -> None:
     sku = await _stocked(world)
     path = await _path(world, await world.order(sku.listing.id))
