@@ -20,6 +20,7 @@ from app.cases.pages import CasePages
 from app.catalog.pages import CATALOG
 from app.console.pages import CONSOLE
 from app.fulfillment.notices import SupplyNotices
+from app.fulfillment.pages import AttemptPages
 from app.insight import alarms
 from app.insight.audit_pages import AuditPages
 from app.insight.pages import DashboardPages
@@ -39,6 +40,7 @@ from app.payments.notices import Notices
 from app.payments.pages import PaymentSettingsPages
 from app.settings import settings
 from app.storefront.routes import SHOP
+from app.suppliers.pages import SUPPLIERS
 from tenants import routing
 from tenants.directory import PLATFORM
 from tenants.session import AWAY, Databases, databases, tenant_tx, use_databases
@@ -48,11 +50,13 @@ ROUTES: list[ControllerRouterHandler] = [
     *access_pages.ROUTES,
     *CATALOG,
     *INVENTORY,
+    *SUPPLIERS,
     SHOP,
     DashboardPages,
     OrderListPages,
     OrderViewPages,
     OrderPages,
+    AttemptPages,
     CasePages,
     PaymentSettingsPages,
     AuditPages,

@@ -17,7 +17,8 @@ from app.ordering import service as ordering
 from app.payments import refunding
 from app.payments import service as payments
 from app.settings import settings
-from app.suppliers import health, syncing
+from app.suppliers import health, syncing, testing
+from app.suppliers import importing as offer_importing
 from tenants import provisioning, routing
 from tenants.directory import Tenant
 from tenants.session import tenant_session, tenant_tx
@@ -53,6 +54,18 @@ async def shelve(tenant: Tenant, tasks: list[TaskRow]) -> None:
 async def sync_supplier(tenant: Tenant, tasks: list[TaskRow]) -> None:
     assert tasks[0].subject_id
     await syncing.sync(tenant, tasks[0].subject_id)
+
+
+@handles("suppliers.test", lane=Lane.SUPPLY, timeout_s=60, tries=60)
+async def test_supplier(tenant: Tenant, tasks: list[TaskRow]) -> None:
+    assert tasks[0].subject_id
+    await testing.go_on(tenant, tasks[0].subject_id)
+
+
+@handles("suppliers.import_offers", lane=Lane.BULK, timeout_s=600)
+async def import_offers(tenant: Tenant, tasks: list[TaskRow]) -> None:
+    assert tasks[0].subject_id
+    await offer_importing.go_on(tenant, tasks[0].subject_id)
 
 
 @handles("suppliers.probe", lane=Lane.ORDERS, timeout_s=30)

@@ -21,6 +21,8 @@ class Permission(StrEnum):
     INVENTORY_VIEW = "inventory.view"
     INVENTORY_IMPORT = "inventory.import"
     INVENTORY_VOID = "inventory.void"
+    SUPPLY_VIEW = "supply.view"
+    SUPPLY_EDIT = "supply.edit"
     SETTINGS_VIEW = "settings.view"
     SETTINGS_EDIT = "settings.edit"
     PAYMENTS_VIEW = "payments.view"
@@ -33,7 +35,7 @@ class Permission(StrEnum):
 
 
 _P = Permission
-_VIEWS = frozenset({_P.DASHBOARD_VIEW, _P.ORDERS_VIEW, _P.CATALOG_VIEW, _P.INVENTORY_VIEW})
+_VIEWS = frozenset({_P.DASHBOARD_VIEW, _P.ORDERS_VIEW, _P.CATALOG_VIEW, _P.INVENTORY_VIEW, _P.SUPPLY_VIEW})
 ALLOWED: dict[MemberRole, frozenset[Permission]] = {
     MemberRole.OWNER: frozenset(Permission) - {_P.PAYOUTS_CHECK},
     MemberRole.OPERATOR: _VIEWS
@@ -44,6 +46,7 @@ ALLOWED: dict[MemberRole, frozenset[Permission]] = {
         _P.CATALOG_EDIT,
         _P.INVENTORY_IMPORT,
         _P.INVENTORY_VOID,
+        _P.SUPPLY_EDIT,
         _P.SETTINGS_VIEW,
         _P.SETTINGS_EDIT,
     },
@@ -79,6 +82,8 @@ PERMISSION_WORDS: dict[Permission, str] = {
     _P.INVENTORY_VIEW: N_("See card pools"),
     _P.INVENTORY_IMPORT: N_("Import keys"),
     _P.INVENTORY_VOID: N_("Void and quarantine keys"),
+    _P.SUPPLY_VIEW: N_("See suppliers and what they cost"),
+    _P.SUPPLY_EDIT: N_("Connect suppliers, place test orders, change routes"),
     _P.SETTINGS_VIEW: N_("See the shop's settings"),
     _P.SETTINGS_EDIT: N_("Change the shop's settings"),
     _P.PAYMENTS_VIEW: N_("See payment gateways"),

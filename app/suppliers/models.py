@@ -192,3 +192,118 @@ class SupplyMinute(TenantBase):
     within_3_s: Mapped[int] = mapped_column(Integer, server_default="0")
     within_10_s: Mapped[int] = mapped_column(Integer, server_default="0")
     """Calls answered within so long, each counted in the first that fits."""
+
+
+class TestState(StrEnum):
+    """A test order's way. `unknown` is asked about, never sent again."""
+
+    PLANNED = "planned"
+    SENDING = "sending"
+    ACCEPTED = "accepted"
+    UNKNOWN = "unknown"
+    SUCCEEDED = "succeeded"
+    FAILED = "failed"
+
+
+TEST_EDGES: dict[TestState, frozenset[TestState]] = {
+    TestState.PLANNED: frozenset({TestState.SENDING, TestState.FAILED}),
+    TestState.SENDING: frozenset({TestState.ACCEPTED, TestState.UNKNOWN, TestState.SUCCEEDED, TestState.FAILED}),
+    TestState.ACCEPTED: frozenset({TestState.UNKNOWN, TestState.SUCCEEDED, TestState.FAILED}),
+    TestState.UNKNOWN: frozenset({TestState.ACCEPTED, TestState.SUCCEEDED, TestState.FAILED}),
+    TestState.SUCCEEDED: frozenset(),
+    TestState.FAILED: frozenset(),
+}
+OPEN_TESTS = (TestState.PLANNED, TestState.SENDING, TestState.ACCEPTED, TestState.UNKNOWN)
+
+
+class TestOrder(Row, TenantBase):
+    """One unit bought to see that a connection works: of no order and for no buyer. What it brought is kept sealed."""
+
+    __tablename__ = "test_order"
+    __table_args__ = (
+        one_of("state", TestState),
+        Index(
+            "uq_test_order_open",
+            "connection_id",
+            unique=True,
+            postgresql_where=text("state in ('planned', 'sending', 'accepted', 'unknown')"),
+        ),
+        Index("ix_test_order_connection", "connection_id", "created_at"),
+    )
+    connection_id: Mapped[UUID] = mapped_column(ForeignKey("supplier_connection.id"))
+    offer_id: Mapped[UUID] = mapped_column(ForeignKey("supplier_offer.id"))
+    out_no: Mapped[str] = mapped_column(unique=True)
+    state: Mapped[str] = mapped_column(server_default=TestState.PLANNED)
+    mode: Mapped[str]
+    """What the connection was when it was ordered: in live mode it was paid for."""
+    supplier_sku: Mapped[str]
+    currency: Mapped[str]
+    most_cost: Mapped[Decimal | None] = mapped_column(Numeric(18, 6))
+    face_value_minor: Mapped[int | None]
+    account: Mapped[bytes | None] = mapped_column(LargeBinary, info=sealed())
+    """The recharge account of a top-up, by field name, as one sealed JSON object."""
+    issued: Mapped[bytes | None] = mapped_column(LargeBinary, info=sealed())
+    """The secrets it brought, as one sealed JSON list."""
+    sent_at: Mapped[datetime | None]
+    decided_at: Mapped[datetime | None]
+    took_ms: Mapped[int | None] = mapped_column(Integer)
+    """From sending to the answer that it was delivered, in milliseconds."""
+    times_asked: Mapped[int] = mapped_column(SmallInteger, server_default="0")
+    supplier_ref: Mapped[str | None]
+    unit_cost: Mapped[Decimal | None] = mapped_column(Numeric(18, 6))
+    reason: Mapped[str] = mapped_column(server_default="")
+    says: Mapped[str] = mapped_column(server_default="")
+
+
+class OfferImport(Row, TenantBase):
+    """One import of offers into the merchant's products, with the rules of its prices. It is done when no line waits."""
+
+    __tablename__ = "offer_import"
+    __table_args__ = (
+        CheckConstraint("markup_bp between 0 and 100000", name="markup_bounded"),
+        CheckConstraint("add_minor >= 0", name="add_not_negative"),
+        CheckConstraint("ending_minor between 0 and 99", name="ending_is_cents"),
+        Index("ix_offer_import_connection", "connection_id", "created_at"),
+    )
+    connection_id: Mapped[UUID] = mapped_column(ForeignKey("supplier_connection.id"))
+    markup_bp: Mapped[int] = mapped_column(Integer)
+    """What is put on the cost, in basis points."""
+    add_minor: Mapped[int] = mapped_column(server_default="0")
+    ending_minor: Mapped[int | None] = mapped_column(SmallInteger)
+    """The last two digits every price is rounded up to; None leaves it as it comes."""
+    floor_bp: Mapped[int] = mapped_column(Integer, server_default="0")
+    category_id: Mapped[UUID | None]
+    sku_name: Mapped[str]
+    is_put_on_sale: Mapped[bool] = mapped_column(server_default="false")
+    actor_id: Mapped[UUID | None]
+    actor_name: Mapped[str]
+
+
+class ImportResult(StrEnum):
+    """What became of one offer of an import."""
+
+    WAITING = "waiting"
+    MADE = "made"
+    EXCLUDED = "excluded"
+    MAPPED = "mapped"
+    NOT_ON_SALE = "not_on_sale"
+    RANGE = "range"
+    OTHER_CURRENCY = "other_currency"
+    NONSENSE = "nonsense"
+
+
+class OfferImportLine(TenantBase):
+    """One offer of an import and what became of it."""
+
+    __tablename__ = "offer_import_line"
+    __table_args__ = (
+        one_of("result", ImportResult),
+        CheckConstraint("(result = 'made') = (product_id is not null)", name="made_has_product"),
+        Index("ix_offer_import_line_waiting", "import_id", "line_no", postgresql_where=text("result = 'waiting'")),
+    )
+    import_id: Mapped[UUID] = mapped_column(ForeignKey("offer_import.id"), primary_key=True)
+    line_no: Mapped[int] = mapped_column(Integer, primary_key=True)
+    offer_id: Mapped[UUID] = mapped_column(ForeignKey("supplier_offer.id"))
+    result: Mapped[str] = mapped_column(server_default=ImportResult.WAITING)
+    product_id: Mapped[UUID | None] = mapped_column(ForeignKey("product.id"))
+    price_minor: Mapped[int | None]

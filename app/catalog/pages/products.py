@@ -245,6 +245,7 @@ async def _form_context(
         "stock": await inventory.stock_by_sku(session, [sku.id for sku in skus]),
         "prices": await queries.price_changes(session, product.id) if product else (),
         "may_edit": may_do(request, Permission.CATALOG_EDIT),
+        "may_supply": may_do(request, Permission.SUPPLY_VIEW),
     }
 
 

@@ -58,7 +58,7 @@ class Declarative:
 
     traits: ClassVar[Traits] = Traits(
         name="declarative",
-        title="By recipe",
+        title=N_("By recipe"),
         verified_on=date(2026, 11, 22),
         settings=(
             Setting(
