@@ -62,10 +62,14 @@ _pumps: dict[tuple[UUID, UUID], asyncio.Task[None]] = {}
 _wanted_again: set[tuple[UUID, UUID]] = set()
 
 
-async def finish() -> None:
-    """Let the calls that run end, and start no more: what a worker does before it stops."""
+async def finish(*, within_s: int) -> None:
+    """Let the calls that run end, and start no more: what a worker does before it stops. What takes longer is cut, and asked about by another worker."""
     _leaving.set()
-    await asyncio.gather(*_pumps.values(), return_exceptions=True)
+    if running := [pump for pump in _pumps.values() if not pump.done()]:
+        _, slow = await asyncio.wait(running, timeout=within_s)
+        for pump in slow:
+            pump.cancel()
+        await asyncio.gather(*running, return_exceptions=True)
     _pumps.clear()
     _leaving.clear()
 
@@ -96,6 +100,10 @@ async def _pump(tenant: Tenant, connection_id: UUID) -> None:
                 await asyncio.sleep(_IDLE_MS / 1000)
     except DATABASE_FAULTS as error:
         _log.warning("pump.failed", connection=str(connection_id), error=type(error).__name__)
+    except asyncio.CancelledError:
+        for call in calls:
+            call.cancel()
+        raise
     finally:
         await asyncio.gather(*calls, return_exceptions=True)
 

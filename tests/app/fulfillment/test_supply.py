@@ -12,6 +12,7 @@ from app.fulfillment import asking, attempts, buying, outcomes
 from app.fulfillment.revealing import reveal
 from app.kernel import http
 from app.kernel.actor import Actor, ActorKind
+from app.kernel.tasks import Lane
 from tenants.session import tenant_tx
 from tests.app.fulfillment.supply import (
     GOODS,
@@ -293,3 +294,24 @@ async def calls(world: World) -> Iterator[None]:
     http.shared()
     yield
     buying._pumps.clear()
+
+
+@pytest.mark.case("J06")
+async def test_a_worker_that_stops_lets_short_calls_end_and_leaves_long_ones_to_be_asked_about(
+    world: World, companies: tuple[SupplierSimulator, ...], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    first = await source(world, companies[0])
+    product = await routed(world, first)
+    before = first.totals()["effects"]
+    first.company.script({"hang": True}, on="place", times=1)
+    placed = await world.paid(product.skus[0].listing.id, 2)
+    await world.work(Lane.ORDERS)
+    await world.work(Lane.SUPPLY)
+    await world.until("select true from attempt where state = 'succeeded'")
+    await buying.finish(within_s=1)
+    assert sorted(await attempt_states(world, placed.id)) == ["sending", "succeeded"]
+    monkeypatch.setattr(asking, "_has_died", lambda row: True)
+    await make_due(world)
+    await settle(world)
+    assert await order_state(world, placed.id) == "delivered"
+    assert first.totals()["effects"] == before + 2
