@@ -67,6 +67,8 @@ class TorturedSystem(System):
         self.postgres.start()
 
     def stop(self) -> None:
+        if second := self.children.pop(SECOND_WORKER, None):
+            second.stop()
         super().stop()
         if self.cable is not None:
             self.cable.__exit__(None, None, None)

@@ -7,6 +7,7 @@ what the rows say, and add up).
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import secrets
 from collections.abc import Coroutine
 from datetime import timedelta
@@ -18,6 +19,7 @@ from hypothesis import HealthCheck, settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, precondition, rule, run_state_machine_as_test
 
+from app.fulfillment import service as fulfillment
 from app.inventory import quarantining
 from app.inventory import service as inventory
 from app.kernel import clock
@@ -27,7 +29,7 @@ from app.payments import refunding
 from app.payments import service as payments
 from app.payments.refunding import NothingToRefund
 from tenants.directory import Tenant
-from tenants.session import tenant_session, tenant_tx
+from tenants.session import AWAY, tenant_session, tenant_tx
 from tests.world import STAFF, World
 
 pytestmark = [pytest.mark.anyio, pytest.mark.database]
@@ -114,6 +116,18 @@ class StockMachine(RuleBasedStateMachine):
     def work(self) -> None:
         """Claims, deliveries and refunds that are due."""
         self.run_in_loop(self.world.work(tenant=self.tenant))
+
+    @rule()
+    def crash(self) -> None:
+        """A worker dies with its keys claimed and its transaction open; the server rolls it back, another goes on later."""
+        self.run_in_loop(self._crash())
+
+    async def _crash(self) -> None:
+        paid = await self.world.rows("select id from shop_order where state = 'paid'", tenant=self.tenant)
+        with contextlib.suppress(*AWAY):
+            async with tenant_tx(self.tenant) as tx:
+                await fulfillment.deliver_orders(tx, [row["id"] for row in paid])
+                tx.connection.terminate()
 
     @rule()
     def void(self) -> None:
