@@ -108,7 +108,7 @@ async def use(tx: Tx, *, typed: str, place: str, actor: Actor) -> Used:
     row = await tx.fetchrow(_LOCK, fingerprint)
     if row is None:
         raise NoSuchCode
-    _refuse(row, place)
+    await _refuse(tx, row, place)
     use_no = row["uses"] + 1
     await tx.execute(_COUNT, row["id"])
     await tx.execute(_WRITE, new_id(), row["id"], use_no, place[:120], actor.name, actor.id)
@@ -118,11 +118,13 @@ async def use(tx: Tx, *, typed: str, place: str, actor: Actor) -> Used:
     return Used(row["id"], row["order_id"], use_no, row["most_uses"], f"{row['product_name']} {row['sku_name']}", row["masked"])
 
 
-def _refuse(row: asyncpg.Record, place: str) -> None:
+async def _refuse(tx: Tx, row: asyncpg.Record, place: str) -> None:
     if row["state"] == MintedState.REVOKED:
         raise Revoked(at=_told(row["revoked_at"]))
     if row["uses"] >= row["most_uses"]:
-        raise UsedUp(at=_told(row["first_at"]), place=row["first_place"], who=row["first_who"], most=row["most_uses"])
+        first = await tx.fetchrow(_FIRST, row["id"])
+        assert first is not None, "what was used has its first use in the ledger"
+        raise UsedUp(at=_told(first["at"]), place=first["place"], who=first["who"], most=row["most_uses"])
     at = clock.now().astimezone(clock.BUSINESS_ZONE)
     found = rules.obstacle(rules.rules_of(json.loads(row["rules"])), at=at, place=place, ends_on=row["ends_on"])
     if found:
@@ -189,13 +191,13 @@ where u.order_line_id = d.order_line_id and u.unit_no = d.unit_no
 """
 _LOCK = """
 select m.id, m.state, m.uses, m.most_uses, m.rules::text as rules, m.ends_on, m.revoked_at, m.masked,
-       l.order_id, l.product_name, l.sku_name, f.at as first_at, f.place as first_place, f.who as first_who
+       l.order_id, l.product_name, l.sku_name
 from minted_good m
 join order_line l on l.id = m.order_line_id
-left join minted_use f on f.minted_id = m.id and f.use_no = 1
 where m.code_fingerprint = $1
 for update of m
 """
+_FIRST = "select at, place, who from minted_use where minted_id = $1 and use_no = 1"
 _COUNT = "update minted_good set uses = uses + 1, updated_at = now() where id = $1"
 _WRITE = "insert into minted_use (id, minted_id, use_no, place, who, who_id) values ($1, $2, $3, $4, $5, $6)"
 _OF_UNIT = """
