@@ -19,6 +19,7 @@ from app.access import pages as access_pages
 from app.cases.pages import CasePages
 from app.catalog.pages import CATALOG
 from app.console.pages import CONSOLE
+from app.fulfillment.counter import RedeemPages, RevocationPages
 from app.fulfillment.notices import SupplyNotices
 from app.fulfillment.pages import AttemptPages
 from app.insight import alarms
@@ -58,6 +59,8 @@ ROUTES: list[ControllerRouterHandler] = [
     OrderPages,
     AttemptPages,
     CasePages,
+    RedeemPages,
+    RevocationPages,
     PaymentSettingsPages,
     AuditPages,
 ]

@@ -29,7 +29,7 @@ class DeliveryKind(StrEnum):
         return self in _SELLING
 
 
-_SELLING = frozenset({DeliveryKind.CARD_KEY, DeliveryKind.DIRECT_TOP_UP})
+_SELLING = frozenset({DeliveryKind.CARD_KEY, DeliveryKind.DIRECT_TOP_UP, DeliveryKind.VOUCHER, DeliveryKind.SERIAL})
 
 
 class ProductState(StrEnum):
@@ -105,6 +105,8 @@ class Product(Row, TenantBase):
     """What a buyer states of the account a top-up credits: `app.catalog.accounts`."""
     refuses_virtual_numbers: Mapped[bool] = mapped_column(server_default="false")
     """Whether mobile numbers of carriers without a network of their own are refused."""
+    minting: Mapped[dict[str, Any]] = mapped_column(JSONB, server_default="{}")
+    """Where, when and how often what we mint for it may be used: `app.catalog.minting`."""
     position: Mapped[int] = mapped_column(Integer, server_default="0")
     category: Mapped[Category | None] = relationship(lazy="raise")
     skus: Mapped[list[Sku]] = relationship(lazy="raise", order_by="Sku.position", back_populates="product")

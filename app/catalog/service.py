@@ -10,8 +10,9 @@ from sqlalchemy import delete, func, select, text
 from sqlalchemy.dialects.postgresql import insert
 from sqlalchemy.ext.asyncio import AsyncSession
 
-from app.catalog import accounts, queries, richtext
+from app.catalog import accounts, minting, queries, richtext
 from app.catalog.accounts import AccountField
+from app.catalog.minting import MintingRules
 from app.catalog.models import Category, DeliveryKind, Listing, Picture, PriceChange, Product, ProductState, Sku, Storefront
 from app.kernel import audit, history
 from app.kernel.actor import Actor
@@ -153,6 +154,16 @@ async def set_account(
     await history.record(session, Happened("product", product.id, "product.account_changed"), actor=actor)
     facts = {"fields": [one.name for one in fields]}
     await audit.record(session, actor, "product.account_changed", subject=("product", product.id), facts=facts)
+    return product
+
+
+async def set_minting(session: AsyncSession, product_id: UUID, rules: MintingRules, *, actor: Actor) -> Product:
+    """Say where, when and how often what is minted for a product may be used. What was sold before keeps its own rules. Raises: NotFound."""
+    product = await queries.product_or_404(session, product_id)
+    product.minting = minting.stored(rules)
+    await session.flush()
+    await history.record(session, Happened("product", product.id, "product.rules_changed"), actor=actor)
+    await audit.record(session, actor, "product.rules_changed", subject=("product", product.id), facts=product.minting)
     return product
 
 

@@ -2,17 +2,29 @@
 
 from __future__ import annotations
 
-from datetime import datetime
+from datetime import date, datetime
 from decimal import Decimal
 from enum import StrEnum
 from typing import Any
 from uuid import UUID
 
-from sqlalchemy import CheckConstraint, ForeignKeyConstraint, Index, Integer, Numeric, SmallInteger, text
+from sqlalchemy import (
+    CheckConstraint,
+    Date,
+    ForeignKey,
+    ForeignKeyConstraint,
+    Index,
+    Integer,
+    LargeBinary,
+    Numeric,
+    SmallInteger,
+    UniqueConstraint,
+    text,
+)
 from sqlalchemy.dialects.postgresql import JSONB
 from sqlalchemy.orm import Mapped, mapped_column
 
-from app.kernel.models import Row, TenantBase, one_of
+from app.kernel.models import Row, TenantBase, one_of, sealed
 
 
 class AttemptState(StrEnum):
@@ -45,6 +57,57 @@ ATTEMPT_EDGES: dict[AttemptState, frozenset[AttemptState]] = {
 
 OPEN_STATES = (AttemptState.SENDING, AttemptState.ACCEPTED, AttemptState.UNKNOWN)
 """What has been sent and may still turn out either way."""
+
+
+class MintedState(StrEnum):
+    VALID = "valid"
+    REVOKED = "revoked"
+
+
+MINTED_EDGES: dict[MintedState, frozenset[MintedState]] = {
+    MintedState.VALID: frozenset({MintedState.REVOKED}),
+    MintedState.REVOKED: frozenset(),
+}
+
+
+class MintedGood(Row, TenantBase):
+    """A code we made for one delivered unit, with the rules it was sold under. It is used `most_uses` times at most."""
+
+    __tablename__ = "minted_good"
+    __table_args__ = (
+        one_of("state", MintedState),
+        ForeignKeyConstraint(["order_line_id", "unit_no"], ["delivery_unit.order_line_id", "delivery_unit.unit_no"]),
+        CheckConstraint("uses between 0 and most_uses", name="no_use_too_many"),
+        UniqueConstraint("order_line_id", "unit_no"),
+    )
+    order_line_id: Mapped[UUID]
+    unit_no: Mapped[int] = mapped_column(Integer)
+    sku_id: Mapped[UUID]
+    kind: Mapped[str]
+    state: Mapped[str] = mapped_column(server_default=MintedState.VALID)
+    secret: Mapped[bytes] = mapped_column(LargeBinary, info=sealed())
+    code_fingerprint: Mapped[bytes] = mapped_column(LargeBinary, unique=True)
+    masked: Mapped[str]
+    rules: Mapped[dict[str, Any]] = mapped_column(JSONB, server_default="{}")
+    """Where and when it may be used, as its product said when it was delivered."""
+    most_uses: Mapped[int] = mapped_column(Integer)
+    uses: Mapped[int] = mapped_column(Integer, server_default="0")
+    ends_on: Mapped[date | None] = mapped_column(Date)
+    revoked_at: Mapped[datetime | None]
+
+
+class MintedUse(TenantBase):
+    """One use of a minted good: the how many-th, when, where and by whom."""
+
+    __tablename__ = "minted_use"
+    __table_args__ = (UniqueConstraint("minted_id", "use_no"),)
+    id: Mapped[UUID] = mapped_column(primary_key=True)
+    minted_id: Mapped[UUID] = mapped_column(ForeignKey("minted_good.id"))
+    use_no: Mapped[int] = mapped_column(Integer)
+    at: Mapped[datetime] = mapped_column(server_default=text("now()"))
+    place: Mapped[str]
+    who: Mapped[str]
+    who_id: Mapped[UUID | None]
 
 
 class Attempt(Row, TenantBase):

@@ -6,6 +6,7 @@ import json
 from dataclasses import dataclass
 from uuid import UUID
 
+from app.fulfillment import minting
 from app.inventory import rules
 from app.inventory import service as inventory
 from app.kernel import audit, history
@@ -41,7 +42,8 @@ async def reveal(tx: Tx, *, order_id: UUID, order_line_id: UUID, unit_no: int, a
     row = await tx.fetchrow(_UNIT, order_id, order_line_id, unit_no)
     if row is None:
         raise NotFound
-    secret = await inventory.open_key(tx, row["card_key_id"])
+    is_minted = row["minted_id"] is not None
+    secret = await (minting.open_code(tx, row["minted_id"]) if is_minted else inventory.open_key(tx, row["card_key_id"]))
     if actor.kind is ActorKind.BUYER:
         await tx.execute(
             "update delivery_unit set revealed_at = coalesce(revealed_at, now()) where order_line_id = $1 and unit_no = $2",
@@ -49,8 +51,9 @@ async def reveal(tx: Tx, *, order_id: UUID, order_line_id: UUID, unit_no: int, a
             unit_no,
         )
     facts = {"order_no": row["order_no"], "unit_no": unit_no, "masked": row["masked"]}
-    await audit.record(tx, actor, "card_key.revealed", subject=("card_key", row["card_key_id"]), reason=reason, facts=facts)
-    await history.record(tx, Happened("order", order_id, "card_key.revealed", note=reason, facts=facts), actor=actor)
+    kind, subject_id = ("minted_good", row["minted_id"]) if is_minted else ("card_key", row["card_key_id"])
+    await audit.record(tx, actor, f"{kind}.revealed", subject=(kind, subject_id), reason=reason, facts=facts)
+    await history.record(tx, Happened("order", order_id, f"{kind}.revealed", note=reason, facts=facts), actor=actor)
     return Revealed(*rules.shown(secret.reveal()))
 
 
@@ -73,10 +76,11 @@ from recharge_account ra join order_line l on l.id = ra.order_line_id join shop_
 where l.order_id = $1 and l.id = $2
 """
 _UNIT = """
-select u.card_key_id, o.order_no, k.masked
+select u.card_key_id, u.minted_id, o.order_no, coalesce(k.masked, m.masked) as masked
 from delivery_unit u
 join shop_order o on o.id = u.order_id
-join card_key k on k.id = u.card_key_id
-where u.order_id = $1 and u.order_line_id = $2 and u.unit_no = $3 and u.state = 'delivered'
+left join card_key k on k.id = u.card_key_id
+left join minted_good m on m.id = u.minted_id
+where u.order_id = $1 and u.order_line_id = $2 and u.unit_no = $3 and u.state = 'delivered' and coalesce(u.card_key_id, u.minted_id) is not null
 for update of u
 """

@@ -1,16 +1,16 @@
-"""Delivering paid orders, many at once: from own stock what is there, the rest bought from suppliers, the sale booked, the buyer told."""
+"""Delivering paid orders, many at once: from own stock what is there, minted what we make, the rest bought from suppliers, the sale booked, the buyer told."""
 
 from __future__ import annotations
 
 from collections import Counter, defaultdict
-from collections.abc import Sequence
+from collections.abc import Sequence, Set
 from decimal import Decimal
 from uuid import UUID
 
 import asyncpg
 
 from app.catalog.models import DeliveryKind
-from app.fulfillment import attempts
+from app.fulfillment import attempts, minting
 from app.fulfillment.ending import give_up, settle_orders
 from app.inventory import service as inventory
 from app.ledger import service as ledger
@@ -38,11 +38,13 @@ async def deliver_orders(tx: Tx, order_ids: Sequence[UUID]) -> None:
     units = await tx.fetch(_OWED, [order["id"] for order in orders])
     claimed = await _claim(tx, [unit for unit in units if unit["delivery_kind"] in _FROM_OWN_STOCK])
     await _complete(tx, claimed)
-    unclaimed = [unit for unit in units if (unit["order_line_id"], unit["unit_no"]) not in claimed]
-    unserved = await attempts.plan(tx, unclaimed)
+    minted = await minting.mint(tx, [unit for unit in units if unit["delivery_kind"] in minting.MINTED])
+    served = claimed.keys() | minted.keys()
+    unserved = await attempts.plan(tx, [unit for unit in units if (unit["order_line_id"], unit["unit_no"]) not in served])
     await inventory.warn_if_low(tx, sorted({unit["sku_id"] for unit in units}))
-    await _book_sales(tx, units, claimed)
+    await _book_sales(tx, units, served)
     await _move_stock(tx, units, claimed)
+    await inventory.move_bought(tx, dict(Counter(u["sku_id"] for u in units if (u["order_line_id"], u["unit_no"]) in minted)))
     await give_up(tx, unserved)
     await settle_orders(tx, [order["id"] for order in orders])
 
@@ -72,14 +74,14 @@ async def _complete(tx: Tx, claimed: dict[Unit, inventory.Claimed]) -> None:
     await tx.execute(_DELIVER, lines, numbers, keys, costs)
 
 
-async def _book_sales(tx: Tx, units: Sequence[asyncpg.Record], claimed: dict[Unit, inventory.Claimed]) -> None:
+async def _book_sales(tx: Tx, units: Sequence[asyncpg.Record], served: Set[Unit]) -> None:
     """A transfer per delivered unit. Near the end, because every capture of the tenant waits for the same accounts."""
     await ledger.transfer(
         tx,
         [
             Posting(TransferKind.SALE, unit["order_line_id"], unit["amount_minor"], unit["currency"], leg=str(unit["unit_no"]))
             for unit in units
-            if (unit["order_line_id"], unit["unit_no"]) in claimed
+            if (unit["order_line_id"], unit["unit_no"]) in served
         ],
     )
 

@@ -139,7 +139,8 @@ class DeliveryUnit(TenantBase):
         Index("uq_delivery_unit_card_key", "card_key_id", unique=True, postgresql_where=text("card_key_id is not null")),
         Index("ix_delivery_unit_order", "order_id"),
         CheckConstraint(
-            "(state = 'delivered') <= (card_key_id is not null or attempt_id is not null)", name="delivered_by_key_or_attempt"
+            "(state = 'delivered') <= (card_key_id is not null or attempt_id is not null or minted_id is not null)",
+            name="delivered_by_something",
         ),
     )
     order_line_id: Mapped[UUID] = mapped_column(ForeignKey("order_line.id"), primary_key=True)
@@ -151,6 +152,8 @@ class DeliveryUnit(TenantBase):
     card_key_id: Mapped[UUID | None]
     attempt_id: Mapped[UUID | None]
     """The purchase at a supplier that delivered it; None for own stock."""
+    minted_id: Mapped[UUID | None]
+    """The code that was made for it."""
     unit_cost: Mapped[Decimal | None] = mapped_column(Numeric(18, 6))
     delivered_at: Mapped[datetime | None]
     revealed_at: Mapped[datetime | None]

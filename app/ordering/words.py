@@ -84,6 +84,9 @@ EVENT_WORDS: Final[Mapping[str, tuple[str, str]]] = {
     "attempt.asked": (N_("Supplier asked for its answer"), "odd"),
     "card_key.revealed": (N_("Key shown"), ""),
     "recharge_account.revealed": (N_("Account shown"), ""),
+    "minted_good.revealed": (N_("Code shown"), ""),
+    "minted_good.used": (N_("Code used"), "ok"),
+    "minted_good.revoked": (N_("Code taken back"), "warn"),
     "card_key.mailed": (N_("Key sent by mail"), ""),
 }
 _UNSAID: Final = frozenset({"refund.asked_by_merchant"})

@@ -11,9 +11,9 @@ from litestar import Controller, MediaType, Response, get, post
 from litestar.di import Provide
 from litestar.params import FromPath
 
-from app.fulfillment import disputing, revealing
+from app.fulfillment import disputing, minting, revealing
 from app.fulfillment.revealing import Revealed
-from app.kernel import clock, rates
+from app.kernel import clock, links, rates
 from app.kernel.actor import Actor, ActorKind
 from app.kernel.errors import N_, NotFound
 from app.kernel.rates import Limit
@@ -155,7 +155,12 @@ class OrderPages(Controller):
             return _as_text([opened])
         unit = next(u for line in all_bought.lines for u in line.units if (u.line_id, u.unit_no) == (line_id, unit_no))
         if is_partial(request):
-            context: dict[str, Any] = {"unit": unit, "revealed": opened, "order_path": _path(request)}
+            context: dict[str, Any] = {
+                "unit": unit,
+                "revealed": opened,
+                "order_path": _path(request),
+                "redeem_url": links.merchant(tenant, "/redeem"),
+            }
             return fragment(request, "storefront/_revealed.html", headers=NO_STORE, **context)
         return await _order_page(request, tenant, order, opened={unit.dom_id: opened})
 
@@ -187,10 +192,13 @@ async def _order_page(
 ) -> Response[str]:
     async with tenant_tx(tenant) as tx:
         all_bought = await queries.bought(tx, order)
+        uses = await minting.uses_of(tx, order["id"])
     at = clock.now()
     context: dict[str, Any] = {
         "order": order,
         "bought": all_bought,
+        "uses": uses,
+        "redeem_url": links.merchant(tenant, "/redeem"),
         "stage": _stage(order),
         "money": _money_back(all_bought),
         "usages": _usages(all_bought),

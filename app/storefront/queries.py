@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from datetime import date, datetime
@@ -10,7 +11,9 @@ from uuid import UUID
 
 import asyncpg
 
+from app.catalog.minting import MintingRules, rules_of
 from app.catalog.models import DeliveryKind
+from app.fulfillment.models import MintedState
 from app.inventory.models import NEVER
 from app.kernel.ids import is_number
 from app.ordering.models import UnitState
@@ -18,6 +21,21 @@ from tenants.session import Tx
 
 _MOST_ORDERS = 100
 _MOST_UNITS = 300
+
+
+@dataclass(frozen=True, slots=True)
+class Minted:
+    """What a code we made is still good for, and under which rules."""
+
+    id: UUID
+    state: str
+    uses: int
+    most_uses: int
+    rules: MintingRules
+
+    @property
+    def left(self) -> int:
+        return 0 if self.state == MintedState.REVOKED else self.most_uses - self.uses
 
 
 @dataclass(frozen=True, slots=True)
@@ -36,6 +54,7 @@ class BoughtUnit:
     delivered_at: datetime | None = None
     is_refused: bool = False
     """Whether a supplier refused the account itself."""
+    minted: Minted | None = None
 
     @property
     def dom_id(self) -> str:
@@ -87,6 +106,16 @@ class Bought:
         return all(line.is_top_up for line in self.lines)
 
     @property
+    def has_codes(self) -> bool:
+        """Whether codes we made are among it."""
+        return any(unit.minted for line in self.lines for unit in line.units)
+
+    @property
+    def is_made(self) -> bool:
+        """Whether all of it is codes we make."""
+        return all(line.row["delivery_kind"] in (DeliveryKind.VOUCHER, DeliveryKind.SERIAL) for line in self.lines)
+
+    @property
     def keys_delivered(self) -> int:
         """How many delivered units have something to reveal."""
         return sum(unit.has_key for line in self.lines for unit in line.delivered)
@@ -124,6 +153,12 @@ async def entitlements_of(tx: Tx, contact_fingerprint: bytes) -> list[asyncpg.Re
     return await tx.fetch(_ENTITLEMENTS, contact_fingerprint, NEVER, _MOST_UNITS)
 
 
+def _minted(row: Any) -> Minted | None:
+    if row["minted_id"] is None:
+        return None
+    return Minted(row["minted_id"], row["minted_state"], row["uses"], row["most_uses"], rules_of(json.loads(row["rules"])))
+
+
 def _unit(row: Any) -> BoughtUnit:
     expires_on = row["expires_on"] if row["expires_on"] != NEVER else None
     return BoughtUnit(
@@ -134,9 +169,10 @@ def _unit(row: Any) -> BoughtUnit:
         row["masked"] or "",
         expires_on,
         row["revealed_at"],
-        row["has_key"],
+        bool(row["has_key"]),
         row["delivered_at"],
         row["is_refused"],
+        _minted(row),
     )
 
 
@@ -161,14 +197,17 @@ where l.order_id = $1
 order by l.line_no
 """
 _UNITS = """
-select u.order_line_id, u.unit_no, u.state, u.amount_minor, u.revealed_at, u.delivered_at, coalesce(k.masked, ra.masked) as masked, k.expires_on,
-       u.card_key_id is not null as has_key,
+select u.order_line_id, u.unit_no, u.state, u.amount_minor, u.revealed_at, u.delivered_at, coalesce(k.masked, m.masked, ra.masked) as masked,
+       coalesce(k.expires_on, m.ends_on) as expires_on,
+       coalesce(u.card_key_id, u.minted_id) is not null as has_key, u.minted_id, m.state as minted_state, m.uses, m.most_uses,
+       m.rules::text as rules,
        exists (
          select 1 from attempt a where a.order_line_id = u.order_line_id and a.unit_no = u.unit_no and a.reason = 'bad_account'
        ) as is_refused
 from delivery_unit u
 left join card_key k on k.id = u.card_key_id
 left join recharge_account ra on ra.order_line_id = u.order_line_id
+left join minted_good m on m.id = u.minted_id
 where u.order_id = $1
 order by u.order_line_id, u.unit_no
 """
@@ -195,14 +234,15 @@ order by o.placed_at desc
 limit $2
 """
 _ENTITLEMENTS = """
-select o.id as order_id, o.order_no, l.product_name, l.sku_name, u.unit_no, u.delivered_at, u.revealed_at, u.card_key_id is not null as has_key,
-       coalesce(k.masked, ra.masked) as masked,
-       nullif(k.expires_on, $2) as expires_on, p.cover_icon, p.cover_hue, p.picture_id
+select o.id as order_id, o.order_no, l.product_name, l.sku_name, u.unit_no, u.delivered_at, u.revealed_at, coalesce(u.card_key_id, u.minted_id) is not null as has_key,
+       coalesce(k.masked, m.masked, ra.masked) as masked,
+       coalesce(nullif(k.expires_on, $2), m.ends_on) as expires_on, p.cover_icon, p.cover_hue, p.picture_id
 from shop_order o
 join delivery_unit u on u.order_id = o.id and u.state = 'delivered'
 join order_line l on l.id = u.order_line_id
 left join card_key k on k.id = u.card_key_id
 left join recharge_account ra on ra.order_line_id = u.order_line_id
+left join minted_good m on m.id = u.minted_id
 join product p on p.id = l.product_id
 where o.contact_fingerprint = $1
 order by k.expires_on nulls last, u.delivered_at desc, u.unit_no

@@ -29,6 +29,10 @@ PROMISES = {
     DeliveryKind.DIRECT_TOP_UP: N_(
         "The account you name is credited, usually within seconds of your payment. Your order's page says how far it is."
     ),
+    DeliveryKind.VOUCHER: N_(
+        "You get a code to show at the counter. It appears on your order's page as soon as your payment has arrived."
+    ),
+    DeliveryKind.SERIAL: N_("You get a serial number of your own, with a list of its uses, as soon as your payment has arrived."),
 }
 """What a buyer may count on, by how it is delivered."""
 

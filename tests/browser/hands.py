@@ -129,6 +129,15 @@ async def top_up(world: Any, *, slug: str, url: str, credentials: dict[str, str]
     return {"id": str(sold.product.id), "listing": str(sold.listing_id)}
 
 
+async def voucher(world: Any, *, slug: str) -> dict[str, str]:
+    """A voucher on sale, good once and anywhere."""
+    from tests.app.fulfillment.test_minting import minted
+
+    world.tenant = await _tenant(slug)
+    made = await minted(world)
+    return {"id": str(made.id), "listing": str(made.skus[0].listing.id)}
+
+
 async def lapse(world: Any, *, slug: str, no: str) -> None:
     """Let the time to pay of an order be over."""
     await world.rows("update shop_order set expires_at = now() where order_no = $1", no, tenant=await _tenant(slug))
@@ -152,7 +161,10 @@ async def rows(world: Any, *, slug: str, query: str, args: list[Any] | None = No
     return found
 
 
-VERBS = {verb.__name__: verb for verb in (merchant, operator, product, stock, order, pay_order, lapse, quarantine, rows, top_up)}
+VERBS = {
+    verb.__name__: verb
+    for verb in (merchant, operator, product, stock, order, pay_order, lapse, quarantine, rows, top_up, voucher)
+}
 
 
 async def _tenant(slug: str) -> Any:

@@ -72,7 +72,7 @@ def test_a_top_up_shows_its_stages_until_it_is_credited(
     to_confirmation(page)
     paid(shop, page)
     expect(page.get_by_text("The supplier has taken it in")).to_be_visible(timeout=20_000)
-    expect(page.get_by_role("heading", name="Credited")).to_be_visible(timeout=30_000)
+    expect(page.get_by_role("heading", name="Credited", exact=True)).to_be_visible(timeout=30_000)
     expect(page.get_by_text("138****2046").first).to_be_visible()
     assert company.totals()["effects"]["count"] == 1
 
