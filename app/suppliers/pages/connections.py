@@ -75,23 +75,23 @@ class NewConnectionPages(Controller):
 
 
 class ConnectionPages(Controller):
-    path = "/m/{tenant_slug:str}/suppliers/connections/{connection_id:uuid}"
+    path = "/m/{tenant_slug:str}/suppliers/connections/{supply_id:uuid}"
     guards = (may(Permission.SUPPLY_VIEW),)
 
     @get()
     async def show(
-        self, request: AnyRequest, session: AsyncSession, tenant: Tenant, *, connection_id: FromPath[UUID]
+        self, request: AnyRequest, session: AsyncSession, tenant: Tenant, *, supply_id: FromPath[UUID]
     ) -> Response[str]:
         """How a connection stands and what may be done with it. Raises: NotFound."""
-        context = await connection_context(request, await raw(session), tenant, connection_id)
+        context = await connection_context(request, await raw(session), tenant, supply_id)
         return either(request, "suppliers/connection.html", "suppliers/_connection.html", **context)
 
     @get("/settings", guards=[may(Permission.SUPPLY_EDIT)])
     async def settings(
-        self, request: AnyRequest, session: AsyncSession, tenant: Tenant, *, connection_id: FromPath[UUID]
+        self, request: AnyRequest, session: AsyncSession, tenant: Tenant, *, supply_id: FromPath[UUID]
     ) -> Response[str]:
         """The form again, without the secrets. Raises: NotFound."""
-        return page(request, _FORM, **await _edit_context(request, session, tenant, connection_id))
+        return page(request, _FORM, **await _edit_context(request, session, tenant, supply_id))
 
     @post("/settings", guards=[may(Permission.SUPPLY_EDIT)])
     async def change(
@@ -102,10 +102,10 @@ class ConnectionPages(Controller):
         *,
         actor: Actor,
         sent: RawForm,
-        connection_id: FromPath[UUID],
+        supply_id: FromPath[UUID],
     ) -> Response[Any]:
         """Keep what was changed. A secret left empty stays; other credentials need another test order before the connection serves again."""
-        context = await _edit_context(request, session, tenant, connection_id)
+        context = await _edit_context(request, session, tenant, supply_id)
         connection: SupplierConnection = context["connection"]
         known = context["known"]
         form, settings = _read(sent, context, known=known)
@@ -119,7 +119,7 @@ class ConnectionPages(Controller):
         except (service.NameTaken, IncompleteConnection) as refusal:
             raise _fault(sent, refusal, context) from None
         words = N_("Saved.") if connection.tested_at else N_("Saved and switched off: place a test order with the new settings.")
-        return see_other(request, f"{context['home']}/connections/{connection_id}", flash=words)
+        return see_other(request, f"{context['home']}/connections/{supply_id}", flash=words)
 
     @post("/switch", guards=[may(Permission.SUPPLY_EDIT)])
     async def switch(
@@ -130,14 +130,14 @@ class ConnectionPages(Controller):
         *,
         actor: Actor,
         sent: RawForm,
-        connection_id: FromPath[UUID],
+        supply_id: FromPath[UUID],
     ) -> Response[Any]:
         """Let it serve orders (`on=yes`), or stop it. Pressed twice, nothing more happens. Raises: NotFound, NotTested."""
-        connection = await queries.connection_or_404(session, connection_id)
+        connection = await queries.connection_or_404(session, supply_id)
         is_on = sent.get("on") == "yes"
         await service.switch(session, connection, is_on=is_on, actor=actor)
         words = N_("Switched on: it serves orders now.") if is_on else N_("Switched off: orders go elsewhere.")
-        return see_other(request, _address(tenant, connection_id), flash=words)
+        return see_other(request, _address(tenant, supply_id), flash=words)
 
     @post("/breaker", guards=[may(Permission.SUPPLY_EDIT)])
     async def breaker(
@@ -148,24 +148,24 @@ class ConnectionPages(Controller):
         *,
         actor: Actor,
         sent: RawForm,
-        connection_id: FromPath[UUID],
+        supply_id: FromPath[UUID],
     ) -> Response[Any]:
         """Stop buying by hand (`do=trip`), or buy again (`do=restore`). Pressed twice, nothing more happens. Raises: NotFound."""
-        await queries.connection_or_404(session, connection_id)
+        await queries.connection_or_404(session, supply_id)
         tx = await raw(session)
-        back = f"/m/{tenant.slug}/suppliers/board" if sent.get("from") == "board" else _address(tenant, connection_id)
+        back = f"/m/{tenant.slug}/suppliers/board" if sent.get("from") == "board" else _address(tenant, supply_id)
         if sent.get("do") == "restore":
-            await health.restore(tx, connection_id, actor=actor)
+            await health.restore(tx, supply_id, actor=actor)
             return see_other(request, back, flash=N_("Restored: orders may go there again."))
-        await health.trip(tx, connection_id, actor=actor)
+        await health.trip(tx, supply_id, actor=actor)
         return see_other(request, back, flash=N_("Stopped: new orders go elsewhere until you restore it."))
 
     @post("/check", guards=[may(Permission.SUPPLY_EDIT)])
-    async def check(self, request: AnyRequest, tenant: Tenant, *, connection_id: FromPath[UUID]) -> Response[Any]:
+    async def check(self, request: AnyRequest, tenant: Tenant, *, supply_id: FromPath[UUID]) -> Response[Any]:
         """Ask it something without effect. The call runs in no transaction. Raises: NotFound."""
-        back = _address(tenant, connection_id)
+        back = _address(tenant, supply_id)
         try:
-            found = await adjusting.check(tenant, connection_id)
+            found = await adjusting.check(tenant, supply_id)
         except IncompleteConnection as refusal:
             return see_other(request, f"{back}/settings", flash=_REFUSED, tone="bad", says=str(refusal))
         if found.balance is not None:
@@ -179,12 +179,12 @@ class ConnectionPages(Controller):
 
     @post("/reading", guards=[may(Permission.SUPPLY_EDIT)])
     async def read_catalog(
-        self, request: AnyRequest, session: AsyncSession, tenant: Tenant, *, connection_id: FromPath[UUID]
+        self, request: AnyRequest, session: AsyncSession, tenant: Tenant, *, supply_id: FromPath[UUID]
     ) -> Response[Any]:
         """Have its catalog read now. Pressed twice, it is read once. Raises: NotFound."""
-        await queries.connection_or_404(session, connection_id)
-        await adjusting.read_now(session, connection_id)
-        return see_other(request, _address(tenant, connection_id), flash=N_("Its goods are being read; the count below follows."))
+        await queries.connection_or_404(session, supply_id)
+        await adjusting.read_now(session, supply_id)
+        return see_other(request, _address(tenant, supply_id), flash=N_("Its goods are being read; the count below follows."))
 
 
 def _address(tenant: Tenant, connection_id: UUID) -> str:

@@ -32,17 +32,17 @@ _MOST_IDS = 60
 
 
 class ImportFormPages(Controller):
-    path = "/m/{tenant_slug:str}/suppliers/connections/{connection_id:uuid}/imports"
+    path = "/m/{tenant_slug:str}/suppliers/connections/{supply_id:uuid}/imports"
     guards = (may(Permission.SUPPLY_EDIT),)
 
     @get()
     async def new(
-        self, request: AnyRequest, session: AsyncSession, tenant: Tenant, *, connection_id: FromPath[UUID]
+        self, request: AnyRequest, session: AsyncSession, tenant: Tenant, *, supply_id: FromPath[UUID]
     ) -> Response[str]:
         """The rules, for the goods chosen by `ids`, or for all that match q and show. Raises: NotFound."""
         given = request.query_params
         chosen = RawForm({"ids": given.getall("ids", [])[:_MOST_IDS], **_kept(given)}, {})
-        return page(request, _FORM, **await _context(request, session, tenant, connection_id, chosen))
+        return page(request, _FORM, **await _context(request, session, tenant, supply_id, chosen))
 
     @post()
     async def create(
@@ -53,10 +53,10 @@ class ImportFormPages(Controller):
         *,
         actor: Actor,
         sent: RawForm,
-        connection_id: FromPath[UUID],
+        supply_id: FromPath[UUID],
     ) -> Response[Any]:
         """Begin the import; a worker does it. Raises: NotFound, NothingChosen, TooManyChosen."""
-        context = await _context(request, session, tenant, connection_id, sent)
+        context = await _context(request, session, tenant, supply_id, sent)
         form = parse(ImportForm, sent, retry=_FORM, **context)
         category_id = form.category
         if category_id is not None and str(category_id) not in {value for value, _ in context["category_options"]}:

@@ -42,16 +42,16 @@ SHOWN_WORDS = {
 
 
 class OfferListPages(Controller):
-    path = "/m/{tenant_slug:str}/suppliers/connections/{connection_id:uuid}/offers"
+    path = "/m/{tenant_slug:str}/suppliers/connections/{supply_id:uuid}/offers"
     guards = (may(Permission.SUPPLY_VIEW),)
 
     @get()
     async def index(
-        self, request: AnyRequest, session: AsyncSession, tenant: Tenant, *, connection_id: FromPath[UUID]
+        self, request: AnyRequest, session: AsyncSession, tenant: Tenant, *, supply_id: FromPath[UUID]
     ) -> Response[str]:
         """The list. Filters are in the address: q, show, and after or before an offer. Raises: NotFound."""
-        connection = await queries.connection_or_404(session, connection_id)
-        tx, wanted, given = await raw(session), wanted_of(request.query_params, connection_id), request.query_params
+        connection = await queries.connection_or_404(session, supply_id)
+        tx, wanted, given = await raw(session), wanted_of(request.query_params, supply_id), request.query_params
         found = await offering.offers(tx, wanted, after=_id(given.get("after", "")), before=_id(given.get("before", "")))
         counts = await offering.counts(tx, wanted)
         context = {
@@ -59,7 +59,7 @@ class OfferListPages(Controller):
             **_list_context(tenant, connection, wanted, found),
             "counts": counts,
             "total": counts[wanted.shown],
-            "everything": (await offering.counts(tx, Wanted(connection_id)))[Shown.ALL] if wanted.text else counts[Shown.ALL],
+            "everything": (await offering.counts(tx, Wanted(supply_id)))[Shown.ALL] if wanted.text else counts[Shown.ALL],
         }
         return either(request, "suppliers/offers.html", "suppliers/_offers.html", **context)
 
@@ -72,34 +72,37 @@ class OfferListPages(Controller):
         *,
         actor: Actor,
         sent: RawForm,
-        connection_id: FromPath[UUID],
+        supply_id: FromPath[UUID],
     ) -> Response[Any]:
         """Put the selected goods, or all that match, on the exclusion list or off it (`do=include`). Raises: NotFound."""
-        await queries.connection_or_404(session, connection_id)
-        tx, wanted = await raw(session), wanted_of(sent, connection_id)
+        await queries.connection_or_404(session, supply_id)
+        tx, wanted = await raw(session), wanted_of(sent, supply_id)
         chosen = None if sent.get("all_matching") == "yes" else ids_sent(sent, "ids")
         offer_ids = await offering.matching(tx, wanted, chosen)
         is_excluded = sent.get("do") != "include"
-        changed = await offering.exclude(session, connection_id, offer_ids, is_excluded=is_excluded, actor=actor)
+        changed = await offering.exclude(session, supply_id, offer_ids, is_excluded=is_excluded, actor=actor)
         told = N_("%(number)s goods excluded from imports.") if is_excluded else N_("%(number)s goods may be imported again.")
         return see_other(request, list_address(tenant, wanted), flash=told, number=changed)
 
     @post("/selection", guards=[may(Permission.SUPPLY_EDIT)])
-    async def select(self, request: AnyRequest, tenant: Tenant, *, sent: RawForm, connection_id: FromPath[UUID]) -> Response[Any]:
-        """Go on to the import of the selected goods, or of all that match; nothing is changed yet."""
-        wanted = wanted_of(sent, connection_id)
+    async def select(
+        self, request: AnyRequest, session: AsyncSession, tenant: Tenant, *, sent: RawForm, supply_id: FromPath[UUID]
+    ) -> Response[Any]:
+        """Go on to the import of the selected goods, or of all that match; nothing is changed yet. Raises: NotFound."""
+        await queries.connection_or_404(session, supply_id)
+        wanted = wanted_of(sent, supply_id)
         chosen: list[tuple[str, str]] = [("show", wanted.shown.value), ("q", wanted.text)]
         if sent.get("all_matching") == "yes":
             chosen.append(("all_matching", "yes"))
         else:
             chosen += [("ids", str(offer_id)) for offer_id in ids_sent(sent, "ids")[: offering.PAGE]]
-        return see_other(request, f"/m/{tenant.slug}/suppliers/connections/{connection_id}/imports?{urlencode(chosen)}")
+        return see_other(request, f"/m/{tenant.slug}/suppliers/connections/{supply_id}/imports?{urlencode(chosen)}")
 
     @get("/new", guards=[may(Permission.SUPPLY_EDIT)])
     async def new(
-        self, request: AnyRequest, session: AsyncSession, tenant: Tenant, *, connection_id: FromPath[UUID]
+        self, request: AnyRequest, session: AsyncSession, tenant: Tenant, *, supply_id: FromPath[UUID]
     ) -> Response[str]:
-        return page(request, _TYPED, **await _typed_context(request, session, tenant, connection_id))
+        return page(request, _TYPED, **await _typed_context(request, session, tenant, supply_id))
 
     @post(guards=[may(Permission.SUPPLY_EDIT)])
     async def create(
@@ -110,14 +113,14 @@ class OfferListPages(Controller):
         *,
         actor: Actor,
         sent: RawForm,
-        connection_id: FromPath[UUID],
+        supply_id: FromPath[UUID],
     ) -> Response[Any]:
         """Write goods down by hand, for a protocol without a catalog. Raises: NotFound."""
-        context = await _typed_context(request, session, tenant, connection_id)
+        context = await _typed_context(request, session, tenant, supply_id)
         form = parse(OfferForm, sent, retry=_TYPED, **context)
         typed = TypedOffer(form.supplier_sku, form.name, form.kind, form.unit_cost, form.currency)
         try:
-            offer_id = await offering.add_offer(session, connection_id, typed, actor=actor)
+            offer_id = await offering.add_offer(session, supply_id, typed, actor=actor)
         except offering.KnownAlready as refusal:
             raise InvalidForm({"supplier_sku": gettext(refusal.message)}, sent.values(), _TYPED, context) from None
         return see_other(request, f"{context['home']}/offers/{offer_id}", flash=N_("Saved."))

@@ -61,15 +61,15 @@ _SAMPLE: Final = {
 
 
 class RecipePages(Controller):
-    path = "/m/{tenant_slug:str}/suppliers/connections/{connection_id:uuid}/recipe"
+    path = "/m/{tenant_slug:str}/suppliers/connections/{supply_id:uuid}/recipe"
     guards = (may(Permission.SUPPLY_EDIT),)
 
     @get()
     async def show(
-        self, request: AnyRequest, session: AsyncSession, tenant: Tenant, *, connection_id: FromPath[UUID]
+        self, request: AnyRequest, session: AsyncSession, tenant: Tenant, *, supply_id: FromPath[UUID]
     ) -> Response[str]:
         """The recipe as it is kept, or with `?preset=` one to start from. Raises: NotFound where the connection has none."""
-        context = await _context(request, session, tenant, connection_id)
+        context = await _context(request, session, tenant, supply_id)
         wanted = request.query_params.get("preset", "")
         if wanted in preset_names():
             context["recipe"] = preset(wanted)
@@ -84,10 +84,10 @@ class RecipePages(Controller):
         *,
         actor: Actor,
         sent: RawForm,
-        connection_id: FromPath[UUID],
+        supply_id: FromPath[UUID],
     ) -> Response[Any]:
         """Keep the recipe (`act=keep`), or show what it would send and what a pasted answer would mean. Trying sends and keeps nothing."""
-        context = await _context(request, session, tenant, connection_id)
+        context = await _context(request, session, tenant, supply_id)
         text = sent.get("recipe").replace("\r\n", "\n").strip()
         context["recipe"] = text
         recipe = _read(text, sent, context)

@@ -32,15 +32,15 @@ _REVEAL = "suppliers/reveal.html"
 
 
 class TestOrderPages(Controller):
-    path = "/m/{tenant_slug:str}/suppliers/connections/{connection_id:uuid}/tests"
+    path = "/m/{tenant_slug:str}/suppliers/connections/{supply_id:uuid}/tests"
     guards = (may(Permission.SUPPLY_VIEW),)
 
     @get()
     async def progress(
-        self, request: AnyRequest, session: AsyncSession, tenant: Tenant, *, connection_id: FromPath[UUID]
+        self, request: AnyRequest, session: AsyncSession, tenant: Tenant, *, supply_id: FromPath[UUID]
     ) -> Response[str]:
         """How far the newest test orders are; asked again each second while one is under way. Raises: NotFound."""
-        context = await connection_context(request, await raw(session), tenant, connection_id)
+        context = await connection_context(request, await raw(session), tenant, supply_id)
         if not is_partial(request):
             return page(request, "suppliers/connection.html", **context)
         if request.query_params.get("waiting") and not context["is_testing"]:
@@ -49,11 +49,11 @@ class TestOrderPages(Controller):
 
     @get("/new", guards=[may(Permission.SUPPLY_EDIT)])
     async def new(
-        self, request: AnyRequest, session: AsyncSession, tenant: Tenant, *, connection_id: FromPath[UUID]
+        self, request: AnyRequest, session: AsyncSession, tenant: Tenant, *, supply_id: FromPath[UUID]
     ) -> Response[str]:
         """First the goods to choose from, then with `?offer=` what they ask for. Raises: NotFound."""
         tx = await raw(session)
-        context = await _context(request, tx, tenant, connection_id, request.query_params.get("offer", ""))
+        context = await _context(request, tx, tenant, supply_id, request.query_params.get("offer", ""))
         return page(request, _FORM, **context)
 
     @post(guards=[may(Permission.SUPPLY_EDIT)])
@@ -65,11 +65,11 @@ class TestOrderPages(Controller):
         *,
         actor: Actor,
         sent: RawForm,
-        connection_id: FromPath[UUID],
+        supply_id: FromPath[UUID],
     ) -> Response[Any]:
         """Buy one unit. One test order of a connection runs at a time. Raises: NotFound, TestRunning, NotForTest."""
         tx = await raw(session)
-        context = await _context(request, tx, tenant, connection_id, sent.get("offer"))
+        context = await _context(request, tx, tenant, supply_id, sent.get("offer"))
         offer: asyncpg.Record | None = context["offer"]
         if offer is None:
             raise testing.NotForTest
@@ -79,7 +79,7 @@ class TestOrderPages(Controller):
             refusal.retry, refusal.context = _FORM, context
             raise
         terms = testing.TestTerms(offer["id"], asked.account, asked.face_value_minor)
-        await testing.start(session, connection_id, terms, actor=actor)
+        await testing.start(session, supply_id, terms, actor=actor)
         words = N_("The test order is on its way; its outcome appears below.")
         return see_other(request, f"{context['here']}#tests", flash=words)
 
