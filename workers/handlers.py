@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Awaitable, Callable
+from uuid import UUID
+
 from app.access import messages as access_messages
 from app.catalog import service as catalog
 from app.customers import service as customers
@@ -17,11 +20,11 @@ from app.ordering import service as ordering
 from app.payments import refunding
 from app.payments import service as payments
 from app.settings import settings
-from app.suppliers import health, syncing, testing
+from app.suppliers import alerting, health, syncing, testing
 from app.suppliers import importing as offer_importing
 from tenants import provisioning, routing
 from tenants.directory import Tenant
-from tenants.session import tenant_session, tenant_tx
+from tenants.session import Tx, tenant_session, tenant_tx
 
 
 @handles("fulfillment.deliver", lane=Lane.ORDERS, timeout_s=30, at_once=100)
@@ -66,6 +69,28 @@ async def test_supplier(tenant: Tenant, tasks: list[TaskRow]) -> None:
 async def import_offers(tenant: Tenant, tasks: list[TaskRow]) -> None:
     assert tasks[0].subject_id
     await offer_importing.go_on(tenant, tasks[0].subject_id)
+
+
+@handles("suppliers.tell_breaker", lane=Lane.MESSAGES, timeout_s=30)
+async def tell_breaker(tenant: Tenant, tasks: list[TaskRow]) -> None:
+    await _tell(tenant, tasks, alerting.tell_breaker)
+
+
+@handles("suppliers.tell_shelf", lane=Lane.MESSAGES, timeout_s=30)
+async def tell_shelf(tenant: Tenant, tasks: list[TaskRow]) -> None:
+    await _tell(tenant, tasks, alerting.tell_shelf)
+
+
+@handles("suppliers.tell_balance", lane=Lane.MESSAGES, timeout_s=30)
+async def tell_balance(tenant: Tenant, tasks: list[TaskRow]) -> None:
+    await _tell(tenant, tasks, alerting.tell_balance)
+
+
+async def _tell(tenant: Tenant, tasks: list[TaskRow], tell: Callable[[Tx, UUID, alerting.Readers], Awaitable[None]]) -> None:
+    assert tasks[0].subject_id
+    readers = await access_messages.stock_watchers(tenant)
+    async with tenant_tx(tenant) as tx:
+        await tell(tx, tasks[0].subject_id, readers)
 
 
 @handles("suppliers.probe", lane=Lane.ORDERS, timeout_s=30)

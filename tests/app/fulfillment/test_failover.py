@@ -135,6 +135,9 @@ async def test_what_nobody_can_deliver_leaves_the_shelf_and_comes_back_with_one_
     assert await world.value(left, sku_id) > 0
     events = await world.rows("select event from history where subject_id = $1 order by at", sku_id)
     assert [row["event"] for row in events if row["event"].startswith("sku.")] == ["sku.delisted", "sku.relisted"]
+    assert await world.value("select count(*) from task where kind = 'suppliers.tell_shelf'") == 1
+    await world.work(Lane.MESSAGES)
+    assert await world.value("select count(*) from task where kind like 'suppliers.tell%'") == 0
 
 
 async def test_what_a_stopped_connection_was_to_send_goes_elsewhere(world: World, companies: list[SupplierSimulator]) -> None:
