@@ -79,9 +79,9 @@ class RevocationPages(Controller):
         self, request: AnyRequest, session: AsyncSession, *, tenant: Tenant, actor: Actor, sent: RawForm, order_no: FromPath[str]
     ) -> Response[None]:
         """Take one unit's code back. Raises: NotFound, NoSuchCode, ReasonMissing."""
-        form = parse(RevokeForm, sent)
         tx = await raw(session)
         order = await orders.order_or_404(tx, order_no)
+        form = parse(RevokeForm, sent)
         await minting.revoke(
             tx, order_id=order["id"], order_line_id=form.line, unit_no=form.unit, reason=form.reason, actor=actor
         )
