@@ -19,6 +19,9 @@ from app.access import pages as access_pages
 from app.cases.pages import CasePages
 from app.catalog.pages import CATALOG
 from app.console.pages import CONSOLE
+from app.fulfillment.counter import RedeemPages, RevocationPages
+from app.fulfillment.notices import SupplyNotices
+from app.fulfillment.pages import AttemptPages
 from app.insight import alarms
 from app.insight.audit_pages import AuditPages
 from app.insight.pages import DashboardPages
@@ -38,6 +41,7 @@ from app.payments.notices import Notices
 from app.payments.pages import PaymentSettingsPages
 from app.settings import settings
 from app.storefront.routes import SHOP
+from app.suppliers.pages import SUPPLIERS
 from tenants import routing
 from tenants.directory import PLATFORM
 from tenants.session import AWAY, Databases, databases, tenant_tx, use_databases
@@ -47,12 +51,16 @@ ROUTES: list[ControllerRouterHandler] = [
     *access_pages.ROUTES,
     *CATALOG,
     *INVENTORY,
+    *SUPPLIERS,
     SHOP,
     DashboardPages,
     OrderListPages,
     OrderViewPages,
     OrderPages,
+    AttemptPages,
     CasePages,
+    RedeemPages,
+    RevocationPages,
     PaymentSettingsPages,
     AuditPages,
 ]
@@ -115,7 +123,7 @@ async def _lifespan(_app: Litestar) -> AsyncIterator[None]:
 def create_app() -> Hosts:
     """The application behind its host map."""
     inner = Litestar(
-        route_handlers=[healthz, readyz, figures, asset, Notices, *ROUTES],
+        route_handlers=[healthz, readyz, figures, asset, Notices, SupplyNotices, *ROUTES],
         guards=[csrf.guard],
         dependencies={
             "sent": Provide(web.provide_sent),

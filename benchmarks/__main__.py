@@ -18,6 +18,7 @@ NAMES = {
     "signup": "a new tenant until its first page against one CREATE SCHEMA script",
     "migrate": "a revision for many tenants against psql over four connections",
     "bind": "one statement bound to a tenant against the same one unbound",
+    "topup": "units bought from three suppliers of 50 ms against the same calls alone, and buyers who wait beside a batch",
     "memory": "a web process after many tenants were touched",
 }
 

@@ -6,7 +6,7 @@ from collections.abc import Callable
 from contextlib import suppress
 from pathlib import Path
 
-from operations.processes import STOP_ORDER, wait_for
+from operations.processes import in_stop_order, wait_for
 from operations.record import Identity, forget_record, read_record
 from operations.trouble import Trouble
 from tenants.embedded import EmbeddedPostgres
@@ -19,8 +19,8 @@ def clear_leftovers(folder: Path, *, say: Callable[[str], None]) -> bool:
     """End processes whose leader is gone, and the database it left. Returns whether there were any. Idempotent."""
     record = read_record(folder)
     left = record.living() if record else {}
-    for name in STOP_ORDER:
-        if name in left:
+    for name in in_stop_order(left):
+        if name != "postgres":
             say(f"Ending {name} (process {left[name].pid}), left by a crash.")
             _end(left[name], name)
     found = bool(left)

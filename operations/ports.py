@@ -1,6 +1,7 @@
 """Ports on this machine: the usual ones where they are free, else any."""
 
 import socket
+from collections.abc import Sequence
 from contextlib import ExitStack, suppress
 from dataclasses import asdict, dataclass, fields
 
@@ -20,6 +21,8 @@ class Ports:
 
 
 USUAL = Ports()
+FIRST_SUPPLIER = 8030
+"""The usual port of the first simulated supplier; the next ones follow."""
 
 
 def choose_ports(*, usual: bool) -> Ports:
@@ -27,6 +30,13 @@ def choose_ports(*, usual: bool) -> Ports:
     free = free_ports(len(fields(Ports)))
     wanted = USUAL.as_dict()
     return Ports(**{name: port if usual and is_free(port) else free.pop() for name, port in wanted.items()})
+
+
+def choose_supplier_ports(protocols: Sequence[str], ports: Ports, *, usual: bool) -> dict[str, int]:
+    """One for each simulated supplier, none of them the system's own. A demo's connections name them, so the usual ones are kept where they are free."""
+    free = [port for port in free_ports(len(protocols) + len(fields(Ports))) if port not in ports.as_dict().values()]
+    wanted = {protocol: FIRST_SUPPLIER + place for place, protocol in enumerate(protocols)}
+    return {protocol: port if usual and is_free(port) else free.pop() for protocol, port in wanted.items()}
 
 
 def is_free(port: int) -> bool:

@@ -11,7 +11,7 @@ import shutil
 import signal
 import tempfile
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from types import TracebackType
@@ -23,7 +23,7 @@ from operations.children import Child
 from operations.healthy import is_answering
 from operations.keys import keys_of
 from operations.places import PYTHON, ROOT, make_folder, make_private_folder
-from operations.ports import Ports, answers, choose_ports
+from operations.ports import Ports, answers, choose_ports, choose_supplier_ports
 from operations.record import Record, forget_record, identity_of, lead
 from operations.settings import DATABASE, clean_environment, settings_for
 from operations.trouble import Trouble
@@ -35,6 +35,7 @@ READY_WAIT_S = 60.0
 POLL_S = 0.05
 START_ORDER = ("gateway", "outbox", "web", "worker")
 STOP_ORDER = ("web", "worker", "outbox", "gateway")
+SUPPLIER = "supplier-"
 WORKERS_DIED = b"] died"
 TOO_MANY_DEATHS = 6
 
@@ -52,6 +53,8 @@ class Plan:
     seeded: bool = False
     more_settings: Mapping[str, str] = field(default_factory=dict)
     migrated: bool = True
+    suppliers: tuple[str, ...] = ()
+    """Protocols of the simulated suppliers to start, one process each: see simulators/supplier/README.md."""
     code: Path = ROOT
     """Where the programs are imported from; tests of this module put stand-ins there."""
 
@@ -64,6 +67,7 @@ class System:
         self.plan = plan or Plan()
         self.say = say or (lambda sentence: None)
         self.ports = Ports()
+        self.supplier_ports: Mapping[str, int] = {}
         self.children: dict[str, Child] = {}
         self.postgres: EmbeddedPostgres | None = None
         self.settings: dict[str, str] = {}
@@ -107,6 +111,10 @@ class System:
     def gateway(self) -> str:
         """Base URL of the sandbox payment gateway."""
         return f"http://127.0.0.1:{self.ports.gateway}"
+
+    def supplier(self, protocol: str) -> str:
+        """Base URL of the simulated supplier that speaks this protocol, its desk under /desk."""
+        return f"http://127.0.0.1:{self.supplier_ports[protocol]}"
 
     @property
     def env(self) -> dict[str, str]:
@@ -156,9 +164,8 @@ class System:
 
     def stop(self) -> None:
         """Web first, so that nobody asks what is going; the database last. Idempotent."""
-        for name in STOP_ORDER:
-            if name in self.children:
-                self.children[name].stop()
+        for name in in_stop_order(self.children):
+            self.children[name].stop()
         self.children = {}
         if self.postgres is not None:
             self.postgres.stop()
@@ -212,6 +219,7 @@ class System:
         shutil.rmtree(self.folder / "metrics", ignore_errors=True)
         make_private_folder(self.folder / "metrics")
         self.ports = choose_ports(usual=self.plan.usual_ports)
+        self.supplier_ports = choose_supplier_ports(self.plan.suppliers, self.ports, usual=self.plan.usual_ports)
         server = urlsplit(self.plan.admin_url or "")
         without_login = server._replace(netloc=server.netloc.rpartition("@")[2]).geturl() if self.plan.admin_url else ""
         self._record = lead(self.folder, without_login, self.ports.as_dict())
@@ -243,9 +251,13 @@ class System:
         environment = {**clean_environment(self.folder), "SANDBOX_SMS_SECRET": keys_of(self.folder).sms_secret}
         self._start("gateway", gateway, environment, stop_wait_s=5)
         self._start("outbox", [*outbox, "--book", str(books / "outbox.sqlite")], environment, stop_wait_s=5)
+        for protocol, port in self.supplier_ports.items():
+            book = books / f"{protocol}.sqlite"
+            supplier = ["-m", "simulators.supplier", "127.0.0.1", str(port), str(book), "--protocol", protocol]
+            self._start(SUPPLIER + protocol, supplier, environment, stop_wait_s=5)
 
     def _prepare_data(self) -> None:
-        for name in ("gateway", "outbox"):
+        for name in ("gateway", "outbox", *(SUPPLIER + protocol for protocol in self.supplier_ports)):
             self._await(name)
         if self.plan.migrated:
             preparation.prepare(self.folder, self.env, seeded=self.plan.seeded, say=self.say)
@@ -291,8 +303,16 @@ class System:
                 return answers(self.ports.gateway)
             case "outbox":
                 return answers(self.ports.outbox) and answers(self.ports.smtp)
+            case _ if name.startswith(SUPPLIER):
+                return answers(self.supplier_ports[name.removeprefix(SUPPLIER)])
             case _:
                 return self.children[name].is_running()
+
+
+def in_stop_order(names: Iterable[str]) -> list[str]:
+    """Simulated suppliers last: they wait for nobody."""
+    order = {name: place for place, name in enumerate(STOP_ORDER)}
+    return sorted(names, key=lambda name: (order.get(name, len(order)), name))
 
 
 def wait_for(condition: Callable[[], bool], *, wait_s: float, otherwise: str) -> None:

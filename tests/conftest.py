@@ -14,6 +14,11 @@ from tests.installation import Installation
 from tests.simulators import GatewaySimulator, OutboxSimulator, gateway_simulator, outbox_simulator
 
 
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """What copies or reads the whole installation goes first, while it is small: every test leaves a merchant behind."""
+    items.sort(key=lambda item: item.get_closest_marker("whole_installation") is None)
+
+
 @pytest.fixture(scope="session")
 def anyio_backend() -> str:
     return "asyncio"

@@ -97,6 +97,7 @@ class Lives:
             stderr=self._log,
             env={**os.environ, **settings},
             text=True,
+            start_new_session=True,
         )
 
     def live(self) -> int:
@@ -115,5 +116,9 @@ class Lives:
     def close(self) -> None:
         assert self._parent.stdin is not None
         self._parent.stdin.close()
-        self._parent.wait(STOPS_WITHIN_S)
-        self._log.close()
+        try:
+            self._parent.wait(STOPS_WITHIN_S)
+        finally:
+            with suppress(ProcessLookupError):
+                os.killpg(self._parent.pid, signal.SIGKILL)  # a life that did not end takes no work from later tests
+            self._log.close()

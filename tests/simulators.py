@@ -138,3 +138,81 @@ def outbox_simulator(folder: Path) -> Iterator[OutboxSimulator]:
         yield simulator
     finally:
         simulator.stop()
+
+
+class SupplierSimulator:
+    """One supplier that speaks one protocol; see simulators/supplier/README.md."""
+
+    def __init__(self, book: Path, protocol: str) -> None:
+        self.process = Process("simulators.supplier", "127.0.0.1", "0", str(book), "--protocol", protocol)
+        self.url: str = self.process.addresses["supplier"]
+        self.http = httpx2.Client(base_url=self.url + "/desk", trust_env=False, timeout=15)
+
+    def client(self, **changes: Any) -> dict[str, str]:
+        """Open a client (`balance`, `currency`, `credentials`, `notice_url`); its credentials, by the names of a connection's settings."""
+        opened: dict[str, str] = self._post("/clients", changes)["credentials"]
+        return opened
+
+    def change_client(self, client_id: int, **changes: Any) -> None:
+        self.http.patch(f"/clients/{client_id}", json=changes).raise_for_status()
+
+    def goods(self, *goods: Mapping[str, Any]) -> None:
+        """Add or replace goods: `sku`, `kind` (card or top_up), `cost` as text, `stock`, `account_fields`, …"""
+        self._post("/goods", list(goods))
+
+    def change_goods(self, sku: str, **changes: Any) -> None:
+        """`cost`, `stock` (None: not counted), `is_on_sale`."""
+        self.http.patch(f"/goods/{sku}", json=changes).raise_for_status()
+
+    def cards(self, sku: str, *cards: Mapping[str, str]) -> None:
+        self._post("/cards", {"sku": sku, "cards": list(cards)})
+
+    def script(self, *actions: Mapping[str, Any], times: int | None = None, **match: Any) -> None:
+        """Misbehave at the steps that match (`on`, `out_no`, `sku`, `client_id`)."""
+        self._post("/script", {"match": match, "actions": actions, "times": times})
+
+    def clear_script(self) -> None:
+        self.http.delete("/script").raise_for_status()
+
+    def conduct(self, **changes: Any) -> None:
+        """What the whole company is like: `state`, `latency_ms`, `decide_ms`, `most_at_once`, `repeats`, …"""
+        self.http.patch("/conduct", json=changes).raise_for_status()
+
+    def replay(
+        self, out_no: str, *, times: int = 1, url: str | None = None, forge: Mapping[str, Any] | None = None
+    ) -> list[int | None]:
+        """Send the notices of a purchase again; the statuses they were answered with."""
+        asked = {"out_no": out_no, "times": times, "url": url, "forge": forge or {}}
+        statuses: list[int | None] = self._post("/replay", asked)["statuses"]
+        return statuses
+
+    def book(self, out_no: str | None = None) -> Mapping[str, Sequence[Mapping[str, Any]]]:
+        """Purchases, effects, cards, calls asked, notices and clients, newest first."""
+        asked = {} if out_no is None else {"out_no": out_no}
+        found: Mapping[str, Sequence[Mapping[str, Any]]] = self.http.get("/book", params=asked).raise_for_status().json()
+        return found
+
+    def effects(self, out_no: str) -> int:
+        """How often this number was really delivered."""
+        return len(self.book(out_no)["effects"])
+
+    def totals(self) -> Mapping[str, Mapping[str, int]]:
+        found: Mapping[str, Mapping[str, int]] = self.http.get("/totals").raise_for_status().json()
+        return found
+
+    def _post(self, path: str, document: object) -> dict[str, Any]:
+        answered: dict[str, Any] = self.http.post(path, json=document).raise_for_status().json()
+        return answered
+
+    def stop(self) -> None:
+        self.http.close()
+        self.process.stop()
+
+
+@contextmanager
+def supplier_simulator(folder: Path, protocol: str) -> Iterator[SupplierSimulator]:
+    simulator = SupplierSimulator(folder / f"{protocol}.sqlite3", protocol)
+    try:
+        yield simulator
+    finally:
+        simulator.stop()

@@ -101,6 +101,7 @@ def test_no_sql_is_built_from_text() -> None:
         "app/inventory/service.py": 1,
         "app/ordering/service.py": 1,
         "app/payments/capturing.py": 2,
+        "app/suppliers/offering.py": 5,
     }
 
 
@@ -172,6 +173,7 @@ def test_state_tables_name_every_state() -> None:
     from app.inventory.models import BATCH_EDGES, BatchState
     from app.ordering.models import ORDER_EDGES, UNIT_EDGES, OrderState, UnitState
     from app.payments.models import PAYMENT_EDGES, REFUND_EDGES, PaymentState, RefundState
+    from app.suppliers.models import BREAKER_EDGES, TEST_EDGES, BreakerState, TestState
 
     tables: list[tuple[type[StrEnum], dict[StrEnum, frozenset[StrEnum]]]] = [
         (BatchState, BATCH_EDGES),
@@ -180,6 +182,8 @@ def test_state_tables_name_every_state() -> None:
         (UnitState, UNIT_EDGES),
         (PaymentState, PAYMENT_EDGES),
         (RefundState, REFUND_EDGES),
+        (BreakerState, BREAKER_EDGES),
+        (TestState, TEST_EDGES),
     ]  # type: ignore[list-item]
     for states, edges in tables:
         assert set(edges) == set(states)

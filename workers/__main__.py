@@ -11,6 +11,7 @@ import uvloop
 from saq import Worker
 
 import workers.handlers  # noqa: F401  # registers every kind of task
+from app.fulfillment import buying
 from app.kernel import http, logs
 from app.kernel.bell import Ringer, open_queue
 from app.kernel.faults import use_faults
@@ -27,6 +28,8 @@ _log = structlog.get_logger(__name__)
 _GRACE_S = 14
 """Running handlers may end in this time after a signal; then they are cancelled and give their tasks back. Stays under the 20 s a supervisor waits."""
 _CANCEL_S = 3.0
+_CALLS_END_S = 2
+"""How long calls to suppliers are waited for after that; what is cut is asked about."""
 
 
 class OurWorker(Worker[Any]):
@@ -75,6 +78,7 @@ async def main() -> None:
     try:
         await worker.start()
     finally:
+        await buying.finish(within_s=_CALLS_END_S)
         follower.cancel()
         with contextlib.suppress(asyncio.CancelledError):
             await follower

@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+from collections.abc import Awaitable, Callable
+from uuid import UUID
+
 from app.access import messages as access_messages
 from app.catalog import service as catalog
 from app.customers import service as customers
-from app.fulfillment import mailing
+from app.fulfillment import asking, buying, mailing, shelving
 from app.fulfillment import service as fulfillment
 from app.integrations import sending
 from app.inventory import importing, quarantining, warning
@@ -17,9 +20,11 @@ from app.ordering import service as ordering
 from app.payments import refunding
 from app.payments import service as payments
 from app.settings import settings
+from app.suppliers import alerting, health, syncing, testing
+from app.suppliers import importing as offer_importing
 from tenants import provisioning, routing
 from tenants.directory import Tenant
-from tenants.session import tenant_session, tenant_tx
+from tenants.session import Tx, tenant_session, tenant_tx
 
 
 @handles("fulfillment.deliver", lane=Lane.ORDERS, timeout_s=30, at_once=100)
@@ -28,6 +33,71 @@ async def deliver(tenant: Tenant, tasks: list[TaskRow]) -> None:
         await fulfillment.deliver_orders(tx, [task.subject_id for task in tasks if task.subject_id])
         await fault("delivery.before_commit")
     await fault("delivery.committed")
+
+
+@handles("fulfillment.buy", lane=Lane.SUPPLY, timeout_s=30)
+async def buy(tenant: Tenant, tasks: list[TaskRow]) -> None:
+    assert tasks[0].subject_id
+    await buying.buy(tenant, tasks[0].subject_id)
+
+
+@handles("fulfillment.ask", lane=Lane.SUPPLY, timeout_s=90, at_once=50, tries=60)
+async def ask_supplier(tenant: Tenant, tasks: list[TaskRow]) -> None:
+    await asking.ask(tenant, [task.subject_id for task in tasks if task.subject_id])
+
+
+@handles("fulfillment.shelve", lane=Lane.ORDERS, timeout_s=30)
+async def shelve(tenant: Tenant, tasks: list[TaskRow]) -> None:
+    assert tasks[0].subject_id
+    async with tenant_tx(tenant) as tx:
+        await shelving.shelve(tx, tasks[0].subject_id)
+
+
+@handles("suppliers.sync", lane=Lane.BULK, timeout_s=300)
+async def sync_supplier(tenant: Tenant, tasks: list[TaskRow]) -> None:
+    assert tasks[0].subject_id
+    await syncing.sync(tenant, tasks[0].subject_id)
+
+
+@handles("suppliers.test", lane=Lane.SUPPLY, timeout_s=60, tries=60)
+async def test_supplier(tenant: Tenant, tasks: list[TaskRow]) -> None:
+    assert tasks[0].subject_id
+    await testing.go_on(tenant, tasks[0].subject_id)
+
+
+@handles("suppliers.import_offers", lane=Lane.BULK, timeout_s=600)
+async def import_offers(tenant: Tenant, tasks: list[TaskRow]) -> None:
+    assert tasks[0].subject_id
+    await offer_importing.go_on(tenant, tasks[0].subject_id)
+
+
+@handles("suppliers.tell_breaker", lane=Lane.MESSAGES, timeout_s=30)
+async def tell_breaker(tenant: Tenant, tasks: list[TaskRow]) -> None:
+    await _tell(tenant, tasks, alerting.tell_breaker)
+
+
+@handles("suppliers.tell_shelf", lane=Lane.MESSAGES, timeout_s=30)
+async def tell_shelf(tenant: Tenant, tasks: list[TaskRow]) -> None:
+    await _tell(tenant, tasks, alerting.tell_shelf)
+
+
+@handles("suppliers.tell_balance", lane=Lane.MESSAGES, timeout_s=30)
+async def tell_balance(tenant: Tenant, tasks: list[TaskRow]) -> None:
+    await _tell(tenant, tasks, alerting.tell_balance)
+
+
+async def _tell(tenant: Tenant, tasks: list[TaskRow], tell: Callable[[Tx, UUID, alerting.Readers], Awaitable[None]]) -> None:
+    assert tasks[0].subject_id
+    readers = await access_messages.stock_watchers(tenant)
+    async with tenant_tx(tenant) as tx:
+        await tell(tx, tasks[0].subject_id, readers)
+
+
+@handles("suppliers.probe", lane=Lane.ORDERS, timeout_s=30)
+async def probe(tenant: Tenant, tasks: list[TaskRow]) -> None:
+    assert tasks[0].subject_id
+    async with tenant_tx(tenant) as tx:
+        await health.probe(tx, tasks[0].subject_id)
 
 
 @handles("ordering.expire", lane=Lane.ORDERS, timeout_s=30)

@@ -63,7 +63,7 @@ async def take_slot(timer: Timer) -> bool:
 
 async def look(is_over: IsOver) -> None:
     """Drain the quick lanes."""
-    for lane in (Lane.ORDERS, Lane.MESSAGES):
+    for lane in (Lane.ORDERS, Lane.SUPPLY, Lane.MESSAGES):
         await drain(lane, until_s=30, is_over=is_over)
 
 

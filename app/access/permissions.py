@@ -16,11 +16,14 @@ class Permission(StrEnum):
     ORDERS_NOTE = "orders.note"
     ORDERS_REFUND = "orders.refund"
     ORDERS_REVEAL = "orders.reveal"
+    REDEEM = "redeem"
     CATALOG_VIEW = "catalog.view"
     CATALOG_EDIT = "catalog.edit"
     INVENTORY_VIEW = "inventory.view"
     INVENTORY_IMPORT = "inventory.import"
     INVENTORY_VOID = "inventory.void"
+    SUPPLY_VIEW = "supply.view"
+    SUPPLY_EDIT = "supply.edit"
     SETTINGS_VIEW = "settings.view"
     SETTINGS_EDIT = "settings.edit"
     PAYMENTS_VIEW = "payments.view"
@@ -33,7 +36,7 @@ class Permission(StrEnum):
 
 
 _P = Permission
-_VIEWS = frozenset({_P.DASHBOARD_VIEW, _P.ORDERS_VIEW, _P.CATALOG_VIEW, _P.INVENTORY_VIEW})
+_VIEWS = frozenset({_P.DASHBOARD_VIEW, _P.ORDERS_VIEW, _P.CATALOG_VIEW, _P.INVENTORY_VIEW, _P.SUPPLY_VIEW})
 ALLOWED: dict[MemberRole, frozenset[Permission]] = {
     MemberRole.OWNER: frozenset(Permission) - {_P.PAYOUTS_CHECK},
     MemberRole.OPERATOR: _VIEWS
@@ -41,15 +44,17 @@ ALLOWED: dict[MemberRole, frozenset[Permission]] = {
         _P.ORDERS_NOTE,
         _P.ORDERS_REFUND,
         _P.ORDERS_REVEAL,
+        _P.REDEEM,
         _P.CATALOG_EDIT,
         _P.INVENTORY_IMPORT,
         _P.INVENTORY_VOID,
+        _P.SUPPLY_EDIT,
         _P.SETTINGS_VIEW,
         _P.SETTINGS_EDIT,
     },
     MemberRole.FINANCE_MAKER: _VIEWS | {_P.ORDERS_NOTE, _P.ORDERS_REFUND, _P.PAYMENTS_VIEW, _P.PAYOUTS_MAKE},
     MemberRole.FINANCE_CHECKER: _VIEWS | {_P.PAYMENTS_VIEW, _P.PAYOUTS_CHECK, _P.AUDIT_VIEW},
-    MemberRole.SUPPORT: _VIEWS | {_P.ORDERS_NOTE, _P.ORDERS_REVEAL},
+    MemberRole.SUPPORT: _VIEWS | {_P.ORDERS_NOTE, _P.ORDERS_REVEAL, _P.REDEEM},
     MemberRole.READ_ONLY: _VIEWS,
 }
 """Nobody both makes and checks payouts, not even the owner."""
@@ -74,11 +79,14 @@ PERMISSION_WORDS: dict[Permission, str] = {
     _P.ORDERS_NOTE: N_("Write notes on orders"),
     _P.ORDERS_REFUND: N_("Refund orders"),
     _P.ORDERS_REVEAL: N_("Reveal a delivered key"),
+    _P.REDEEM: N_("Redeem codes at the counter"),
     _P.CATALOG_VIEW: N_("See products"),
     _P.CATALOG_EDIT: N_("Change products and prices"),
     _P.INVENTORY_VIEW: N_("See card pools"),
     _P.INVENTORY_IMPORT: N_("Import keys"),
     _P.INVENTORY_VOID: N_("Void and quarantine keys"),
+    _P.SUPPLY_VIEW: N_("See suppliers and what they cost"),
+    _P.SUPPLY_EDIT: N_("Connect suppliers, place test orders, change routes"),
     _P.SETTINGS_VIEW: N_("See the shop's settings"),
     _P.SETTINGS_EDIT: N_("Change the shop's settings"),
     _P.PAYMENTS_VIEW: N_("See payment gateways"),

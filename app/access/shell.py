@@ -22,13 +22,17 @@ Shell = dict[str, Any]
 
 @dataclass(frozen=True, slots=True)
 class Place:
-    """One page of the back office. `path` is below the tenant's address; `group` is its quiet heading."""
+    """One page of the back office. `path` is below the tenant's address; `group` is its quiet heading.
+
+    Whoever has the right `within` finds it as a tab of another page, and not in the sidebar besides.
+    """
 
     label: str
     path: str
     icon: str
     permission: Permission
     group: str = ""
+    within: Permission | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -60,15 +64,18 @@ PLACES = (
     Place(N_("Orders"), "/orders", "receipt", Permission.ORDERS_VIEW),
     Place(N_("Products"), "/products", "package", Permission.CATALOG_VIEW, _GOODS),
     Place(N_("Card pools"), "/card-pools", "key-round", Permission.INVENTORY_VIEW, _GOODS),
+    Place(N_("Suppliers"), "/suppliers", "plug-zap", Permission.SUPPLY_VIEW, _GOODS),
     Place(N_("Team"), "/team", "users", Permission.TEAM_VIEW, _PEOPLE),
     Place(N_("Audit log"), "/audit", "shield-check", Permission.AUDIT_VIEW, _PEOPLE),
     Place(N_("Shop settings"), "/settings", "store", Permission.SETTINGS_VIEW, _SHOP),
-    Place(N_("Payments"), "/settings/payments", "wallet", Permission.PAYMENTS_VIEW, _SHOP),
+    Place(N_("Payments"), "/settings/payments", "wallet", Permission.PAYMENTS_VIEW, _SHOP, within=Permission.SETTINGS_VIEW),
 )
 """The sidebar, eight items at most."""
 COMMANDS = (
     Place(N_("New product"), "/products/new", "plus", Permission.CATALOG_EDIT),
+    Place(N_("Redeem a code"), "/redeem", "ticket", Permission.REDEEM),
     Place(N_("Import keys"), "/card-pools", "upload", Permission.INVENTORY_IMPORT),
+    Place(N_("Supplier health"), "/suppliers/board", "activity", Permission.SUPPLY_VIEW),
     Place(N_("Cases"), "/cases", "circle-help", Permission.ORDERS_VIEW),
     Place(N_("Categories"), "/categories", "tags", Permission.CATALOG_VIEW),
     Place(N_("Own domain"), "/settings/domain", "globe", Permission.SETTINGS_VIEW),
@@ -82,12 +89,13 @@ def merchant_shell(asked: Asked, tenant: Tenant) -> Shell:
     """The shell of a merchant's pages."""
     root = f"/m/{tenant.slug}"
     places = [place for place in PLACES if asked.may(place.permission)]
-    current = _current(asked.path, root, places)
+    listed = [place for place in places if place.within is None or not asked.may(place.within)]
+    current = _current(asked.path, root, listed)
     return {
         **_own(asked),
         "tenant": tenant,
-        "nav": _nav(places, root, current),
-        "tabbar": [_item(place, root, current) for place in places[:4]],
+        "nav": _nav(listed, root, current),
+        "tabbar": [_item(place, root, current) for place in listed[:4]],
         "palette": _palette(asked, tenant, places),
         "palette_search_href": f"{root}/orders?q=" if asked.may(Permission.ORDERS_VIEW) else "",
         "switcher": [{"label": m.name, "href": f"/m/{m.slug}", "current": m.slug == tenant.slug} for m in asked.memberships],
@@ -128,7 +136,7 @@ def _own(asked: Asked) -> Shell:
     }
 
 
-_BELONGS = {"/imports/": "/card-pools", "/categories": "/products", "/cases": "/orders"}
+_BELONGS = {"/imports/": "/card-pools", "/categories": "/products", "/skus/": "/products", "/cases": "/orders"}
 """Pages without an item of their own, and the one they stand under."""
 
 

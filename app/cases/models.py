@@ -18,12 +18,20 @@ class CaseKind(StrEnum):
 
     `work_failed`: what must happen for an order was tried too often. `refund_declined`: the gateway will not give money back. `mismatch`: a
     genuine notice says what its payment does not. `wrong_amount`: a gateway took another amount than the order's; it waits on the suspense account.
+    `supplier_unknown`: after half an hour nobody can say whether a purchase took place. `supplier_late`: a supplier delivered what it had refused.
+    `bad_goods`: a card that was sold before, or a delivery without its card. `spare_goods`: more cards came than were bought; they are own stock now.
+    `wrong_account`: a buyer says that the account he stated, and confirmed, was not the one he meant; it was credited.
     """
 
     WORK_FAILED = "work_failed"
     REFUND_DECLINED = "refund_declined"
     MISMATCH = "mismatch"
     WRONG_AMOUNT = "wrong_amount"
+    SUPPLIER_UNKNOWN = "supplier_unknown"
+    SUPPLIER_LATE = "supplier_late"
+    BAD_GOODS = "bad_goods"
+    SPARE_GOODS = "spare_goods"
+    WRONG_ACCOUNT = "wrong_account"
 
 
 class CaseState(StrEnum):

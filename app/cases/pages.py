@@ -49,6 +49,30 @@ WORDS: Final = {
             "The money waits apart from the shop's own and the order stays unpaid. Give it back, or settle it and write down how."
         ),
     ),
+    CaseKind.SUPPLIER_UNKNOWN: (
+        N_("Nobody can say whether a supplier delivered"),
+        N_(
+            "It is asked about again and again and never bought twice. Ask the supplier with the number below; its answer settles this by itself."
+        ),
+    ),
+    CaseKind.SUPPLIER_LATE: (
+        N_("A supplier delivered after it had refused"),
+        N_("The buyer was served otherwise. What came late is kept as own stock; claim what cannot be used."),
+    ),
+    CaseKind.BAD_GOODS: (
+        N_("A supplier sent goods that cannot be delivered"),
+        N_("A card that was sold before, or none at all. The buyer got nothing of it; claim it from the supplier."),
+    ),
+    CaseKind.SPARE_GOODS: (
+        N_("A supplier sent more than was bought"),
+        N_("The cards that came too many are own stock now. Settle with the supplier whether they are paid or void."),
+    ),
+    CaseKind.WRONG_ACCOUNT: (
+        N_("A buyer says the account was the wrong one"),
+        N_(
+            "He typed it and confirmed it before paying, and it was credited. Nothing goes back by itself: answer him, and decide."
+        ),
+    ),
 }
 """A kind's name, and what to do about it."""
 Choice = TypeVar("Choice", CaseKind, CaseState)

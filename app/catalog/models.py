@@ -3,16 +3,18 @@
 from __future__ import annotations
 
 from enum import StrEnum
+from typing import Any
 from uuid import UUID
 
 from sqlalchemy import CheckConstraint, ForeignKey, Index, Integer, LargeBinary, SmallInteger, UniqueConstraint
+from sqlalchemy.dialects.postgresql import JSONB
 from sqlalchemy.orm import Mapped, mapped_column, relationship
 
 from app.kernel.models import Row, TenantBase, one_of
 
 
 class DeliveryKind(StrEnum):
-    """How a SKU reaches its buyer. Only card-keys sell today; pages say so for the others."""
+    """How a SKU reaches its buyer. Those that do not sell yet stay drafts; pages say so."""
 
     CARD_KEY = "card_key"
     DIRECT_TOP_UP = "direct_top_up"
@@ -24,7 +26,10 @@ class DeliveryKind(StrEnum):
 
     @property
     def sells(self) -> bool:
-        return self is DeliveryKind.CARD_KEY
+        return self in _SELLING
+
+
+_SELLING = frozenset({DeliveryKind.CARD_KEY, DeliveryKind.DIRECT_TOP_UP, DeliveryKind.VOUCHER, DeliveryKind.SERIAL})
 
 
 class ProductState(StrEnum):
@@ -96,6 +101,12 @@ class Product(Row, TenantBase):
     picture_id: Mapped[UUID | None] = mapped_column(ForeignKey("picture.id"))
     buyer_limit: Mapped[int | None] = mapped_column(Integer)
     """Most units of this product one buyer may ever hold, over all his orders."""
+    account_fields: Mapped[list[dict[str, Any]]] = mapped_column(JSONB, server_default="[]")
+    """What a buyer states of the account a top-up credits: `app.catalog.accounts`."""
+    refuses_virtual_numbers: Mapped[bool] = mapped_column(server_default="false")
+    """Whether mobile numbers of carriers without a network of their own are refused."""
+    minting: Mapped[dict[str, Any]] = mapped_column(JSONB, server_default="{}")
+    """Where, when and how often what we mint for it may be used: `app.catalog.minting`."""
     position: Mapped[int] = mapped_column(Integer, server_default="0")
     category: Mapped[Category | None] = relationship(lazy="raise")
     skus: Mapped[list[Sku]] = relationship(lazy="raise", order_by="Sku.position", back_populates="product")

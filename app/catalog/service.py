@@ -10,7 +10,9 @@ from sqlalchemy import delete, func, select, text
 from sqlalchemy.dialects.postgresql import insert
 from sqlalchemy.ext.asyncio import AsyncSession
 
-from app.catalog import queries, richtext
+from app.catalog import accounts, minting, queries, richtext
+from app.catalog.accounts import AccountField
+from app.catalog.minting import MintingRules
 from app.catalog.models import Category, DeliveryKind, Listing, Picture, PriceChange, Product, ProductState, Sku, Storefront
 from app.kernel import audit, history
 from app.kernel.actor import Actor
@@ -21,7 +23,12 @@ from app.kernel.ids import new_id
 
 class KindDoesNotSell(DomainError):
     status = 422
-    message = N_("Only card-keys can be sold for now. This product stays a draft until its kind is supported.")
+    message = N_("This kind cannot be sold for now. The product stays a draft until its kind is supported.")
+
+
+class NoAccountFields(DomainError):
+    status = 422
+    message = N_("Say first which account its buyers state: without it nobody knows whom to credit.")
 
 
 class NothingToSell(DomainError):
@@ -71,6 +78,8 @@ class ProductTerms:
     cover_icon: str = "ticket"
     cover_hue: int = 4
     buyer_limit: int | None = None
+    account_fields: Sequence[AccountField] = ()
+    """Of a new product; a known one keeps its own until `set_account`."""
 
 
 async def open_storefront(session: AsyncSession, *, name: str) -> Storefront:
@@ -86,7 +95,8 @@ async def open_storefront(session: AsyncSession, *, name: str) -> Storefront:
 
 async def create_product(session: AsyncSession, terms: ProductTerms, *, actor: Actor) -> Product:
     """A new product as a draft, with its SKUs and their prices. Rich text is sanitised here. Raises: NotFound, SkuNameTwice."""
-    product = Product(id=new_id(), name=terms.name, delivery_kind=terms.delivery_kind)
+    fields = accounts.stored(terms.account_fields)
+    product = Product(id=new_id(), name=terms.name, delivery_kind=terms.delivery_kind, account_fields=fields)
     await _apply(session, product, terms)
     session.add(product)
     await session.flush()
@@ -113,10 +123,12 @@ async def change_product(session: AsyncSession, product_id: UUID, terms: Product
 
 
 async def publish(session: AsyncSession, product_id: UUID, *, actor: Actor) -> Product:
-    """Put a product on sale. Idempotent. Raises: NotFound, KindDoesNotSell, NothingToSell."""
+    """Put a product on sale. Idempotent. Raises: NotFound, KindDoesNotSell, NoAccountFields, NothingToSell."""
     product = await queries.product_or_404(session, product_id)
     if not DeliveryKind(product.delivery_kind).sells:
         raise KindDoesNotSell
+    if product.delivery_kind == DeliveryKind.DIRECT_TOP_UP and not product.account_fields:
+        raise NoAccountFields
     if not any(sku.listing is not None and sku.listing.is_published for sku in product.skus):
         raise NothingToSell
     await _move(session, product, ProductState.ON_SALE, actor)
@@ -127,6 +139,31 @@ async def withdraw(session: AsyncSession, product_id: UUID, *, actor: Actor) -> 
     """Take a product off sale. Orders already placed go on. Idempotent. Raises: NotFound."""
     product = await queries.product_or_404(session, product_id)
     await _move(session, product, ProductState.OFF_SALE, actor)
+    return product
+
+
+async def set_account(
+    session: AsyncSession, product_id: UUID, fields: Sequence[AccountField], *, refuses_virtual: bool, actor: Actor
+) -> Product:
+    """Say which account a top-up's buyers state. Orders already placed keep what they stated. Raises: NotFound, NoAccountFields."""
+    product = await queries.product_or_404(session, product_id)
+    if not fields and product.state == ProductState.ON_SALE:
+        raise NoAccountFields
+    product.account_fields, product.refuses_virtual_numbers = accounts.stored(fields), refuses_virtual
+    await session.flush()
+    await history.record(session, Happened("product", product.id, "product.account_changed"), actor=actor)
+    facts = {"fields": [one.name for one in fields]}
+    await audit.record(session, actor, "product.account_changed", subject=("product", product.id), facts=facts)
+    return product
+
+
+async def set_minting(session: AsyncSession, product_id: UUID, rules: MintingRules, *, actor: Actor) -> Product:
+    """Say where, when and how often what is minted for a product may be used. What was sold before keeps its own rules. Raises: NotFound."""
+    product = await queries.product_or_404(session, product_id)
+    product.minting = minting.stored(rules)
+    await session.flush()
+    await history.record(session, Happened("product", product.id, "product.rules_changed"), actor=actor)
+    await audit.record(session, actor, "product.rules_changed", subject=("product", product.id), facts=product.minting)
     return product
 
 

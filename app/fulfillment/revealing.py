@@ -1,16 +1,19 @@
-"""Showing a delivered key: a separate, audited act, by its buyer or, with a reason, by staff."""
+"""Showing a delivered key, or to staff the account a line credits: a separate, audited act, with a reason where staff ask."""
 
 from __future__ import annotations
 
+import json
 from dataclasses import dataclass
 from uuid import UUID
 
+from app.fulfillment import minting
 from app.inventory import rules
 from app.inventory import service as inventory
 from app.kernel import audit, history
 from app.kernel.actor import Actor, ActorKind
 from app.kernel.errors import NotFound
 from app.kernel.history import Happened
+from app.kernel.vault import keyring
 from tenants.session import Tx
 
 
@@ -32,10 +35,15 @@ async def reveal(tx: Tx, *, order_id: UUID, order_line_id: UUID, unit_no: int, a
     """
     if actor.kind is not ActorKind.BUYER and not reason.strip():
         raise inventory.ReasonMissing
+    if actor.kind is not ActorKind.BUYER and (
+        found := await _account(tx, order_id, order_line_id, unit_no, actor=actor, reason=reason)
+    ):
+        return found
     row = await tx.fetchrow(_UNIT, order_id, order_line_id, unit_no)
     if row is None:
         raise NotFound
-    secret = await inventory.open_key(tx, row["card_key_id"])
+    is_minted = row["minted_id"] is not None
+    secret = await (minting.open_code(tx, row["minted_id"]) if is_minted else inventory.open_key(tx, row["card_key_id"]))
     if actor.kind is ActorKind.BUYER:
         await tx.execute(
             "update delivery_unit set revealed_at = coalesce(revealed_at, now()) where order_line_id = $1 and unit_no = $2",
@@ -43,16 +51,36 @@ async def reveal(tx: Tx, *, order_id: UUID, order_line_id: UUID, unit_no: int, a
             unit_no,
         )
     facts = {"order_no": row["order_no"], "unit_no": unit_no, "masked": row["masked"]}
-    await audit.record(tx, actor, "card_key.revealed", subject=("card_key", row["card_key_id"]), reason=reason, facts=facts)
-    await history.record(tx, Happened("order", order_id, "card_key.revealed", note=reason, facts=facts), actor=actor)
+    kind, subject_id = ("minted_good", row["minted_id"]) if is_minted else ("card_key", row["card_key_id"])
+    await audit.record(tx, actor, f"{kind}.revealed", subject=(kind, subject_id), reason=reason, facts=facts)
+    await history.record(tx, Happened("order", order_id, f"{kind}.revealed", note=reason, facts=facts), actor=actor)
     return Revealed(*rules.shown(secret.reveal()))
 
 
+async def _account(tx: Tx, order_id: UUID, order_line_id: UUID, unit_no: int, *, actor: Actor, reason: str) -> Revealed | None:
+    """The account a line credits, opened for staff; None for a line that credits none."""
+    row = await tx.fetchrow(_ACCOUNT, order_id, order_line_id)
+    if row is None:
+        return None
+    opened = (await keyring(tx)).open("recharge_account", "account", order_line_id, row["account"])
+    facts = {"order_no": row["order_no"], "unit_no": unit_no, "masked": row["masked"]}
+    subject = ("order_line", order_line_id)
+    await audit.record(tx, actor, "recharge_account.revealed", subject=subject, reason=reason, facts=facts)
+    await history.record(tx, Happened("order", order_id, "recharge_account.revealed", note=reason, facts=facts), actor=actor)
+    return Revealed(" ".join(json.loads(opened.reveal()).values()), "")
+
+
+_ACCOUNT = """
+select ra.account, ra.masked, o.order_no
+from recharge_account ra join order_line l on l.id = ra.order_line_id join shop_order o on o.id = l.order_id
+where l.order_id = $1 and l.id = $2
+"""
 _UNIT = """
-select u.card_key_id, o.order_no, k.masked
+select u.card_key_id, u.minted_id, o.order_no, coalesce(k.masked, m.masked) as masked
 from delivery_unit u
 join shop_order o on o.id = u.order_id
-join card_key k on k.id = u.card_key_id
-where u.order_id = $1 and u.order_line_id = $2 and u.unit_no = $3 and u.state = 'delivered'
+left join card_key k on k.id = u.card_key_id
+left join minted_good m on m.id = u.minted_id
+where u.order_id = $1 and u.order_line_id = $2 and u.unit_no = $3 and u.state = 'delivered' and coalesce(u.card_key_id, u.minted_id) is not null
 for update of u
 """

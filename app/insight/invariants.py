@@ -12,6 +12,7 @@ from typing import Any
 from uuid import UUID
 
 from app.cases.models import CASE_EDGES
+from app.fulfillment.models import ATTEMPT_EDGES
 from app.kernel import audit, clock
 from app.kernel.audit import Proven
 from app.kernel.errors import N_
@@ -75,9 +76,7 @@ where (o.state = 'delivered' and u.state <> 'delivered')
     ),
     Invariant(
         "INV-3",
-        N_(
-            "A SKU's counters are what its keys and orders say: imported, delivered, voided, quarantined, expired, and free keys = available + reserved − short."
-        ),
+        N_("A SKU's counters are what its keys and orders say, and free keys + allowed = available + reserved − short."),
         """
 select s.sku_id::text from stock s
 left join (
@@ -87,12 +86,15 @@ left join (
   from card_key group by sku_id
 ) k on k.sku_id = s.sku_id
 left join (
-  select sku_id, count(*) as reserved from delivery_unit where state in ('reserved', 'owed') group by sku_id
+  select sku_id, count(*) filter (where state in ('reserved', 'owed')) as reserved,
+         count(*) filter (where (attempt_id is not null or minted_id is not null) and card_key_id is null) as without_key
+  from delivery_unit group by sku_id
 ) u on u.sku_id = s.sku_id
 where (s.imported, s.delivered, s.voided, s.quarantined, s.expired, s.reserved)
       is distinct from
-      (coalesce(k.all_keys, 0), coalesce(k.delivered, 0), coalesce(k.voided, 0), coalesce(k.quarantined, 0), coalesce(k.expired, 0), coalesce(u.reserved, 0))
-   or coalesce(k.free, 0) <> s.available + s.reserved - s.short
+      (coalesce(k.all_keys, 0) + coalesce(u.without_key, 0), coalesce(k.delivered, 0) + coalesce(u.without_key, 0), coalesce(k.voided, 0),
+       coalesce(k.quarantined, 0), coalesce(k.expired, 0), coalesce(u.reserved, 0))
+   or coalesce(k.free, 0) + s.allowed <> s.available + s.reserved - s.short
 """,
     ),
     Invariant(
@@ -145,6 +147,10 @@ where o.state in ('paid', 'refunding')
   and not exists (select 1 from task t where t.subject_id = o.id and t.state <> 'failed')
   and not exists (select 1 from refund r join task t on t.subject_id = r.id where r.order_id = o.id and t.state <> 'failed')
   and not exists (select 1 from staff_case s where s.order_id = o.id and (s.state = 'open' or s.kind = 'refund_declined'))
+  and not exists (
+    select 1 from attempt a join task t on t.subject_id in (a.id, a.connection_id)
+    where a.order_id = o.id and a.state in ('planned', 'sending', 'accepted', 'unknown') and t.state <> 'failed'
+  )
 union all
 select r.id::text from refund r
 where r.state = 'declined' and not exists (select 1 from staff_case s where s.subject_id = r.id and s.kind = 'refund_declined')
@@ -185,7 +191,8 @@ where substring(recipient from 1 for 3) not in (select head from heads) or subst
         """
 select u.order_line_id || '/' || u.unit_no from delivery_unit u
 where u.revealed_at is not null and not exists (
-  select 1 from audit_entry a where a.subject_kind = 'card_key' and a.subject_id = u.card_key_id and a.action in ('card_key.revealed', 'card_key.mailed'))
+  select 1 from audit_entry a where a.subject_kind in ('card_key', 'minted_good') and a.subject_id in (u.card_key_id, u.minted_id)
+    and a.action in ('card_key.revealed', 'card_key.mailed', 'minted_good.revealed'))
 """,
     ),
     Invariant("INV-14", N_("Every message that waits has a task that carries it."), _MESSAGES),
@@ -216,6 +223,7 @@ _EDGES: dict[str, Mapping[Any, frozenset[Any]]] = {
     "payment": PAYMENT_EDGES,
     "refund": REFUND_EDGES,
     "case": CASE_EDGES,
+    "attempt": ATTEMPT_EDGES,
 }
 
 

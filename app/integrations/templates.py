@@ -98,6 +98,31 @@ WORDINGS: dict[str, Wording] = {
         (N_("%(left)s keys of %(product)s %(sku)s are left to sell; you asked to be warned below %(threshold)s."),),
         N_("Import keys"),
     ),
+    "supplier_failing": Wording(
+        N_("%(connection)s is failing: nothing is bought from it now"),
+        (N_("More than half of its calls went unanswered, or somebody stopped it. New orders go to your other suppliers."),),
+        N_("See the board"),
+    ),
+    "supplier_back": Wording(
+        N_("%(connection)s is back"),
+        (N_("It answers again, and orders are bought from it as before."),),
+        N_("See the board"),
+    ),
+    "sku_delisted": Wording(
+        N_("%(product)s %(sku)s is off the shelf: nobody can deliver it"),
+        (N_("It comes back by itself as soon as one of its suppliers can deliver again."),),
+        N_("See who could deliver it"),
+    ),
+    "sku_relisted": Wording(
+        N_("%(product)s %(sku)s is on the shelf again"),
+        (N_("A supplier can deliver it again."),),
+        N_("See who delivers it"),
+    ),
+    "supplier_balance_low": Wording(
+        N_("Your balance at %(connection)s is %(balance)s"),
+        (N_("It is below the line you drew. Top it up before purchases are refused for lack of money."),),
+        N_("See the suppliers"),
+    ),
     "many_reveals": Wording(
         N_("%(name)s has opened %(keys)s keys within an hour"),
         (

@@ -19,17 +19,20 @@ NEVER = date.max
 class Stock(TenantBase):
     """The counters of one SKU, changed only by `set x = x + n`. Reserved units belong to orders that wait for payment or delivery.
 
-    imported + short = available + reserved + delivered + voided + quarantined + expired, at every committed point. `short` counts reserved
-    units whose keys were since voided, quarantined or expired: the next keys to arrive serve them first, else their buyers are refunded.
+    imported + allowed + short = available + reserved + delivered + voided + quarantined + expired, at every committed point. `short` counts
+    reserved units whose keys were since voided, quarantined or expired: the next keys to arrive serve them first, else their buyers are refunded.
+    `allowed` are units that may be sold before we have them, because a supplier has them; what he delivers counts as imported.
     """
 
     __tablename__ = "stock"
     __table_args__ = (
         CheckConstraint(
-            "available >= 0 and reserved >= 0 and delivered >= 0 and voided >= 0 and quarantined >= 0 and expired >= 0 and short >= 0",
+            "available >= 0 and reserved >= 0 and delivered >= 0 and voided >= 0 and quarantined >= 0 and expired >= 0 and short >= 0 and allowed >= 0",
             name="never_negative",
         ),
-        CheckConstraint("imported + short = available + reserved + delivered + voided + quarantined + expired", name="adds_up"),
+        CheckConstraint(
+            "imported + allowed + short = available + reserved + delivered + voided + quarantined + expired", name="adds_up"
+        ),
         CheckConstraint("available = 0 or short = 0", name="short_before_shelf"),
         {"postgresql_with": {"fillfactor": 50}},
     )
@@ -42,6 +45,7 @@ class Stock(TenantBase):
     quarantined: Mapped[int] = mapped_column(server_default="0")
     expired: Mapped[int] = mapped_column(server_default="0")
     short: Mapped[int] = mapped_column(server_default="0")
+    allowed: Mapped[int] = mapped_column(server_default="0")
     turns_on: Mapped[date] = mapped_column(Date, server_default="infinity")
     """The day after the last valid day of its soonest free key: from then on `available` counts keys that must not be sold, until they are taken off."""
     warned_at: Mapped[datetime | None]

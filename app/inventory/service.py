@@ -62,6 +62,20 @@ async def move_delivered(tx: Tx, units: dict[UUID, int]) -> None:
     await _move(tx, _DELIVERED, units)
 
 
+async def allow(tx: Tx, *, sku_id: UUID, units: int) -> None:
+    """Let so many units be sold that a supplier has and we do not, in place of what was allowed before. What is reserved stays reserved.
+
+    Idempotent. Locks: the stock row, made on first use.
+    """
+    await tx.execute("insert into stock (sku_id) values ($1) on conflict do nothing", sku_id)
+    await tx.execute(_ALLOWED, sku_id, units)
+
+
+async def move_bought(tx: Tx, units: dict[UUID, int]) -> None:
+    """Count reserved units that a supplier delivered: imported and delivered in one. Locks: the stock rows, in SKU order; call it last."""
+    await _move(tx, _BOUGHT, units)
+
+
 async def release(tx: Tx, units: dict[UUID, int]) -> None:
     """Give reserved units up: back on the shelf, but first against units that are short. Locks: the stock rows, in SKU order; call it last."""
     await _move(tx, _RELEASED, units)
@@ -161,6 +175,22 @@ async def warn_if_low(tx: Tx, sku_ids: list[UUID]) -> None:
 
 _DELIVERED = """
 update stock s set reserved = s.reserved - m.units, delivered = s.delivered + m.units
+from unnest($1::uuid[], $2::bigint[]) as m (sku_id, units) where s.sku_id = m.sku_id
+"""
+_ALLOWED = """
+update stock s
+set allowed = s.allowed + d.units, short = s.short - d.of_short, available = s.available + d.units - d.of_short
+from (
+  select sku_id, greatest($2 - allowed, -available) as units, least(short, greatest($2 - allowed, 0)) as of_short from stock where sku_id = $1 for update
+) d
+where s.sku_id = d.sku_id
+"""
+_BOUGHT = """
+update stock s
+set imported = s.imported + m.units, delivered = s.delivered + m.units, reserved = s.reserved - m.units,
+    allowed = s.allowed - least(s.allowed, m.units),
+    short = s.short - least(s.short, m.units - least(s.allowed, m.units)),
+    available = s.available + m.units - least(s.allowed, m.units) - least(s.short, m.units - least(s.allowed, m.units))
 from unnest($1::uuid[], $2::bigint[]) as m (sku_id, units) where s.sku_id = m.sku_id
 """
 _RELEASED = """

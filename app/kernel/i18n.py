@@ -173,6 +173,15 @@ def format_money(minor: int, currency: str = "CNY") -> str:
     return sign + format_currency(amount, currency, locale=_babel(locale()))
 
 
+def format_cost(amount: Decimal, currency: str = "CNY") -> str:
+    """A cost in major units with as many places as it has, two at least: ¥12.50, ¥0.1234."""
+    plain = amount.normalize()
+    places = max(2, -int(plain.as_tuple().exponent))
+    text = f"{abs(plain):,.{places}f}"
+    sign = MINUS if amount < 0 else ""
+    return f"{sign}¥{text}" if currency == "CNY" else f"{sign}{text} {currency}"
+
+
 def split_money(minor: int, currency: str = "CNY") -> tuple[str, str, str]:
     """Money in the three parts a price is set in: sign with symbol, whole, and fraction with its point."""
     text = format_money(minor, currency)

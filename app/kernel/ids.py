@@ -4,7 +4,10 @@ from __future__ import annotations
 
 import secrets
 from collections.abc import Awaitable, Callable
-from datetime import datetime
+from datetime import date, datetime
+from functools import lru_cache
+from itertools import count
+from operator import mul
 from uuid import UUID, uuid5
 
 from uuid_utils.compat import uuid7
@@ -13,6 +16,7 @@ from app.kernel import clock
 
 _ALPHABET = "0123456789ABCDEFGHJKMNPQRSTVWXYZ"  # Crockford: no I, L, O, U
 _DRAWS = 5
+_VALUES = {sign: value for value, sign in enumerate(_ALPHABET)}
 _BUSINESS_KEYS = UUID("6b0d1f5e-6d1c-5f0a-9c54-0f3c6a5f9e21")
 
 
@@ -31,7 +35,7 @@ def new_number(letter: str, at: datetime | None = None) -> str:
 
     About a thousand million per day and letter; the column is unique and `drawn_number` draws again on a collision.
     """
-    day = clock.business_day(at).strftime("%y%m%d")
+    day = _day(clock.business_day(at))
     bits = secrets.randbits(30)
     drawn = "".join(_ALPHABET[bits >> shift & 31] for shift in range(0, 30, 5))
     return f"{letter}{day}-{drawn}{_check(day + drawn)}"
@@ -55,6 +59,10 @@ def is_number(text: str) -> bool:
     )
 
 
+@lru_cache(maxsize=8)
+def _day(day: date) -> str:
+    return day.strftime("%y%m%d")
+
+
 def _check(text: str) -> str:
-    weighted = sum((place + 2) * _ALPHABET.index(sign) for place, sign in enumerate(text))
-    return _ALPHABET[weighted % 31]
+    return _ALPHABET[sum(map(mul, count(2), map(_VALUES.__getitem__, text))) % 31]

@@ -31,3 +31,8 @@ def order(tenant: Tenant, order_no: str, signature: str) -> str:
 def notice(tenant: Tenant, connection_id: UUID) -> str:
     """Where a gateway sends its notices for one connection of one tenant."""
     return app(f"/hooks/{tenant.slug}/{connection_id}")
+
+
+def supply_notice(tenant: Tenant, connection_id: UUID) -> str:
+    """Where a supplier sends its notices for one connection of one tenant."""
+    return app(f"/hooks/{tenant.slug}/supply/{connection_id}")

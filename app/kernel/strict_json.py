@@ -7,20 +7,31 @@ nesting over `MAX_DEPTH`, integers beyond 64 bits, and anything but an object at
 import json
 import re
 from collections.abc import Iterator, Mapping
+from decimal import Decimal
 from typing import Any, NoReturn
 
 MAX_BYTES = 64 * 1024
 MAX_DEPTH = 8
 MAX_TEXT_CHARS = 512
 MAX_INTEGER = 2**63 - 1
+MAX_DECIMAL_CHARS = 40
+MAX_DECIMAL_EXPONENT = 18
 
 
 class NotStrictJson(ValueError):
     """The document is refused. The message is a sentence that quotes none of it."""
 
 
-def parse_object(raw: bytes, *, max_bytes: int = MAX_BYTES) -> Mapping[str, Any]:
-    """Read one JSON object. Raises: NotStrictJson."""
+def parse_object(raw: bytes, *, max_bytes: int = MAX_BYTES, exact: bool = False) -> Mapping[str, Any]:
+    """Read one JSON object; see `parse_value`. Raises: NotStrictJson."""
+    document = parse_value(raw, max_bytes=max_bytes, exact=exact)
+    if not isinstance(document, dict):
+        raise NotStrictJson("the document is not an object")
+    return document
+
+
+def parse_value(raw: bytes, *, max_bytes: int = MAX_BYTES, exact: bool = False) -> Any:
+    """Read any one JSON value. `exact`: numbers with a fraction become `Decimal`, as written. Raises: NotStrictJson."""
     if len(raw) > max_bytes:
         raise NotStrictJson(f"the document is longer than {max_bytes} bytes")
     try:
@@ -30,11 +41,15 @@ def parse_object(raw: bytes, *, max_bytes: int = MAX_BYTES) -> Mapping[str, Any]
     if _depth(text) > MAX_DEPTH:
         raise NotStrictJson(f"the document is nested deeper than {MAX_DEPTH}")
     try:
-        document = json.loads(text, object_pairs_hook=_without_repeats, parse_constant=_refuse_constant, parse_int=_bounded)
+        document = json.loads(
+            text,
+            object_pairs_hook=_without_repeats,
+            parse_constant=_refuse_constant,
+            parse_int=_bounded,
+            parse_float=_exact if exact else float,
+        )
     except json.JSONDecodeError as error:
         raise NotStrictJson("the document is not JSON") from error
-    if not isinstance(document, dict):
-        raise NotStrictJson("the document is not an object")
     if any(_BAD_CHARACTERS.search(found) for found in _texts(document)):
         raise NotStrictJson("the document holds a character no text may hold")
     return document
@@ -92,6 +107,12 @@ def _bounded(digits: str) -> int:
     if len(digits) > 20 or abs(int(digits)) > MAX_INTEGER:
         raise NotStrictJson("the document holds a number beyond 64 bits")
     return int(digits)
+
+
+def _exact(digits: str) -> Decimal:
+    if len(digits) > MAX_DECIMAL_CHARS or abs((number := Decimal(digits)).adjusted()) > MAX_DECIMAL_EXPONENT:
+        raise NotStrictJson("the document holds a number no amount has")
+    return number
 
 
 _STRINGS = re.compile(r'"(?:[^"\\]|\\.)*"')

@@ -23,6 +23,7 @@ class Lane(StrEnum):
     """Queues that do not wait for each other: a million-line import never stands before a paid order."""
 
     ORDERS = "orders"
+    SUPPLY = "supply"
     MESSAGES = "messages"
     BULK = "bulk"
 

@@ -180,6 +180,7 @@ def _globals() -> dict[str, Any]:
 def _filters() -> dict[str, Any]:
     return {
         "money": i18n.format_money,
+        "cost": i18n.format_cost,
         "number": i18n.format_number,
         "compact": i18n.format_compact,
         "percent": i18n.format_percent,

@@ -138,7 +138,10 @@ class DeliveryUnit(TenantBase):
         one_of("state", UnitState),
         Index("uq_delivery_unit_card_key", "card_key_id", unique=True, postgresql_where=text("card_key_id is not null")),
         Index("ix_delivery_unit_order", "order_id"),
-        CheckConstraint("(state = 'delivered') <= (card_key_id is not null)", name="delivered_has_key"),
+        CheckConstraint(
+            "(state = 'delivered') <= (card_key_id is not null or attempt_id is not null or minted_id is not null)",
+            name="delivered_by_something",
+        ),
     )
     order_line_id: Mapped[UUID] = mapped_column(ForeignKey("order_line.id"), primary_key=True)
     unit_no: Mapped[int] = mapped_column(Integer, primary_key=True)
@@ -147,11 +150,24 @@ class DeliveryUnit(TenantBase):
     state: Mapped[str] = mapped_column(server_default=UnitState.RESERVED)
     amount_minor: Mapped[int]
     card_key_id: Mapped[UUID | None]
+    attempt_id: Mapped[UUID | None]
+    """The purchase at a supplier that delivered it; None for own stock."""
+    minted_id: Mapped[UUID | None]
+    """The code that was made for it."""
     unit_cost: Mapped[Decimal | None] = mapped_column(Numeric(18, 6))
     delivered_at: Mapped[datetime | None]
     revealed_at: Mapped[datetime | None]
     """When the buyer first read it."""
     refund_id: Mapped[UUID | None]
+
+
+class RechargeAccount(TenantBase):
+    """The outside account a line's units credit, as its buyer stated it: field names and values as one sealed JSON object."""
+
+    __tablename__ = "recharge_account"
+    order_line_id: Mapped[UUID] = mapped_column(ForeignKey("order_line.id"), primary_key=True)
+    account: Mapped[bytes] = mapped_column(LargeBinary, info=sealed("order_line_id"))
+    masked: Mapped[str]
 
 
 class BuyerUsage(TenantBase):

@@ -7,7 +7,8 @@ asks again with its idempotency key and finds its order.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+import json
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import timedelta
 from functools import partial
@@ -15,12 +16,15 @@ from uuid import UUID
 
 import asyncpg
 
+from app.kernel import history
+from app.kernel.actor import Actor, ActorKind
 from app.kernel.batching import Batcher
 from app.kernel.contact import Contact
 from app.kernel.errors import N_, DomainError
+from app.kernel.history import Happened
 from app.kernel.ids import new_id, new_number
 from app.kernel.vault import Keyring, keyring
-from app.ordering.rules import Offered, Quote
+from app.ordering.rules import Offered, Quote, QuotedLine, masked_account
 from app.settings import settings
 from tenants.directory import Tenant
 from tenants.session import Tx, tenant_tx
@@ -64,7 +68,8 @@ class ShopClosed(DomainError):
 class Request:
     """What a buyer asks for. `idempotency_key` is his form's own, so that asking again finds the same order.
 
-    `address` is the network address he asks from; empty where nobody counts.
+    `address` is the network address he asks from; empty where nobody counts. `is_confirmed` says that he read the accounts to credit once more
+    and confirmed them.
     """
 
     storefront_id: UUID
@@ -73,6 +78,7 @@ class Request:
     locale: str
     idempotency_key: str
     address: str = ""
+    is_confirmed: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -131,12 +137,13 @@ async def _call(tx: Tx, sealed: _Sealed) -> Placed:
     quote, request = sealed.request.quote, sealed.request
     offers = [line.offered for line in quote.lines]
     limits = quote.limits()
+    line_ids = [new_id() for _ in offers]
     row = await tx.fetchrow(
         _PLACE,
         sealed.order_id, sealed.order_no, request.storefront_id, request.idempotency_key, sealed.request_hash,
         request.contact.kind, sealed.contact, request.contact.masked, sealed.contact_fingerprint, sealed.tail_fingerprint, request.locale,
         quote.total_minor, quote.currency, _hold(), new_id(),
-        [new_id() for _ in offers], [o.listing_id for o in offers], [o.sku_id for o in offers], [o.product_id for o in offers],
+        line_ids, [o.listing_id for o in offers], [o.sku_id for o in offers], [o.product_id for o in offers],
         [o.product_name for o in offers], [o.sku_name for o in offers], [o.delivery_kind for o in offers],
         [line.quantity for line in quote.lines], [o.price_minor for o in offers],
         list(limits), [units for units, _ in limits.values()], [most for _, most in limits.values()],
@@ -146,7 +153,24 @@ async def _call(tx: Tx, sealed: _Sealed) -> Placed:
     answer = _answer(sealed.request, row)
     if isinstance(answer, DomainError):
         raise answer
+    if not answer.repeated:
+        await _keep_accounts(tx, sealed, dict(zip(line_ids, quote.lines, strict=True)))
     return answer
+
+
+async def _keep_accounts(tx: Tx, sealed: _Sealed, lines: Mapping[UUID, QuotedLine]) -> None:
+    """Write down, sealed, which outside account each line credits, and that its buyer confirmed it."""
+    ring = await keyring(tx)
+    rows = [
+        (line_id, ring.seal("recharge_account", "account", line_id, json.dumps(dict(line.account))), masked_account(line.account))
+        for line_id, line in lines.items()
+        if line.account
+    ]
+    await tx.executemany("insert into recharge_account (order_line_id, account, masked) values ($1, $2, $3)", rows)
+    if rows and sealed.request.is_confirmed:
+        buyer = Actor(ActorKind.BUYER, None, sealed.request.contact.masked)
+        facts = {"masked": [masked for _, _, masked in rows]}
+        await history.record(tx, Happened("order", sealed.order_id, "order.account_confirmed", facts=facts), actor=buyer)
 
 
 def _answer(request: Request, row: asyncpg.Record) -> Placed | DomainError:

@@ -296,11 +296,14 @@ order by l.line_no
 """
 _UNITS = """
 select u.order_line_id, u.unit_no, u.state, u.amount_minor, u.delivered_at, u.revealed_at, u.card_key_id,
-       l.line_no, l.product_name, l.sku_name, l.delivery_kind, k.masked, b.batch_no
+       l.line_no, l.product_name, l.sku_name, l.delivery_kind, coalesce(k.masked, m.masked, ra.masked) as masked, b.batch_no,
+       ra.order_line_id is not null as is_account, u.minted_id, m.state as minted_state, m.uses, m.most_uses
 from delivery_unit u
 join order_line l on l.id = u.order_line_id
 left join card_key k on k.id = u.card_key_id
 left join import_batch b on b.id = k.batch_id
+left join recharge_account ra on ra.order_line_id = u.order_line_id
+left join minted_good m on m.id = u.minted_id
 where u.order_id = $1
 order by l.line_no, u.unit_no
 limit 2000
@@ -324,7 +327,7 @@ limit 50
 """
 _REFUNDABLE = """
 select coalesce(sum(amount_minor), 0) from delivery_unit
-where order_id = $1 and (state = 'owed' or (state = 'delivered' and revealed_at is null))
+where order_id = $1 and (state = 'owed' or (state = 'delivered' and revealed_at is null and card_key_id is not null))
 """
 _VIEWS = """
 select id, name, query, owner_id, is_shared from order_view

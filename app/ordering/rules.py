@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import hashlib
 from collections import Counter
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
 from uuid import UUID
 
 from app.kernel.errors import N_, DomainError
 
+TOP_UP = "direct_top_up"
+"""The delivery kind whose lines credit an account."""
 MOST_LINES = 20
 MOST_UNITS = 100
 """Units of one line; a wholesale order is another kind of order."""
@@ -30,6 +32,11 @@ class BadQuantity(DomainError):
     message = N_("Choose a quantity from 1 to %(most)s.")
 
 
+class AccountMissing(DomainError):
+    status = 422
+    message = N_("Say which account %(name)s goes to. Nothing was ordered.")
+
+
 @dataclass(frozen=True, slots=True)
 class Offered:
     """A listing as the shop shows it this moment."""
@@ -48,10 +55,11 @@ class Offered:
 
 @dataclass(frozen=True, slots=True)
 class QuotedLine:
-    """One SKU and quantity at a price."""
+    """One SKU and quantity at a price. `account` is the outside account its units credit, by field name; empty where none is."""
 
     offered: Offered
     quantity: int
+    account: Mapping[str, str] = field(default_factory=dict, repr=False)
 
     @property
     def total_minor(self) -> int:
@@ -80,7 +88,7 @@ class Quote:
     def goes_in_batches(self) -> bool:
         """Whether it may be placed together with other buyers' orders: one line, and a limit per buyer only where the batches are of one SKU."""
         offered = self.lines[0].offered
-        return len(self.lines) == 1 and (offered.is_hot or not offered.buyer_limit)
+        return len(self.lines) == 1 and not self.lines[0].account and (offered.is_hot or not offered.buyer_limit)
 
     def limits(self) -> dict[UUID, tuple[int, int]]:
         """Limited products: units wanted over all lines, and the most one buyer may hold."""
@@ -96,11 +104,14 @@ class Quote:
     def fingerprint(self, contact: str) -> bytes:
         """What this request asks for, so that a repeated key with another content is told apart."""
         parts = [contact, *(f"{line.offered.listing_id}:{line.quantity}" for line in self.lines)]
+        parts += [f"{name}={value}" for line in self.lines for name, value in sorted(line.account.items())]
         return hashlib.sha256("\x1f".join(parts).encode()).digest()
 
 
-def quote(wanted: Sequence[tuple[Offered, int]]) -> Quote:
-    """Price a cart: the same listing twice becomes one line. Raises: EmptyCart, TooManyLines, BadQuantity."""
+def quote(wanted: Sequence[tuple[Offered, int]], accounts: Mapping[UUID, Mapping[str, str]] | None = None) -> Quote:
+    """Price a cart: the same listing twice becomes one line. `accounts` are recharge accounts by listing.
+    Raises: EmptyCart, TooManyLines, BadQuantity, AccountMissing.
+    """
     if not wanted:
         raise EmptyCart
     units: dict[UUID, int] = {}
@@ -114,6 +125,21 @@ def quote(wanted: Sequence[tuple[Offered, int]]) -> Quote:
         raise TooManyLines(most=MOST_LINES)
     if max(units.values()) > MOST_UNITS:
         raise BadQuantity(most=MOST_UNITS)
-    lines = sorted((QuotedLine(offers[i], n) for i, n in units.items()), key=lambda line: line.offered.sku_id)
+    stated = accounts or {}
+    for listing_id, offered in offers.items():
+        if offered.delivery_kind == TOP_UP and not stated.get(listing_id):
+            raise AccountMissing(name=offered.product_name)
+    lines = sorted((QuotedLine(offers[i], n, stated.get(i, {})) for i, n in units.items()), key=lambda line: line.offered.sku_id)
     assert len({line.offered.currency for line in lines}) == 1
     return Quote(tuple(lines))
+
+
+def masked_account(account: Mapping[str, str]) -> str:
+    """A recharge account as pages show it: of each value the first three and the last two or four characters."""
+    return " ".join(_masked(value) for value in account.values())
+
+
+def _masked(value: str) -> str:
+    if len(value) <= 4:
+        return value[:1] + "***"
+    return f"{value[:3]}****{value[-4:]}" if len(value) >= 9 else f"{value[:2]}***{value[-2:]}"

@@ -59,6 +59,8 @@ EVENT_WORDS: Final[Mapping[str, tuple[str, str]]] = {
     "order.refunded": (N_("Everything given back"), ""),
     "order.cancelled": (N_("Cancelled"), ""),
     "order.expired": (N_("Not paid in time; the stock is free again"), ""),
+    "order.account_confirmed": (N_("The buyer confirmed the account to credit"), ""),
+    "order.account_disputed": (N_("The buyer says the account was the wrong one"), "warn"),
     "order.noted": (N_("Note"), ""),
     "order.message_resent": (N_("Delivery message sent again"), "info"),
     "order.redelivery_asked": (N_("Delivery asked for again"), "info"),
@@ -73,7 +75,18 @@ EVENT_WORDS: Final[Mapping[str, tuple[str, str]]] = {
     "refund.unknown": (N_("The gateway has not said whether the refund arrived; it is being asked"), "odd"),
     "refund.succeeded": (N_("Refund arrived at the gateway"), "ok"),
     "refund.declined": (N_("Refund declined by the gateway"), "bad"),
+    "attempt.planned": (N_("Supplier chosen"), ""),
+    "attempt.accepted": (N_("The supplier took it in and is at work"), "info"),
+    "attempt.unknown": (N_("The supplier has not said whether it delivered; it is being asked"), "odd"),
+    "attempt.succeeded": (N_("The supplier delivered"), "ok"),
+    "attempt.failed": (N_("The supplier refused"), "warn"),
+    "attempt.succeeded_late": (N_("The supplier delivered after it had refused"), "warn"),
+    "attempt.asked": (N_("Supplier asked for its answer"), "odd"),
     "card_key.revealed": (N_("Key shown"), ""),
+    "recharge_account.revealed": (N_("Account shown"), ""),
+    "minted_good.revealed": (N_("Code shown"), ""),
+    "minted_good.used": (N_("Code used"), "ok"),
+    "minted_good.revoked": (N_("Code taken back"), "warn"),
     "card_key.mailed": (N_("Key sent by mail"), ""),
 }
 _UNSAID: Final = frozenset({"refund.asked_by_merchant"})
@@ -184,7 +197,7 @@ def _details(facts: Mapping[str, Any]) -> list[str]:
     if "said_minor" in facts:
         said = i18n.format_money(int(facts["said_minor"]), str(facts.get("said_currency", "CNY")))
         found.append(i18n.gettext(N_("the notice says %(amount)s")) % {"amount": said})
-    found += [str(facts[name]) for name in ("payment_no", "refund_no", "masked") if facts.get(name)]
+    found += [str(facts[name]) for name in ("payment_no", "refund_no", "masked", "out_no", "supplier_ref") if facts.get(name)]
     if "delivered" in facts:
         number = int(facts["delivered"])
         found.append(i18n.ngettext("%(num)s unit", "%(num)s units", number) % {"num": i18n.format_number(number)})

@@ -249,13 +249,13 @@ ASKED_BY_MERCHANT = "refund.asked_by_merchant"
 _ASKED_BY_MERCHANT = "select true from history where subject_id = $1 and event = 'refund.asked_by_merchant' limit 1"
 _REFUNDABLE = """
 select order_line_id, unit_no, sku_id, state, card_key_id from delivery_unit
-where order_id = $1 and (state = 'owed' or (state = 'delivered' and revealed_at is null))
+where order_id = $1 and (state = 'owed' or (state = 'delivered' and revealed_at is null and card_key_id is not null))
 order by order_line_id, unit_no
 for update
 """
 _MARK = """
 update delivery_unit set state = 'refunding'
-where order_id = $1 and (state = 'owed' or (state = 'delivered' and revealed_at is null))
+where order_id = $1 and (state = 'owed' or (state = 'delivered' and revealed_at is null and card_key_id is not null))
 """
 _REFUND = """
 select r.id, r.refund_no, r.order_id, r.state, r.reason, r.amount_minor, r.currency, p.payment_no, p.connection_id

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Annotated, Any, Literal
 from uuid import UUID
@@ -18,6 +18,7 @@ from app.kernel.web import AnyRequest, page, see_other
 from app.ordering.placing import OfferChanged
 from app.ordering.rules import MOST_UNITS, EmptyCart, Offered, TooManyLines, quote
 from app.storefront import carts, checkout
+from app.storefront.accounts import AccountForm, account_form, mark_of, prefix_in_cart
 from app.storefront.checkout import PLACING_REFUSALS, NotOnSale, RequestKey, Units
 from app.storefront.opening import shelf_in
 from app.storefront.shelf import Shelf, Shelved, offers_mark
@@ -96,11 +97,19 @@ class CartPages(Controller):
         shelf = shelf_in(request)
         wanted = carts.on_shelf(carts.read(request), shelf)
         try:
-            form, contact = checkout.read_form(CartCheckoutForm, sent, shelf)
+            accounts = _accounts(wanted, shelf, sent.get, checks=True)
+            if sent.get("act") == "change":
+                return await _cart_page(request, tenant, shelf, values=sent.values())
+            faults = {name: fault for account in accounts.values() for name, fault in account.errors.items()}
+            form, contact = checkout.read_form(CartCheckoutForm, sent, shelf, faults=faults)
             if form.mark and form.mark != _mark(wanted):
                 raise OfferChanged
             checkout.count_checkout(request, tenant)
-            placed = await checkout.place_order(request, tenant, quote(wanted), contact, key=form.request_id)
+            priced = quote(wanted, {listing: account.values for listing, account in accounts.items()})
+            if accounts and sent.get("confirmed") != mark_of(priced, contact.value):
+                asked = [(shelf.offers[listing], account) for listing, account in accounts.items()]
+                return await checkout.confirm(request, sent, priced, contact, asked)
+            placed = await checkout.place_order(request, tenant, priced, contact, key=form.request_id)
         except InvalidForm as fault:
             return await _cart_page(request, tenant, shelf, status=422, errors=fault.errors, values=sent.values())
         except (*PLACING_REFUSALS, EmptyCart) as refusal:
@@ -127,8 +136,11 @@ async def _cart_page(request: AnyRequest, tenant: Tenant, shelf: Shelf, *, statu
     cart = carts.read(request)
     wanted = carts.on_shelf(cart, shelf)
     lines = await _lines(tenant, shelf, wanted)
+    typed = more.get("values") or request.query_params
+    accounts = _accounts(wanted, shelf, lambda name, default: str(typed.get(name, default)))
     context: dict[str, Any] = {
         "lines": lines,
+        "accounts": accounts,
         "gone": len(cart) - len(wanted),
         "total_minor": sum(line.total_minor for line in lines),
         "short": [line for line in lines if line.left < line.units],
@@ -148,6 +160,17 @@ async def _lines(tenant: Tenant, shelf: Shelf, wanted: Sequence[tuple[Offered, i
     async with tenant_tx(tenant) as tx:
         left = await sellable(tx, [offered.sku_id for offered, _ in wanted])
     return [CartLine(shelf.products[o.product_id], o, units, left[o.sku_id]) for o, units in wanted]
+
+
+def _accounts(
+    wanted: Sequence[tuple[Offered, int]], shelf: Shelf, given: Callable[[str, str], str], *, checks: bool = False
+) -> dict[UUID, AccountForm]:
+    """The accounts to credit, by listing, for the lines that credit one."""
+    return {
+        offered.listing_id: account_form(product, given, prefix=prefix_in_cart(offered.listing_id), checks=checks)
+        for offered, _ in wanted
+        if (product := shelf.products[offered.product_id]).account_fields
+    }
 
 
 def _mark(wanted: Sequence[tuple[Offered, int]]) -> str:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping, Sequence
 from functools import cache
 from typing import Annotated, Any, TypeVar
 from uuid import UUID
@@ -17,12 +18,13 @@ from app.kernel.faults import fault
 from app.kernel.forms import Count, Form, InvalidForm, RawForm, parse
 from app.kernel.rates import Limit, RateWindow
 from app.kernel.vault import keyring, opened_keyring
-from app.kernel.web import AnyRequest, SparingHandler, provide_sent, provide_tenant, see_other
+from app.kernel.web import NO_STORE, AnyRequest, SparingHandler, page, provide_sent, provide_tenant, see_other, shown_path
 from app.ordering import holds, placing
 from app.ordering.holds import TooMuchFromAddress
 from app.ordering.placing import KeyReused, OfferChanged, OverBuyerLimit, Placed, SoldOut, TooLargeShare, TooMuchUnpaid
-from app.ordering.rules import MOST_UNITS, Offered, Quote, quote
+from app.ordering.rules import MOST_UNITS, AccountMissing, Offered, Quote, quote
 from app.settings import settings
+from app.storefront.accounts import AccountForm, account_form, looked_up, mark_of
 from app.storefront.opening import shelf_in
 from app.storefront.shelf import Shelf, Shelved, forget_shelf, shelf_of
 from app.storefront.shell import shell_of
@@ -32,7 +34,16 @@ from tenants.session import tenant_tx
 
 F = TypeVar("F", bound=Form)
 CONTACT_FAULTS = {ContactRule.PHONE: NOT_A_PHONE, ContactRule.EMAIL: NOT_AN_EMAIL, ContactRule.EITHER: NOT_A_CONTACT}
-PLACING_REFUSALS = (SoldOut, OverBuyerLimit, TooMuchUnpaid, TooLargeShare, TooMuchFromAddress, OfferChanged, KeyReused)
+PLACING_REFUSALS = (
+    AccountMissing,
+    SoldOut,
+    OverBuyerLimit,
+    TooMuchUnpaid,
+    TooLargeShare,
+    TooMuchFromAddress,
+    OfferChanged,
+    KeyReused,
+)
 RequestKey = Annotated[str, StringConstraints(pattern=r"^[0-9A-Za-z-]{16,64}$")]
 Units = Annotated[Count, Field(ge=1, le=MOST_UNITS)]
 
@@ -62,10 +73,16 @@ class Checkout(Controller):
         """What other handlers are given this one takes itself, without the framework's group of tasks around it."""
         tenant, sent, shelf = await provide_tenant(request), await provide_sent(request), shelf_in(request)
         try:
-            form, contact = read_form(CheckoutForm, sent, shelf)
+            account = _account(sent, shelf)
+            if sent.get("act") == "change":
+                return await _change(request, sent, shelf)
+            form, contact = read_form(CheckoutForm, sent, shelf, faults=account.errors if account else {})
             offered = _offered(shelf, form)
             count_checkout(request, tenant)
-            placed = await place_order(request, tenant, quote([(offered, form.quantity)]), contact, key=form.request_id)
+            wanted = quote([(offered, form.quantity)], {offered.listing_id: account.values} if account else None)
+            if account and sent.get("confirmed") != mark_of(wanted, contact.value):
+                return await confirm(request, sent, wanted, contact, [(offered, account)])
+            placed = await place_order(request, tenant, wanted, contact, key=form.request_id)
         except InvalidForm as fault:
             return await _again(request, tenant, sent, fault, errors=fault.errors)
         except PLACING_REFUSALS as refusal:
@@ -73,10 +90,12 @@ class Checkout(Controller):
         return see_other(request, await path_of(tenant, placed))
 
 
-def read_form(form: type[F], sent: RawForm, shelf: Shelf) -> tuple[F, Contact]:
-    """A checkout's form and its contact, all faults at once. Raises: InvalidForm."""
+def read_form(form: type[F], sent: RawForm, shelf: Shelf, *, faults: Mapping[str, str]) -> tuple[F, Contact]:
+    """A checkout's form and its contact, all faults at once, those already found in it among them. Raises: InvalidForm."""
     contact = parse_contact(sent.get("contact"), shelf.face.contact_rule)
-    wrong = {} if contact else {"contact": i18n.gettext(CONTACT_FAULTS[ContactRule(shelf.face.contact_rule)])}
+    wrong = dict(faults)
+    if contact is None:
+        wrong["contact"] = i18n.gettext(CONTACT_FAULTS[ContactRule(shelf.face.contact_rule)])
     try:
         parsed = parse(form, sent)
     except InvalidForm as fault:
@@ -84,7 +103,7 @@ def read_form(form: type[F], sent: RawForm, shelf: Shelf) -> tuple[F, Contact]:
         if "request_id" in fault.errors:
             fault.errors["request_id"] = i18n.gettext(_NOT_WHOLE)
         raise
-    if contact is None:
+    if wrong or contact is None:
         raise InvalidForm(wrong, sent.values())
     return parsed, contact
 
@@ -94,9 +113,30 @@ async def place_order(request: AnyRequest, tenant: Tenant, wanted: Quote, contac
     address = request.scope["state"]["address"]
     await holds.admit(tenant, address, wanted.units, key=key)
     storefront_id = shelf_in(request).face.storefront_id
-    placed = await placing.place(tenant, placing.Request(storefront_id, wanted, contact, i18n.locale(), key, address))
+    is_confirmed = any(line.account for line in wanted.lines)
+    asked = placing.Request(storefront_id, wanted, contact, i18n.locale(), key, address, is_confirmed=is_confirmed)
+    placed = await placing.place(tenant, asked)
     await fault("order.committed")
     return placed
+
+
+async def confirm(
+    request: AnyRequest, sent: RawForm, wanted: Quote, contact: Contact, asked: Sequence[tuple[Offered, AccountForm]]
+) -> Response[Any]:
+    """Show the accounts once more before anything is ordered, after their suppliers were asked. Raises: InvalidForm."""
+    shown, errors = await looked_up(await provide_tenant(request), asked)
+    if errors:
+        raise InvalidForm(errors, sent.values())
+    hidden = [(name, value) for name, value in sent.values().items() if name != "confirmed" and isinstance(value, str)]
+    context: dict[str, Any] = {
+        "accounts": shown,
+        "hidden": [*hidden, ("confirmed", mark_of(wanted, contact.value))],
+        "target": shown_path(request),
+        "contact": contact.masked,
+        "total_minor": wanted.total_minor,
+        "currency": wanted.currency,
+    }
+    return page(request, "storefront/confirmation.html", headers=NO_STORE, **context)
 
 
 def count_checkout(request: AnyRequest, tenant: Tenant) -> None:
@@ -134,6 +174,20 @@ def _offered(shelf: Shelf, form: CheckoutForm) -> Offered:
     if form.mark and form.mark != shelf.products[offered.product_id].mark:
         raise OfferChanged
     return offered
+
+
+def _account(sent: RawForm, shelf: Shelf) -> AccountForm | None:
+    """The account a form states, for a product that credits one."""
+    product = product_of(sent, shelf)
+    return account_form(product, sent.get, checks=True) if product and product.account_fields else None
+
+
+async def _change(request: AnyRequest, sent: RawForm, shelf: Shelf) -> Response[str]:
+    """Back from the confirmation to the product, with everything as it was typed."""
+    product = product_of(sent, shelf)
+    if product is None:
+        raise NotOnSale
+    return await product_page(request, shelf, product, values=sent.values())
 
 
 async def _again(

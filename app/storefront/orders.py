@@ -11,9 +11,9 @@ from litestar import Controller, MediaType, Response, get, post
 from litestar.di import Provide
 from litestar.params import FromPath
 
-from app.fulfillment import revealing
+from app.fulfillment import disputing, minting, revealing
 from app.fulfillment.revealing import Revealed
-from app.kernel import clock, rates
+from app.kernel import clock, links, rates
 from app.kernel.actor import Actor, ActorKind
 from app.kernel.errors import N_, NotFound
 from app.kernel.rates import Limit
@@ -128,6 +128,15 @@ class OrderPages(Controller):
             await ordering.cancel(tx, order["id"], actor=_buyer(order))
         return see_other(request, _path(request))
 
+    @post("/accounts/{line_id:uuid}/dispute")
+    async def dispute(self, request: AnyRequest, tenant: Tenant, order: Record, line_id: FromPath[UUID]) -> Response[None]:
+        """ "This was the wrong account": a person decides; nothing goes back by itself."""
+        await rates.count(tenant, _QUESTIONS, order["order_no"])
+        async with tenant_tx(tenant) as tx:
+            await disputing.dispute_account(tx, order_id=order["id"], order_line_id=line_id, actor=_buyer(order))
+        words = N_("The shop has been told, and a person looks at it. Nothing is given back by itself.")
+        return see_other(request, _path(request), flash=words, tone="info")
+
     @post("/reveals/{line_id:uuid}/{unit_no:int}")
     async def reveal(
         self,
@@ -146,7 +155,12 @@ class OrderPages(Controller):
             return _as_text([opened])
         unit = next(u for line in all_bought.lines for u in line.units if (u.line_id, u.unit_no) == (line_id, unit_no))
         if is_partial(request):
-            context: dict[str, Any] = {"unit": unit, "revealed": opened, "order_path": _path(request)}
+            context: dict[str, Any] = {
+                "unit": unit,
+                "revealed": opened,
+                "order_path": _path(request),
+                "redeem_url": links.merchant(tenant, "/redeem"),
+            }
             return fragment(request, "storefront/_revealed.html", headers=NO_STORE, **context)
         return await _order_page(request, tenant, order, opened={unit.dom_id: opened})
 
@@ -157,7 +171,7 @@ class OrderPages(Controller):
         opened: dict[str, Revealed] = {}
         async with tenant_tx(tenant) as tx:
             all_bought = await queries.bought(tx, order)
-            units = [unit for line in all_bought.lines for unit in line.delivered]
+            units = [unit for line in all_bought.lines for unit in line.delivered if unit.has_key]
             for unit in units[:_REVEALED_AT_ONCE]:
                 opened[unit.dom_id] = await revealing.reveal(
                     tx, order_id=order["id"], order_line_id=unit.line_id, unit_no=unit.unit_no, actor=_buyer(order)
@@ -169,7 +183,8 @@ class OrderPages(Controller):
 
 def mark_of(order: Record) -> str:
     """Changes whenever the page of an order shows something else."""
-    return f"{order['state']}.{order['is_lapsed']:d}.{order['open_payments']}.{order['refund_states'] or ''}"
+    lapsed = f"{order['is_lapsed']:d}"
+    return f"{order['state']}.{lapsed}.{order['open_payments']}.{order['refund_states'] or ''}.{order['supply'] or ''}"
 
 
 async def _order_page(
@@ -177,10 +192,13 @@ async def _order_page(
 ) -> Response[str]:
     async with tenant_tx(tenant) as tx:
         all_bought = await queries.bought(tx, order)
+        uses = await minting.uses_of(tx, order["id"])
     at = clock.now()
     context: dict[str, Any] = {
         "order": order,
         "bought": all_bought,
+        "uses": uses,
+        "redeem_url": links.merchant(tenant, "/redeem"),
         "stage": _stage(order),
         "money": _money_back(all_bought),
         "usages": _usages(all_bought),

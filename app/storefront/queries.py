@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from datetime import date, datetime
@@ -10,6 +11,9 @@ from uuid import UUID
 
 import asyncpg
 
+from app.catalog.minting import MintingRules, rules_of
+from app.catalog.models import DeliveryKind
+from app.fulfillment.models import MintedState
 from app.inventory.models import NEVER
 from app.kernel.ids import is_number
 from app.ordering.models import UnitState
@@ -20,8 +24,23 @@ _MOST_UNITS = 300
 
 
 @dataclass(frozen=True, slots=True)
+class Minted:
+    """What a code we made is still good for, and under which rules."""
+
+    id: UUID
+    state: str
+    uses: int
+    most_uses: int
+    rules: MintingRules
+
+    @property
+    def left(self) -> int:
+        return 0 if self.state == MintedState.REVOKED else self.most_uses - self.uses
+
+
+@dataclass(frozen=True, slots=True)
 class BoughtUnit:
-    """One unit of a line; its key is shown masked. `expires_on` is None when it does not expire."""
+    """One unit of a line; its key, or the account it credits, is shown masked. `expires_on` is None when it does not expire."""
 
     line_id: UUID
     unit_no: int
@@ -30,6 +49,12 @@ class BoughtUnit:
     masked: str
     expires_on: date | None
     revealed_at: datetime | None
+    has_key: bool = True
+    """Whether there is something to reveal."""
+    delivered_at: datetime | None = None
+    is_refused: bool = False
+    """Whether a supplier refused the account itself."""
+    minted: Minted | None = None
 
     @property
     def dom_id(self) -> str:
@@ -42,6 +67,15 @@ class BoughtLine:
 
     row: asyncpg.Record
     units: tuple[BoughtUnit, ...]
+
+    @property
+    def is_top_up(self) -> bool:
+        return bool(self.row["delivery_kind"] == DeliveryKind.DIRECT_TOP_UP)
+
+    @property
+    def account(self) -> str:
+        """The account its units credit, masked."""
+        return next((unit.masked for unit in self.units), "")
 
     @property
     def delivered(self) -> list[BoughtUnit]:
@@ -65,6 +99,31 @@ class Bought:
     def minor_in(self, *states: UnitState) -> int:
         """What the units in these states cost together."""
         return sum(unit.amount_minor for line in self.lines for unit in line.units if unit.state in states)
+
+    @property
+    def is_top_up(self) -> bool:
+        """Whether accounts are credited and nothing else is handed out."""
+        return all(line.is_top_up for line in self.lines)
+
+    @property
+    def has_codes(self) -> bool:
+        """Whether codes we made are among it."""
+        return any(unit.minted for line in self.lines for unit in line.units)
+
+    @property
+    def is_made(self) -> bool:
+        """Whether all of it is codes we make."""
+        return all(line.row["delivery_kind"] in (DeliveryKind.VOUCHER, DeliveryKind.SERIAL) for line in self.lines)
+
+    @property
+    def keys_delivered(self) -> int:
+        """How many delivered units have something to reveal."""
+        return sum(unit.has_key for line in self.lines for unit in line.delivered)
+
+    @property
+    def is_account_refused(self) -> bool:
+        """Whether a supplier refused an account, so that nobody else is tried."""
+        return any(unit.is_refused for line in self.lines for unit in line.units)
 
     def units_in(self, *states: UnitState) -> int:
         return sum(unit.state in states for line in self.lines for unit in line.units)
@@ -94,6 +153,12 @@ async def entitlements_of(tx: Tx, contact_fingerprint: bytes) -> list[asyncpg.Re
     return await tx.fetch(_ENTITLEMENTS, contact_fingerprint, NEVER, _MOST_UNITS)
 
 
+def _minted(row: Any) -> Minted | None:
+    if row["minted_id"] is None:
+        return None
+    return Minted(row["minted_id"], row["minted_state"], row["uses"], row["most_uses"], rules_of(json.loads(row["rules"])))
+
+
 def _unit(row: Any) -> BoughtUnit:
     expires_on = row["expires_on"] if row["expires_on"] != NEVER else None
     return BoughtUnit(
@@ -104,6 +169,10 @@ def _unit(row: Any) -> BoughtUnit:
         row["masked"] or "",
         expires_on,
         row["revealed_at"],
+        bool(row["has_key"]),
+        row["delivered_at"],
+        row["is_refused"],
+        _minted(row),
     )
 
 
@@ -112,20 +181,33 @@ select o.id, o.order_no, o.state, o.contact_kind, o.contact_masked, o.total_mino
        o.state = 'awaiting_payment' and o.expires_at <= now() as is_lapsed,
        o.ended_at,
        (select count(*) from payment p where p.order_id = o.id and p.pay_url is not null and p.state = 'open') as open_payments,
-       (select string_agg(r.state, ',' order by r.created_at) from refund r where r.order_id = o.id) as refund_states
+       (select string_agg(r.state, ',' order by r.created_at) from refund r where r.order_id = o.id) as refund_states,
+       case when o.state = 'paid' then (
+         select max(case a.state when 'unknown' then 4 when 'accepted' then 3 when 'sending' then 2 else 1 end)
+         from attempt a where a.order_id = o.id and a.state in ('planned', 'sending', 'accepted', 'unknown')
+       ) end as supply
 from shop_order o
 where o.order_no = $1
 """
 _LINES = """
-select l.id, l.product_id, l.product_name, l.sku_name, l.quantity, l.unit_price_minor, l.total_minor,
+select l.id, l.product_id, l.product_name, l.sku_name, l.delivery_kind, l.quantity, l.unit_price_minor, l.total_minor,
        p.cover_icon, p.cover_hue, p.picture_id, p.usage_html
 from order_line l join product p on p.id = l.product_id
 where l.order_id = $1
 order by l.line_no
 """
 _UNITS = """
-select u.order_line_id, u.unit_no, u.state, u.amount_minor, u.revealed_at, k.masked, k.expires_on
-from delivery_unit u left join card_key k on k.id = u.card_key_id
+select u.order_line_id, u.unit_no, u.state, u.amount_minor, u.revealed_at, u.delivered_at, coalesce(k.masked, m.masked, ra.masked) as masked,
+       coalesce(k.expires_on, m.ends_on) as expires_on,
+       coalesce(u.card_key_id, u.minted_id) is not null as has_key, u.minted_id, m.state as minted_state, m.uses, m.most_uses,
+       m.rules::text as rules,
+       exists (
+         select 1 from attempt a where a.order_line_id = u.order_line_id and a.unit_no = u.unit_no and a.reason = 'bad_account'
+       ) as is_refused
+from delivery_unit u
+left join card_key k on k.id = u.card_key_id
+left join recharge_account ra on ra.order_line_id = u.order_line_id
+left join minted_good m on m.id = u.minted_id
 where u.order_id = $1
 order by u.order_line_id, u.unit_no
 """
@@ -152,14 +234,17 @@ order by o.placed_at desc
 limit $2
 """
 _ENTITLEMENTS = """
-select o.id as order_id, o.order_no, l.product_name, l.sku_name, u.unit_no, u.delivered_at, u.revealed_at, k.masked,
-       nullif(k.expires_on, $2) as expires_on, p.cover_icon, p.cover_hue, p.picture_id
+select o.id as order_id, o.order_no, l.product_name, l.sku_name, u.unit_no, u.delivered_at, u.revealed_at, coalesce(u.card_key_id, u.minted_id) is not null as has_key,
+       coalesce(k.masked, m.masked, ra.masked) as masked,
+       coalesce(nullif(k.expires_on, $2), m.ends_on) as expires_on, p.cover_icon, p.cover_hue, p.picture_id
 from shop_order o
 join delivery_unit u on u.order_id = o.id and u.state = 'delivered'
 join order_line l on l.id = u.order_line_id
-join card_key k on k.id = u.card_key_id
+left join card_key k on k.id = u.card_key_id
+left join recharge_account ra on ra.order_line_id = u.order_line_id
+left join minted_good m on m.id = u.minted_id
 join product p on p.id = l.product_id
 where o.contact_fingerprint = $1
-order by k.expires_on, u.delivered_at desc, u.unit_no
+order by k.expires_on nulls last, u.delivered_at desc, u.unit_no
 limit $3
 """

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import asyncio
 import hashlib
+import json
 import time
 from collections import OrderedDict
 from collections.abc import Sequence
@@ -16,6 +17,7 @@ from uuid import UUID
 
 import asyncpg
 
+from app.catalog.accounts import AccountField, fields_of
 from app.kernel.errors import NotFound
 from app.ordering.rules import Offered
 from tenants.directory import Tenant
@@ -51,6 +53,10 @@ class Shelved:
     cover_icon: str
     cover_hue: int
     picture_id: UUID | None
+    delivery_kind: str
+    account_fields: tuple[AccountField, ...]
+    """What its buyer states of the account to credit."""
+    refuses_virtual_numbers: bool
     buyer_limit: int | None
     description_html: str
     usage_html: str
@@ -152,6 +158,9 @@ def _shelved(rows: list[asyncpg.Record]) -> Shelved:
         cover_icon=first["cover_icon"],
         cover_hue=first["cover_hue"],
         picture_id=first["picture_id"],
+        delivery_kind=first["delivery_kind"],
+        account_fields=fields_of(json.loads(first["account_fields"])),
+        refuses_virtual_numbers=first["refuses_virtual_numbers"],
         buyer_limit=first["buyer_limit"],
         description_html=first["description_html"],
         usage_html=first["usage_html"],
@@ -179,7 +188,7 @@ from storefront order by created_at limit 1
 _LISTED = """
 select l.id as listing_id, l.sku_id, l.price_minor, l.was_minor, l.currency, k.name as sku_name, k.is_hot,
        p.id as product_id, p.name as product_name, p.summary, p.category_id, p.cover_icon, p.cover_hue, p.picture_id, p.buyer_limit,
-       p.description_html, p.usage_html, p.delivery_kind
+       p.description_html, p.usage_html, p.delivery_kind, p.account_fields, p.refuses_virtual_numbers
 from listing l join sku k on k.id = l.sku_id join product p on p.id = k.product_id
 where l.storefront_id = $1 and l.is_published and p.state = 'on_sale'
 order by p.position, p.created_at, k.position

@@ -10,15 +10,31 @@ from uuid import UUID
 
 from litestar import Response
 
+from app.catalog.models import DeliveryKind
 from app.inventory.queries import sellable
+from app.kernel import i18n
 from app.kernel.batching import Batcher
+from app.kernel.errors import N_
 from app.kernel.ids import new_id
 from app.kernel.web import AnyRequest, page
 from app.ordering.rules import MOST_UNITS, Offered
+from app.storefront.accounts import AccountForm, account_form
 from app.storefront.richtext import shown
 from app.storefront.shelf import Shelf, Shelved
 from tenants.directory import Tenant
 from tenants.session import tenant_tx
+
+PROMISES = {
+    DeliveryKind.CARD_KEY: N_("You get a card-key. It appears on your order's page as soon as your payment has arrived."),
+    DeliveryKind.DIRECT_TOP_UP: N_(
+        "The account you name is credited, usually within seconds of your payment. Your order's page says how far it is."
+    ),
+    DeliveryKind.VOUCHER: N_(
+        "You get a code to show at the counter. It appears on your order's page as soon as your payment has arrived."
+    ),
+    DeliveryKind.SERIAL: N_("You get a serial number of your own, with a list of its uses, as soon as your payment has arrived."),
+}
+"""What a buyer may count on, by how it is delivered."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -69,11 +85,23 @@ async def product_page(request: AnyRequest, shelf: Shelf, product: Shelved, **mo
         "most_units": min(MOST_UNITS, product.buyer_limit or MOST_UNITS),
         "description": shown(product.description_html),
         "usage": shown(product.usage_html),
+        "account": _account(request, product, values),
+        "narrow": "narrow",
+        "narrow_path": f"/products/{product.id}",
+        "promise": i18n.gettext(PROMISES[DeliveryKind(product.delivery_kind)]),
         "request_key": str(new_id()),
         "refusal": "",
         **more,
     }
     return page(request, "storefront/product.html", **context)
+
+
+def _account(request: AnyRequest, product: Shelved, values: Mapping[str, Any]) -> AccountForm | None:
+    """The fields of the account to credit, with what was typed, or the choices so far that stand in the address."""
+    if not product.account_fields:
+        return None
+    given = values or request.query_params
+    return account_form(product, lambda name, default: str(given.get(name, default)))
 
 
 def label_of(offers: Sequence[Offered]) -> str:

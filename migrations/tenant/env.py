@@ -3,11 +3,13 @@ import os
 import app.cases.models
 import app.catalog.models
 import app.customers.models
+import app.fulfillment.models
 import app.integrations.models
 import app.inventory.models
 import app.ledger.models
 import app.ordering.models
-import app.payments.models  # noqa: F401
+import app.payments.models
+import app.suppliers.models  # noqa: F401
 from app.kernel.models import HomeBase, TenantBase
 from migrations import environment
 

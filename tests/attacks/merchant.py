@@ -6,6 +6,7 @@ import hashlib
 import io
 import re
 from dataclasses import dataclass, field
+from decimal import Decimal
 from typing import Any
 from uuid import UUID
 
@@ -22,8 +23,15 @@ from app.customers import service as customers
 from app.customers import sessions as buyers
 from app.kernel.actor import Actor, ActorKind
 from app.kernel.contact import Contact, parse_contact
+from app.kernel.ids import new_id
 from app.kernel.vault import keyring
 from app.ordering import desk
+from app.suppliers import importing as offer_imports
+from app.suppliers import offering, testing
+from app.suppliers import service as suppliers
+from app.suppliers.connectors.declarative.presets import preset
+from app.suppliers.offering import TypedOffer, Wanted
+from app.suppliers.service import ConnectionTerms, SupplierTerms
 from tenants.directory import PLATFORM, Tenant
 from tenants.session import tenant_session, tenant_tx
 from tests.app.access.people import Person, mails, person
@@ -60,6 +68,7 @@ async def merchant(world: World, tenant: Tenant, *, canary: str = "Skylark") -> 
     made.ids |= await _pictured(made, product.id)
     made.ids |= await _sold(world, made, bought.id)
     made.ids |= await _staffed(world, made)
+    made.ids |= await _supplied(made)
     made.unpaid = {**made.ids, **await _addressed(made, waiting.id)}
     return made
 
@@ -118,6 +127,36 @@ async def _staffed(world: World, made: Merchant) -> dict[str, object]:
     token = re.search(r"/invitations/([\w-]+)", mail)
     assert token
     return {"user_id": colleague.id, "view_id": view_id, "invitation_id": invitation_id, "token": token[1]}
+
+
+async def _supplied(made: Merchant) -> dict[str, object]:
+    """A connection by recipe to a company that is not there, one of its goods, an import of it, and a test order that brought a card."""
+    settings = {"recipe": preset("family_962699"), "credentials": "app_id = 7\napp_key = k", "base_url": "http://127.0.0.1:9"}
+    async with tenant_session(made.tenant) as session:
+        supplier = await suppliers.add_supplier(session, SupplierTerms("Northbank"), actor=STAFF)
+        terms = ConnectionTerms("declarative", "Northbank", settings)
+        connection = await suppliers.connect(session, supplier.id, terms, actor=STAFF)
+        typed = TypedOffer("N-1", "Gift card", "card_key", Decimal(10), "CNY")
+        offer_id = await offering.add_offer(session, connection.id, typed, actor=STAFF)
+        rules = offer_imports.ImportRules(1_000, "Standard")
+        import_id = await offer_imports.start(session, Wanted(connection.id), None, rules, actor=STAFF)
+        test_id = await testing.start(session, connection.id, testing.TestTerms(offer_id), actor=STAFF)
+    async with tenant_tx(made.tenant) as tx:
+        card = (await keyring(tx)).seal(
+            "test_order", "issued", test_id, '[{"number": "N", "password": "", "link": "", "expires_on": ""}]'
+        )
+        await tx.execute(
+            "update test_order set state = 'succeeded', decided_at = now(), issued = $2 where id = $1", test_id, card
+        )
+        await tx.execute("delete from task where kind like 'suppliers.%'")
+    found = {
+        "supplier_id": supplier.id,
+        "supply_id": connection.id,
+        "offer_id": offer_id,
+        "import_id": import_id,
+        "test_id": test_id,
+    }
+    return {**found, "attempt_id": new_id()}
 
 
 async def buyers_session(world: World, tenant: Tenant, phone: str = "13800132046") -> str:

@@ -85,11 +85,18 @@ ANSWERS: dict[For, dict[Visitor, Answer]] = {
         V.OPERATOR_LOOKING: A.IN,
     },
 }
-KEYS_IN_SIGHT = frozenset({"/m/{tenant_slug}/card-keys/{card_key_id}/reveal", "/m/{tenant_slug}/orders/{order_no}/reveals"})
+KEYS_IN_SIGHT = frozenset(
+    {
+        "/m/{tenant_slug}/card-keys/{card_key_id}/reveal",
+        "/m/{tenant_slug}/orders/{order_no}/reveals",
+        "/m/{tenant_slug}/suppliers/tests/{test_id}/reveal",
+    }
+)
 """What not even looking operators open."""
 
 M = "/m/{tenant_slug}"
 ORDER = M + "/orders/{order_no}"
+SUPPLY = M + "/suppliers/connections/{supply_id}"
 BOUGHT = "/s/orders/{order_no}/{signature}"
 ROWS: dict[str, frozenset[Role] | For] = {
     # The front door
@@ -116,6 +123,7 @@ ROWS: dict[str, frozenset[Role] | For] = {
     "GET /readyz": For.ANYBODY,
     "GET /metrics": For.SCRAPER,
     "POST /hooks/{tenant_slug}/{connection_id}": For.GATEWAYS,
+    "POST /hooks/{tenant_slug}/supply/{connection_id}": For.GATEWAYS,
     # One's own account
     "GET /me": For.LOGGED_IN,
     "POST /me": For.LOGGED_IN,
@@ -173,6 +181,10 @@ ROWS: dict[str, frozenset[Role] | For] = {
     f"GET {M}/products/new": RUNS,
     f"GET {M}/products/{{product_id}}": EVERY_ROLE,
     f"POST {M}/products/{{product_id}}": RUNS,
+    f"GET {M}/products/{{product_id}}/account": EVERY_ROLE,
+    f"POST {M}/products/{{product_id}}/account": RUNS,
+    f"GET {M}/products/{{product_id}}/rules": EVERY_ROLE,
+    f"POST {M}/products/{{product_id}}/rules": RUNS,
     f"POST {M}/products/{{product_id}}/picture": RUNS,
     f"POST {M}/products/{{product_id}}/publication": RUNS,
     f"POST {M}/products/{{product_id}}/withdrawal": RUNS,
@@ -189,6 +201,9 @@ ROWS: dict[str, frozenset[Role] | For] = {
     f"POST {ORDER}/refunds": REFUNDS,
     f"GET {ORDER}/reveals": REVEALS,
     f"POST {ORDER}/reveals": REVEALS,
+    f"POST {ORDER}/revocations": REFUNDS,
+    f"GET {M}/redeem": REVEALS,
+    f"POST {M}/redeem": REVEALS,
     f"GET {M}/cases": EVERY_ROLE,
     f"GET {M}/cases/{{case_id}}": EVERY_ROLE,
     f"POST {M}/cases/{{case_id}}/closure": NOTES,
@@ -214,6 +229,44 @@ ROWS: dict[str, frozenset[Role] | For] = {
     f"GET {M}/team/members/{{user_id}}/removal": OWNER,
     f"POST {M}/team/members/{{user_id}}/removal": OWNER,
     f"POST {M}/team/members/{{user_id}}/role": OWNER,
+    # Suppliers
+    f"GET {M}/suppliers": EVERY_ROLE,
+    f"POST {M}/suppliers": RUNS,
+    f"GET {M}/suppliers/new": RUNS,
+    f"GET {M}/suppliers/board": EVERY_ROLE,
+    f"GET {M}/suppliers/board/events": EVERY_ROLE,
+    f"GET {M}/suppliers/{{supplier_id}}": EVERY_ROLE,
+    f"POST {M}/suppliers/{{supplier_id}}": RUNS,
+    f"GET {M}/suppliers/{{supplier_id}}/connections/new": RUNS,
+    f"POST {M}/suppliers/{{supplier_id}}/connections": RUNS,
+    f"GET {SUPPLY}": EVERY_ROLE,
+    f"GET {SUPPLY}/settings": RUNS,
+    f"POST {SUPPLY}/settings": RUNS,
+    f"POST {SUPPLY}/switch": RUNS,
+    f"POST {SUPPLY}/breaker": RUNS,
+    f"POST {SUPPLY}/check": RUNS,
+    f"POST {SUPPLY}/reading": RUNS,
+    f"GET {SUPPLY}/recipe": RUNS,
+    f"POST {SUPPLY}/recipe": RUNS,
+    f"GET {SUPPLY}/tests": EVERY_ROLE,
+    f"POST {SUPPLY}/tests": RUNS,
+    f"GET {SUPPLY}/tests/new": RUNS,
+    f"GET {M}/suppliers/tests/{{test_id}}/reveal": REVEALS,
+    f"POST {M}/suppliers/tests/{{test_id}}/reveal": REVEALS,
+    f"GET {SUPPLY}/offers": EVERY_ROLE,
+    f"POST {SUPPLY}/offers": RUNS,
+    f"GET {SUPPLY}/offers/new": RUNS,
+    f"POST {SUPPLY}/offers/exclusions": RUNS,
+    f"POST {SUPPLY}/offers/selection": RUNS,
+    f"GET {M}/suppliers/offers/{{offer_id}}": EVERY_ROLE,
+    f"POST {M}/suppliers/offers/{{offer_id}}/exclusion": RUNS,
+    f"POST {M}/suppliers/offers/{{offer_id}}/reading": RUNS,
+    f"GET {SUPPLY}/imports": RUNS,
+    f"POST {SUPPLY}/imports": RUNS,
+    f"GET {M}/suppliers/imports/{{import_id}}": EVERY_ROLE,
+    f"GET {M}/skus/{{sku_id}}/route": EVERY_ROLE,
+    f"POST {M}/skus/{{sku_id}}/route": RUNS,
+    f"POST {ORDER}/attempts/{{attempt_id}}/question": NOTES,
     # A shop
     "GET /s": For.BUYERS,
     "GET /s/brand.css": For.BUYERS,
@@ -236,6 +289,7 @@ ROWS: dict[str, frozenset[Role] | For] = {
     f"POST {BOUGHT}/cancellation": For.BUYERS,
     f"POST {BOUGHT}/payment": For.BUYERS,
     f"POST {BOUGHT}/question": For.BUYERS,
+    f"POST {BOUGHT}/accounts/{{line_id}}/dispute": For.BUYERS,
     f"POST {BOUGHT}/reveals": For.BUYERS,
     f"POST {BOUGHT}/reveals/{{line_id}}/{{unit_no}}": For.BUYERS,
     "GET /s/pictures/{picture_id}": For.BUYERS,

@@ -24,7 +24,14 @@ SENTENCES = {
 }
 LEAD_TO_THE_LOG_IN = frozenset({"GET /", "POST /log-out"})
 """Open to anybody, and their answer to a stranger is the way to the log-in."""
-WANT_A_QUERY = frozenset({"GET /m/{tenant_slug}/orders/{order_no}/reveals"})
+WANT_MORE = frozenset(
+    {
+        "GET /m/{tenant_slug}/orders/{order_no}/reveals",
+        "GET /m/{tenant_slug}/products/{product_id}/account",
+        "GET /m/{tenant_slug}/products/{product_id}/rules",
+    }
+)
+"""There only for a unit that the query names, for a top-up, for what we make ourselves."""
 
 
 def told(answer: httpx2.Response) -> Answer:
@@ -70,7 +77,7 @@ def _is_pages_own(route: Route, got: httpx2.Response, answer: Answer) -> bool:
     """A page one is let into may itself lead to the log-in, or have nothing under an id; a gateway's false notice is answered 401."""
     if answer is not Answer.IN:
         return False
-    is_reading_a_merchants = route.path.startswith("/m/") and route.is_safe and str(route) not in WANT_A_QUERY
+    is_reading_a_merchants = route.path.startswith("/m/") and route.is_safe and str(route) not in WANT_MORE
     return (
         str(route) in LEAD_TO_THE_LOG_IN
         or route.path.startswith("/hooks/")

@@ -118,6 +118,26 @@ async def pay_order(world: Any, *, slug: str, no: str) -> None:
     await world.pay(SimpleNamespace(id=order_id), tenant=tenant)
 
 
+async def top_up(world: Any, *, slug: str, url: str, credentials: dict[str, str]) -> dict[str, str]:
+    """A top-up on sale that asks for a mainland number, credited by the company at an address."""
+    from app.catalog.accounts import AccountField, FieldKind
+    from tests.app.fulfillment.top_up import top_up as put_on_sale
+
+    world.tenant = await _tenant(slug)
+    company: Any = SimpleNamespace(url=url, goods=lambda *_goods: None, client=lambda **_changes: credentials)
+    sold = await put_on_sale(world, company, fields=(AccountField("phone", "充值号码", FieldKind.PHONE),))
+    return {"id": str(sold.product.id), "listing": str(sold.listing_id)}
+
+
+async def voucher(world: Any, *, slug: str) -> dict[str, str]:
+    """A voucher on sale, good once and anywhere."""
+    from tests.app.fulfillment.test_minting import minted
+
+    world.tenant = await _tenant(slug)
+    made = await minted(world)
+    return {"id": str(made.id), "listing": str(made.skus[0].listing.id)}
+
+
 async def lapse(world: Any, *, slug: str, no: str) -> None:
     """Let the time to pay of an order be over."""
     await world.rows("update shop_order set expires_at = now() where order_no = $1", no, tenant=await _tenant(slug))
@@ -141,7 +161,10 @@ async def rows(world: Any, *, slug: str, query: str, args: list[Any] | None = No
     return found
 
 
-VERBS = {verb.__name__: verb for verb in (merchant, operator, product, stock, order, pay_order, lapse, quarantine, rows)}
+VERBS = {
+    verb.__name__: verb
+    for verb in (merchant, operator, product, stock, order, pay_order, lapse, quarantine, rows, top_up, voucher)
+}
 
 
 async def _tenant(slug: str) -> Any:

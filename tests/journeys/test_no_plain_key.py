@@ -37,6 +37,7 @@ def traces(text: str) -> list[str]:
     return [form for form in forms if form in text]
 
 
+@pytest.mark.whole_installation
 @pytest.mark.case("K01")
 async def test_a_sold_key_is_in_no_dump_log_message_or_queue(
     world: World, installation: Installation, capfd: pytest.CaptureFixture[str], caplog: pytest.LogCaptureFixture

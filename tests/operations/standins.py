@@ -35,6 +35,15 @@ listeners = [socket.create_server(("127.0.0.1", getattr(options, name[2:].replac
 while True:
     time.sleep(0.05)
 """
+SUPPLIER = """
+import argparse, socket, time
+parser = argparse.ArgumentParser()
+parser.add_argument("host"); parser.add_argument("port", type=int); parser.add_argument("book"); parser.add_argument("--protocol")
+options = parser.parse_args()
+listener = socket.create_server((options.host, options.port))
+while True:
+    time.sleep(0.05)
+"""
 BROKEN = 'raise SystemExit("a setting is missing: QUANYI_EXAMPLE")'
 
 
@@ -46,6 +55,7 @@ def put(folder: Path, **instead: str) -> Path:
         "workers/__main__.py": instead.get("workers", WORKER),
         "simulators/gateway/__main__.py": instead.get("gateway", LISTENER.format(names=["--port"])),
         "simulators/outbox/__main__.py": instead.get("outbox", LISTENER.format(names=["--smtp-port", "--http-port"])),
+        "simulators/supplier/__main__.py": SUPPLIER,
     }
     for name, text in programs.items():
         file = folder / name

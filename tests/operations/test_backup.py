@@ -100,6 +100,7 @@ async def test_a_tenant_comes_back_as_it_was_and_another_is_not_touched(world: W
     assert (await now_of(other)).is_open
 
 
+@pytest.mark.whole_installation
 async def test_one_tenant_comes_back_out_of_a_whole_backup(world: World, tmp_path: Path) -> None:
     other = await world.new_tenant("Other")
     await shop(world)
@@ -270,6 +271,7 @@ async def test_what_cannot_be_restored_is_said(world: World, tmp_path: Path, mon
         await restore(file, world.tenant.slug)
 
 
+@pytest.mark.whole_installation
 async def test_everything_goes_into_an_empty_database_and_into_no_other(world: World, tmp_path: Path, installation: Any) -> None:
     await shop(world)
     await back_up(None, tmp_path / "all.tar")

@@ -8,6 +8,7 @@ import subprocess
 import sys
 import time
 from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
 
 import psycopg
@@ -15,6 +16,7 @@ import pytest
 
 from operations import leftovers
 from operations.places import ROOT
+from operations.ports import answers
 from operations.processes import Plan, System
 from operations.record import read_record
 from operations.trouble import Trouble
@@ -60,6 +62,24 @@ def test_everything_comes_up_and_goes_down(system: System) -> None:
     assert system.postgres is not None
     assert not system.postgres.is_running()
     assert not (system.folder / "run.json").exists()
+
+
+def test_simulated_suppliers_come_up_beside_it(tmp_path: Path) -> None:
+    system = System.temporary(replace(plan(standins.put(tmp_path)), suppliers=("fulu", "kasushou")))
+    try:
+        with system:
+            assert {"supplier-fulu", "supplier-kasushou"} < set(system.children)
+            assert len({system.supplier(protocol) for protocol in ("fulu", "kasushou")}) == 2
+            assert not set(system.supplier_ports.values()) & set(system.ports.as_dict().values())
+            port = system.supplier_ports["fulu"]
+            system.kill("supplier-fulu")
+            assert not answers(port)
+            system.restart("supplier-fulu")
+            assert answers(port)
+            pids = [child.pid for child in system.children.values()]
+        assert not any(map(is_alive, pids))
+    finally:
+        system.delete()
 
 
 def test_second_start_keeps_secrets_and_data(system: System) -> None:

@@ -1,8 +1,10 @@
 """The merchant's pages of products, categories and pictures, and the shop's settings."""
 
+from app.catalog.pages.accounts import AccountPages
 from app.catalog.pages.categories import CategoryPages
 from app.catalog.pages.pictures import PicturePages
 from app.catalog.pages.products import ProductPages
+from app.catalog.pages.rules import RulesPages
 from app.catalog.pages.settings import DomainSettingsPages, ShopSettingsPages
 
-CATALOG = [ProductPages, CategoryPages, PicturePages, ShopSettingsPages, DomainSettingsPages]
+CATALOG = [ProductPages, AccountPages, RulesPages, CategoryPages, PicturePages, ShopSettingsPages, DomainSettingsPages]

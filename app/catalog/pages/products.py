@@ -24,7 +24,9 @@ from app.kernel.errors import N_, BadRequest, DomainError, NotFound
 from app.kernel.forms import InvalidForm, RawForm, invalid
 from app.kernel.i18n import gettext
 from app.kernel.web import page, see_other
+from app.suppliers import queries as suppliers
 from tenants.directory import Tenant
+from tenants.session import raw
 
 AnyRequest = Request[Any, Any, Any]
 PAGE = 50
@@ -42,6 +44,11 @@ KINDS = {
     DeliveryKind.BUNDLE: (N_("Bundle"), N_("Several products in one")),
     DeliveryKind.SUBSCRIPTION: (N_("Subscription"), N_("Delivered again each cycle")),
 }
+
+
+class NoSupplier(DomainError):
+    status = 422
+    message = N_("Give each SKU a supplier first: a top-up is bought from one for every order.")
 
 
 class ProductPages(Controller):
@@ -131,6 +138,7 @@ class ProductPages(Controller):
     async def publish(
         self, request: AnyRequest, session: AsyncSession, tenant: Tenant, *, actor: Actor, product_id: FromPath[UUID]
     ) -> Response[Any]:
+        await _refuse_without_supplier(session, product_id)
         await catalog.publish(session, product_id, actor=actor)
         await shop_changed(session, tenant)
         return see_other(request, f"{base(tenant)}/products/{product_id}", flash=N_("On sale now."))
@@ -163,6 +171,14 @@ class ProductPages(Controller):
         await catalog.set_picture(session, product_id, made, actor=actor)
         await shop_changed(session, tenant)
         return see_other(request, f"{base(tenant)}/products/{product_id}", flash=N_("Saved."))
+
+
+async def _refuse_without_supplier(session: AsyncSession, product_id: UUID) -> None:
+    """A top-up has no stock of its own: it is sold when each SKU has a supplier. Raises: NotFound, NoSupplier."""
+    product = await queries.product_or_404(session, product_id)
+    on_shelf = [sku.id for sku in product.skus if sku.listing.is_published]
+    if product.delivery_kind == DeliveryKind.DIRECT_TOP_UP and not await suppliers.has_routes(await raw(session), on_shelf):
+        raise NoSupplier
 
 
 async def _sell(request: AnyRequest, session: AsyncSession, tenant: Tenant, product: Product, *, actor: Actor) -> Response[Any]:
@@ -229,6 +245,7 @@ async def _form_context(
         "stock": await inventory.stock_by_sku(session, [sku.id for sku in skus]),
         "prices": await queries.price_changes(session, product.id) if product else (),
         "may_edit": may_do(request, Permission.CATALOG_EDIT),
+        "may_supply": may_do(request, Permission.SUPPLY_VIEW),
     }
 
 

@@ -15,7 +15,7 @@ from app.access.guards import may
 from app.access.permissions import Permission, allows
 from app.cases import queries as cases
 from app.cases.pages import WORDS as CASE_WORDS
-from app.fulfillment import revealing
+from app.fulfillment import revealing, showing
 from app.inventory.pages.proving import count_reveal
 from app.kernel import clock, history
 from app.kernel.actor import Actor
@@ -210,12 +210,15 @@ async def _whole(request: AnyRequest, tx: Tx, tenant: Tenant, order_no: str) -> 
     subjects = [order["id"], *{row["id"] for row in payments}, *(row["id"] for row in refunds)]
     events = await history.of_subjects(tx, subjects)
     standing = _standing(order, refundable, payments, refunds)
+    attempts = await showing.attempts_of(tx, order["id"])
     return {
         "order": order,
         "path": _path(tenant, order),
         "orders_path": f"/m/{tenant.slug}/orders",
         "lines": lines,
         "units": units,
+        "attempts": attempts,
+        "attempt_seconds": showing.seconds,
         "payments": payments,
         "refunds": refunds,
         "refundable_minor": refundable,
@@ -230,7 +233,7 @@ async def _whole(request: AnyRequest, tx: Tx, tenant: Tenant, order_no: str) -> 
         "may_note": _allowed(request, Permission.ORDERS_NOTE),
         "may_reveal": _allowed(request, Permission.ORDERS_REVEAL),
         "is_unfinished": order["state"] in _UNFINISHED or bool(standing.refund_states & _REFUND_OPEN),
-        "seen": f"{order['state']}.{'.'.join(sorted(standing.refund_states))}",
+        "seen": f"{order['state']}.{'.'.join([*sorted(standing.refund_states), *(one['state'] for one in attempts)])}",
         "words": words,
         "exact": clock.business_day(order["placed_at"]) == clock.business_day(),
         "now": clock.now(),
@@ -268,8 +271,12 @@ def _money(
 
 
 def _unit(units: list[asyncpg.Record], line: str, unit: str) -> asyncpg.Record:
-    """The delivered unit a request names. Raises: NotFound."""
+    """The delivered unit a request names, or any whose account may be shown. Raises: NotFound."""
     for row in units:
-        if str(row["order_line_id"]) == line and str(row["unit_no"]) == unit and row["state"] == UnitState.DELIVERED:
+        if (
+            str(row["order_line_id"]) == line
+            and str(row["unit_no"]) == unit
+            and (row["is_account"] or row["state"] == UnitState.DELIVERED)
+        ):
             return row
     raise NotFound

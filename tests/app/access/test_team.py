@@ -262,10 +262,13 @@ async def test_a_role_opens_what_the_table_says_and_the_menu_shows_no_more(world
     assert nav
     shown = {
         "/team": Permission.TEAM_VIEW, "/audit": Permission.AUDIT_VIEW, "/orders": Permission.ORDERS_VIEW, "/products": Permission.CATALOG_VIEW,
-        "/card-pools": Permission.INVENTORY_VIEW, "/settings": Permission.SETTINGS_VIEW, "/settings/payments": Permission.PAYMENTS_VIEW,
+        "/card-pools": Permission.INVENTORY_VIEW, "/suppliers": Permission.SUPPLY_VIEW, "/settings": Permission.SETTINGS_VIEW,
     }  # fmt: skip
     for path, permission in shown.items():
         assert (f'href="{home}{path}"' in nav[0]) is (permission in ALLOWED[role]), path
+    finds_payments_by_a_tab = Permission.SETTINGS_VIEW in ALLOWED[role]
+    wanted = Permission.PAYMENTS_VIEW in ALLOWED[role] and not finds_payments_by_a_tab
+    assert (f'href="{home}/settings/payments"' in nav[0]) is wanted
     assert nav[0].count("<li>") <= 8
     palette = re.search(r'<dialog class="palette".*?</dialog>', answer.text, re.S)
     assert palette

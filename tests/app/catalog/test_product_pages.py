@@ -200,14 +200,14 @@ async def test_rows_are_swapped_in_place_by_htmx(world: World) -> None:
 
 async def test_another_kind_is_kept_as_a_draft_and_says_why(world: World) -> None:
     owner = await staff(world)
-    redrawn = await owner.post("/products", FORM | {"kind": "voucher", "act": "kind"}, part=True)
+    redrawn = await owner.post("/products", FORM | {"kind": "bundle", "act": "kind"}, part=True)
     assert "Cannot be sold yet" in redrawn.text
     assert "warn_below" not in redrawn.text
-    product_id = await saved(world, kind="voucher")
+    product_id = await saved(world, kind="bundle")
     assert 'aria-disabled="true"' in (await owner.get(f"/products/{product_id}")).text
     refused = await owner.post(f"/products/{product_id}/publication")
     assert refused.status_code == 422
-    assert "Only card-keys can be sold for now" in refused.text
+    assert "This kind cannot be sold for now" in refused.text
     assert await world.value("select state from product") == "draft"
 
 
@@ -284,4 +284,4 @@ async def test_on_sale_needs_a_session(world: World) -> None:
 
 async def test_every_kind_says_whether_it_sells(world: World) -> None:
     form = (await (await staff(world)).get("/products/new")).text
-    assert form.count("Not for sale yet: saved as a draft") == len(DeliveryKind) - 1
+    assert form.count("Not for sale yet: saved as a draft") == sum(not kind.sells for kind in DeliveryKind)

@@ -166,6 +166,8 @@ async def test_data_keys_are_wrapped_under_the_next_key_encryption_key(world: Wo
             ]
         assert {contact.reveal() for contact in contacts} == {"+8613800132046"}
     finally:
+        only(monkeypatch, old, new)
+        await rekeying.rewrap(world.tenant)  # the installation's other tests know the old one alone
         only(monkeypatch, old)
 
 

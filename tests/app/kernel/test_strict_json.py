@@ -1,8 +1,19 @@
 """JSON from strangers: what is refused."""
 
+from decimal import Decimal
+
 import pytest
 
-from app.kernel.strict_json import MAX_BYTES, MAX_DEPTH, MAX_INTEGER, NotStrictJson, integer, parse_object, text
+from app.kernel.strict_json import (
+    MAX_BYTES,
+    MAX_DEPTH,
+    MAX_INTEGER,
+    NotStrictJson,
+    integer,
+    parse_object,
+    parse_value,
+    text,
+)
 
 
 @pytest.mark.parametrize(
@@ -56,3 +67,14 @@ def test_amount_is_a_whole_number_written_as_one(value: bytes) -> None:
 def test_text_is_a_text_of_bounded_length(value: bytes) -> None:
     with pytest.raises(NotStrictJson):
         text(parse_object(b'{"t":' + value + b"}"), "t")
+
+
+def test_numbers_with_a_fraction_are_kept_as_written_when_asked() -> None:
+    assert parse_object(b'{"cost": 4.750000}', exact=True)["cost"] == Decimal("4.750000")
+    assert parse_value(b'[{"cost": 0.1}]', exact=True) == [{"cost": Decimal("0.1")}]
+
+
+@pytest.mark.parametrize("number", [b"1e999999999", b"1e-999999999", b"0." + b"1" * 50, b"NaN", b"Infinity", b"-Infinity"])
+def test_numbers_no_amount_has_are_refused(number: bytes) -> None:
+    with pytest.raises(NotStrictJson):
+        parse_object(b'{"cost": ' + number + b"}", exact=True)

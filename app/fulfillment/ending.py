@@ -1,0 +1,92 @@
+"""How paid orders end: once nothing of them is owed any more, delivered or to be refunded, and their buyers told."""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from collections.abc import Sequence
+from uuid import UUID
+
+import asyncpg
+
+from app.integrations import service as integrations
+from app.inventory import service as inventory
+from app.kernel import history
+from app.kernel.history import Happened
+from app.kernel.tasks import Lane, add_tasks
+from app.kernel.vault import keyring
+from app.ordering.models import OrderState
+from tenants.session import Tx
+
+
+async def give_up(tx: Tx, units: Sequence[asyncpg.Record]) -> None:
+    """Mark owed units that nobody can deliver to be refunded, and free their stock. Locks: the units, then the stock rows."""
+    if not units:
+        return
+    await tx.execute(_GIVE_UP, [unit["order_line_id"] for unit in units], [unit["unit_no"] for unit in units])
+    lacking: dict[UUID, int] = defaultdict(int)
+    for unit in units:
+        lacking[unit["sku_id"]] += 1
+    await inventory.release(tx, dict(lacking))
+
+
+async def settle_orders(tx: Tx, order_ids: Sequence[UUID]) -> None:
+    """End the paid orders of these of which nothing is owed any more: delivered, or what is lacking is refunded. Their buyers are told.
+
+    Idempotent. The caller holds the orders' locks.
+    """
+    rows = await tx.fetch(_SETTLED, list(order_ids))
+    if not rows:
+        return
+    states = {row["id"]: OrderState.REFUNDING if row["lacking"] else OrderState.DELIVERED for row in rows}
+    await tx.execute(_END, list(states), list(states.values()))
+    await history.record(
+        tx,
+        *(
+            Happened(
+                "order",
+                r["id"],
+                f"order.{states[r['id']]}",
+                OrderState.PAID,
+                states[r["id"]],
+                facts={"delivered": r["delivered"]},
+            )
+            for r in rows
+        ),
+    )
+    lacking = [row["id"] for row in rows if row["lacking"]]
+    await add_tasks(tx, "payments.refund_order", lane=Lane.ORDERS, subject_ids=lacking)
+    await _tell_buyers(tx, [row for row in rows if row["delivered"]])
+
+
+async def _tell_buyers(tx: Tx, orders: Sequence[asyncpg.Record]) -> None:
+    ring = await keyring(tx)
+    messages = []
+    for order in orders:
+        contact = ring.open("shop_order", "contact", order["id"], order["contact"])
+        params = {"order_no": order["order_no"], "order_id": str(order["id"])}
+        messages.append(
+            integrations.Message("order_delivered", (order["contact_kind"], contact.reveal()), order["locale"], params)
+        )
+    await integrations.queue_messages(tx, messages)
+
+
+_GIVE_UP = """
+update delivery_unit u set state = 'refunding'
+from unnest($1::uuid[], $2::int[]) as d (order_line_id, unit_no)
+where u.order_line_id = d.order_line_id and u.unit_no = d.unit_no and u.state = 'owed'
+"""
+_SETTLED = """
+select o.id, o.order_no, o.contact, o.contact_kind, o.locale,
+       count(*) filter (where u.state = 'refunding') as lacking, count(*) filter (where u.state = 'delivered') as delivered
+from shop_order o join delivery_unit u on u.order_id = o.id
+where o.id = any($1) and o.state = 'paid'
+group by o.id
+having count(*) filter (where u.state = 'owed') = 0
+order by o.id
+"""
+_END = """
+update shop_order o
+set state = e.state, ended_at = case when e.state = 'delivered' then now() end, updated_at = now()
+from unnest($1::uuid[], $2::text[]) as e (id, state)
+where o.id = e.id
+"""

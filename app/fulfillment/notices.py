@@ -1,0 +1,97 @@
+"""Signed notices of suppliers. A notice is a hint: it is checked, bound to its connection and our number, and then the supplier is asked."""
+
+from __future__ import annotations
+
+from typing import Any
+from uuid import UUID
+
+import structlog
+from litestar import Controller, Request, Response, post
+from litestar.params import FromPath
+
+from app.fulfillment import attempts
+from app.kernel import clock
+from app.kernel.errors import NotFound
+from app.kernel.tasks import Lane, add_task
+from app.suppliers.connecting import Opened, connection_of
+from app.suppliers.connectors.port import Forged, GoodsNotice, OtherNotice, PurchaseNotice, RawNotice
+from tenants import routing
+from tenants.directory import PLATFORM, Tenant
+from tenants.session import Tx, tenant_tx
+
+_log = structlog.get_logger(__name__)
+_LARGEST_NOTICE = 64 * 1024
+
+
+class SupplyNotices(Controller):
+    """One address per tenant and connection: a notice sent to another connection's address is a forgery there."""
+
+    path = "/hooks/{tenant_slug:str}/supply/{connection_id:uuid}"
+    opt = {"signed": True, "public": True}  # noqa: RUF012
+
+    @post(request_max_body_size=_LARGEST_NOTICE, status_code=200)
+    async def take(
+        self, request: Request[Any, Any, Any], tenant_slug: FromPath[str], connection_id: FromPath[UUID]
+    ) -> Response[bytes]:
+        """Verify on the raw bytes with this connection's own secrets, have the purchase asked about, then acknowledge. A forgery leaves no row."""
+        tenant = await routing.by_slug(tenant_slug)
+        if tenant is None or tenant is PLATFORM:
+            return Response(b"", status_code=404)
+        connection = await _opened(tenant, connection_id)
+        if connection is None:
+            return Response(b"", status_code=404)
+        raw = RawNotice({name.lower(): value for name, value in request.headers.items()}, request.url.query, await request.body())
+        notice = connection.connector.verify_notice(raw, clock.now())
+        if isinstance(notice, Forged):
+            _log.warning(
+                "supply_notice.forged",
+                connection=str(connection_id),
+                reason=notice.says,
+                address=request.scope["state"]["address"],
+            )
+            return Response(b"", status_code=401)
+        async with tenant_tx(tenant) as tx:
+            await _act(tx, connection_id, notice)
+        status, body, media_type = connection.connector.acknowledge()
+        return Response(body, status_code=status, media_type=media_type)
+
+
+async def _opened(tenant: Tenant, connection_id: UUID) -> Opened | None:
+    async with tenant_tx(tenant) as tx:
+        try:
+            return await connection_of(tx, connection_id)
+        except NotFound:
+            return None
+
+
+async def _act(tx: Tx, connection_id: UUID, notice: PurchaseNotice | GoodsNotice | OtherNotice) -> None:
+    """Ask about the purchase, where this connection made it under this number; read the goods again. A stranger's number changes nothing."""
+    match notice:
+        case OtherNotice():
+            pass
+        case GoodsNotice():
+            await add_task(tx, "suppliers.sync", lane=Lane.BULK, subject_id=connection_id)
+        case PurchaseNotice():
+            attempt_id = await _attempt_of(tx, connection_id, notice)
+            if attempt_id is not None:
+                await attempts.ask_now(tx, attempt_id)
+    _log.info("supply_notice.taken", connection=str(connection_id), kind=type(notice).__name__)
+
+
+async def _attempt_of(tx: Tx, connection_id: UUID, notice: PurchaseNotice) -> UUID | None:
+    """By our number, or where the supplier names only its own by that one, among those not decided."""
+    if notice.out_no:
+        found: UUID | None = await tx.fetchval(_BY_OUR_NUMBER, notice.out_no, connection_id)
+    else:
+        found = await tx.fetchval(_BY_THEIR_NUMBER, notice.supplier_ref, connection_id)
+    return found
+
+
+_BY_OUR_NUMBER = "select id from attempt where out_no = $1 and connection_id = $2"
+_BY_THEIR_NUMBER = """
+select id
+from attempt
+where supplier_ref = $1 and connection_id = $2 and state in ('sending', 'accepted', 'unknown')
+order by id
+limit 1
+"""

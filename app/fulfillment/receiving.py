@@ -1,0 +1,193 @@
+"""Taking in what a supplier sold: its secrets stored, the unit delivered with them, the sale booked. What cannot be the buyer's is kept aside."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from decimal import Decimal
+from uuid import UUID
+
+import asyncpg
+
+from app.cases import service as cases
+from app.cases.models import CaseKind
+from app.cases.service import Trouble
+from app.catalog.models import DeliveryKind
+from app.fulfillment import attempts
+from app.fulfillment.attempts import Decided
+from app.fulfillment.models import AttemptState
+from app.inventory import service as inventory
+from app.inventory.bought import BoughtKey, store_bought
+from app.inventory.models import NEVER, KeyState
+from app.ledger import service as ledger
+from app.ledger.service import Posting, TransferKind
+from app.suppliers.connectors.port import Delivered, Issued
+from tenants.session import Tx
+
+_CARRIES_SECRET = frozenset({DeliveryKind.CARD_KEY})
+_ASK_AGAIN_S = 20
+KNOWN_CARD = "known_card"
+NO_SECRET = "no_secret"  # noqa: S105
+
+
+@dataclass(frozen=True, slots=True)
+class _Served:
+    """A unit that an attempt delivered, with the key it got where its kind has one."""
+
+    row: asyncpg.Record
+    unit: asyncpg.Record
+    key_id: UUID | None
+    unit_cost: Decimal
+
+
+async def receive(tx: Tx, delivered: Sequence[tuple[asyncpg.Record, Delivered]], *, took_ms: Mapping[UUID, int]) -> list[UUID]:
+    """Deliver units with what was bought for them; the attempts whose goods were no good, to be bought elsewhere.
+
+    A card this SKU has had before is delivered to nobody; a delivery without its card is asked about; a card too many becomes stock.
+    The caller holds the orders and attempts. Locks: the units, the keys, then ledger and stock.
+    """
+    if not delivered:
+        return []
+    units = {(u["order_line_id"], u["unit_no"]): u for u in await _units(tx, [row for row, _ in delivered])}
+    pairs = [(row, units[row["order_line_id"], row["unit_no"]], answer) for row, answer in delivered]
+    empty = [(row, answer) for row, unit, answer in pairs if unit["delivery_kind"] in _CARRIES_SECRET and not answer.issued]
+    await _ask_for_secrets(tx, empty)
+    whole = [pair for pair in pairs if (pair[0], pair[2]) not in empty]
+    served, known = await _store(tx, whole)
+    await attempts.decide(tx, [*_succeeded(served, whole), *_known(known, whole)], took_ms=took_ms)
+    await _deliver(tx, served)
+    for row in known:
+        await cases.open_case(tx, _trouble(row, CaseKind.BAD_GOODS, what=KNOWN_CARD))
+    for row, _, answer in whole:
+        await _keep_spare(tx, row, answer.issued[1:])
+    return [row["id"] for row in known]
+
+
+async def recover(tx: Tx, late: Sequence[tuple[asyncpg.Record, Delivered]]) -> None:
+    """Keep what came for attempts that were given up: cards become stock, and a person sees the loss."""
+    for row, answer in late:
+        decided = Decided(row, AttemptState.SUCCEEDED_LATE, answer.supplier_ref, "late", "", answer.evidence, answer.unit_cost)
+        await attempts.decide(tx, [decided])
+        await _keep_spare(tx, row, answer.issued)
+        await cases.open_case(tx, _trouble(row, CaseKind.SUPPLIER_LATE, cost=str(answer.unit_cost or row["expected_cost"])))
+
+
+async def _units(tx: Tx, rows: Sequence[asyncpg.Record]) -> list[asyncpg.Record]:
+    found = await tx.fetch(_UNITS, [row["order_line_id"] for row in rows], [row["unit_no"] for row in rows])
+    assert all(unit["state"] == "owed" for unit in found), "a unit that is being bought leaves `owed` only by its attempt"
+    return found
+
+
+async def _ask_for_secrets(tx: Tx, empty: Sequence[tuple[asyncpg.Record, Delivered]]) -> None:
+    """Sold, says the supplier, and names no card: nothing is delivered by guess, the card is asked for, and a person sees it."""
+    open_ones = [row for row, _ in empty if row["state"] == AttemptState.SENDING]
+    await attempts.decide(tx, [Decided(row, AttemptState.UNKNOWN, reason=NO_SECRET) for row in open_ones])
+    await attempts.ask_later(tx, {row["id"]: _ASK_AGAIN_S for row, _ in empty})
+    for row, _ in empty:
+        await cases.open_case(tx, _trouble(row, CaseKind.BAD_GOODS, what=NO_SECRET))
+
+
+async def _store(
+    tx: Tx, pairs: Sequence[tuple[asyncpg.Record, asyncpg.Record, Delivered]]
+) -> tuple[list[_Served], list[asyncpg.Record]]:
+    """Store one key per unit of a kind that has one. Returns what was served, and the attempts whose key was known already."""
+    with_key = [(row, unit, answer) for row, unit, answer in pairs if unit["delivery_kind"] in _CARRIES_SECRET]
+    stored = await store_bought(tx, [_key(row, answer.issued[0], _cost(row, answer)) for row, _, answer in with_key])
+    keys = {row["id"]: key_id for (row, _, _), key_id in zip(with_key, stored, strict=True)}
+    served = [
+        _Served(row, unit, keys.get(row["id"]), _cost(row, answer))
+        for row, unit, answer in pairs
+        if row["id"] not in keys or keys[row["id"]] is not None
+    ]
+    return served, [row for row, _, _ in with_key if keys[row["id"]] is None]
+
+
+def _cost(row: asyncpg.Record, answer: Delivered) -> Decimal:
+    return answer.unit_cost if answer.unit_cost is not None else Decimal(row["expected_cost"])
+
+
+def _key(row: asyncpg.Record, issued: Issued, unit_cost: Decimal, state: KeyState = KeyState.DELIVERED) -> BoughtKey:
+    return BoughtKey(
+        row["sku_id"],
+        row["connection_id"],
+        row["connection_name"],
+        issued.number or issued.link,
+        issued.password,
+        issued.expires_on,
+        unit_cost,
+        row["currency"],
+        state,
+    )
+
+
+def _succeeded(served: Sequence[_Served], pairs: Sequence[tuple[asyncpg.Record, asyncpg.Record, Delivered]]) -> list[Decided]:
+    answers = {row["id"]: answer for row, _, answer in pairs}
+    return [
+        Decided(
+            one.row,
+            AttemptState.SUCCEEDED,
+            answers[one.row["id"]].supplier_ref,
+            evidence=answers[one.row["id"]].evidence,
+            unit_cost=one.unit_cost,
+        )
+        for one in served
+    ]
+
+
+def _known(known: Sequence[asyncpg.Record], pairs: Sequence[tuple[asyncpg.Record, asyncpg.Record, Delivered]]) -> list[Decided]:
+    refs = {row["id"]: answer.supplier_ref for row, _, answer in pairs}
+    return [Decided(row, AttemptState.FAILED, refs[row["id"]], KNOWN_CARD) for row in known]
+
+
+async def _deliver(tx: Tx, served: Sequence[_Served]) -> None:
+    if not served:
+        return
+    await tx.execute(
+        _DELIVER,
+        [one.unit["order_line_id"] for one in served],
+        [one.unit["unit_no"] for one in served],
+        [one.key_id for one in served],
+        [one.row["id"] for one in served],
+        [one.unit_cost for one in served],
+    )
+    await ledger.transfer(tx, [_sale(one.unit) for one in served])
+    await inventory.move_bought(tx, dict(Counter(one.unit["sku_id"] for one in served)))
+
+
+def _sale(unit: asyncpg.Record) -> Posting:
+    return Posting(TransferKind.SALE, unit["order_line_id"], unit["amount_minor"], unit["currency"], leg=str(unit["unit_no"]))
+
+
+async def _keep_spare(tx: Tx, row: asyncpg.Record, issued: Sequence[Issued]) -> None:
+    """Cards that are no buyer's go on the shelf as own stock; a person sees them."""
+    keys = [_key(row, one, Decimal(row["expected_cost"]), KeyState.FREE) for one in issued]
+    stored = [key_id for key_id in await store_bought(tx, keys) if key_id is not None]
+    if not stored:
+        return
+    days = [key.expires_on for key in keys if key.expires_on]
+    await inventory.put_on_shelf(
+        tx, sku_id=row["sku_id"], units=len(stored), from_column="imported", last_day=min(days, default=NEVER)
+    )
+    await cases.open_case(tx, _trouble(row, CaseKind.SPARE_GOODS, cards=len(stored)))
+
+
+def _trouble(row: asyncpg.Record, kind: CaseKind, **facts: object) -> Trouble:
+    return Trouble(kind, "attempt", row["id"], row["order_id"], {"out_no": row["out_no"], "unit_no": row["unit_no"], **facts})
+
+
+_UNITS = """
+select u.order_line_id, u.unit_no, u.order_id, u.sku_id, u.state, u.amount_minor, o.currency, l.delivery_kind
+from unnest($1::uuid[], $2::int[]) as w (order_line_id, unit_no)
+join delivery_unit u using (order_line_id, unit_no)
+join order_line l on l.id = u.order_line_id
+join shop_order o on o.id = u.order_id
+order by u.order_line_id, u.unit_no
+for update of u
+"""
+_DELIVER = """
+update delivery_unit u
+set state = 'delivered', card_key_id = d.card_key_id, attempt_id = d.attempt_id, unit_cost = d.unit_cost, delivered_at = now()
+from unnest($1::uuid[], $2::int[], $3::uuid[], $4::uuid[], $5::numeric[]) as d (order_line_id, unit_no, card_key_id, attempt_id, unit_cost)
+where u.order_line_id = d.order_line_id and u.unit_no = d.unit_no
+"""

@@ -1,0 +1,49 @@
+"""Keeping the shelf honest about goods that suppliers deliver: a SKU nobody can deliver has no stock and says why, and comes back by itself."""
+
+from __future__ import annotations
+
+from uuid import UUID
+
+from app.inventory import service as inventory
+from app.kernel import history
+from app.kernel.errors import N_
+from app.kernel.history import Happened
+from app.kernel.tasks import Lane, add_task
+from app.suppliers import queries as suppliers
+from app.suppliers.rules import Candidate, most_cost, obstacle
+from tenants.session import Tx
+
+_UNCOUNTED = 100_000
+"""How many units may be sold ahead where a supplier does not count its stock."""
+NO_OFFER = N_("no supplier offers it")
+
+
+async def shelve(tx: Tx, sku_id: UUID) -> None:
+    """Let as many units of a SKU be sold as its suppliers can deliver this moment. Told once when it leaves the shelf, and once when it is back.
+
+    Idempotent. Locks: the route, then the stock row. Units already sold keep what was allowed for them.
+    """
+    route_row = await tx.fetchrow("select sku_id, shelf_reason, floor_bp from supply_route where sku_id = $1 for update", sku_id)
+    if route_row is None:
+        return
+    route = (await suppliers.routes_of(tx, [sku_id]))[sku_id]
+    price = await tx.fetchval("select min(price_minor) from listing where sku_id = $1 and is_published", sku_id)
+    limit = most_cost(price, route.floor_bp) if price else None
+    obstacles = [obstacle(candidate, most_cost=limit) for candidate in route.candidates]
+    able = [c for c, why in zip(route.candidates, obstacles, strict=True) if why is None]
+    await inventory.allow(tx, sku_id=sku_id, units=_deliverable(able))
+    await inventory.warn_if_low(tx, [sku_id])
+    reason = "" if able else next((why for why in obstacles if why), NO_OFFER)
+    if reason == route_row["shelf_reason"]:
+        return
+    await tx.execute("update supply_route set shelf_reason = $2, updated_at = now() where sku_id = $1", sku_id, reason)
+    event = "sku.delisted" if reason else "sku.relisted"
+    await history.record(tx, Happened("sku", sku_id, event, note=reason))
+    if bool(reason) != bool(route_row["shelf_reason"]):
+        await add_task(tx, "suppliers.tell_shelf", lane=Lane.MESSAGES, subject_id=sku_id)
+
+
+def _deliverable(able: list[Candidate]) -> int:
+    if any(candidate.stock is None for candidate in able):
+        return _UNCOUNTED
+    return min(_UNCOUNTED, sum(candidate.stock or 0 for candidate in able))

@@ -1,0 +1,92 @@
+"""Card-keys that a supplier sold us for one unit: stored sealed like imported ones, already taken, each once."""
+
+from __future__ import annotations
+
+import secrets
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from datetime import date
+from decimal import Decimal
+from uuid import UUID
+
+from app.inventory import rules
+from app.inventory.models import NEVER, KeyState
+from app.kernel import clock
+from app.kernel.ids import id_of, new_id
+from app.kernel.vault import Keyring, keyring
+from tenants.session import Tx
+
+_PIVOTS = 2**31 - 1
+
+
+@dataclass(frozen=True, slots=True)
+class BoughtKey:
+    """One secret of a delivery. `source_id` is the connection it came from; its keys of one day and SKU are one batch, to be frozen together."""
+
+    sku_id: UUID
+    source_id: UUID
+    source_name: str
+    number: str = field(repr=False)
+    password: str = field(repr=False)
+    expires_on: date | None
+    unit_cost: Decimal
+    currency: str
+    state: KeyState = KeyState.DELIVERED
+
+
+async def store_bought(tx: Tx, keys: Sequence[BoughtKey]) -> list[UUID | None]:
+    """Store keys, in their order; None for one that this SKU has had before, which is nobody's to deliver. The caller moves the stock counters."""
+    if not keys:
+        return []
+    ring = await keyring(tx)
+    batches = await _batches(tx, keys)
+    rows = [_row(key, batches[key.sku_id, key.source_id], ring) for key in keys]
+    stored = {row["id"] for row in await tx.fetch(_STORE, *(list(column) for column in zip(*rows, strict=True)))}
+    return [row[0] if row[0] in stored else None for row in rows]
+
+
+def _row(key: BoughtKey, batch_id: UUID, ring: Keyring) -> tuple[UUID, *tuple[object, ...]]:
+    key_id = new_id()
+    line = rules.ReadLine(key.number.strip(), key.password.strip())
+    return (
+        key_id,
+        key.sku_id,
+        batch_id,
+        key.state,
+        secrets.randbelow(_PIVOTS),
+        key.expires_on or NEVER,
+        rules.masked(line.number),
+        ring.seal("card_key", "secret", key_id, line.stored),
+        ring.fingerprint("card_key", rules.normalised(line.stored)),
+        ring.fingerprint("card_key_tail", rules.tail_of(line.stored)),
+        key.unit_cost,
+    )
+
+
+async def _batches(tx: Tx, keys: Sequence[BoughtKey]) -> dict[tuple[UUID, UUID], UUID]:
+    """The batch of each SKU and source of today, made on first use."""
+    day = clock.business_day()
+    found: dict[tuple[UUID, UUID], UUID] = {}
+    for key in keys:
+        if (key.sku_id, key.source_id) not in found:
+            batch_id = id_of("bought", key.sku_id, key.source_id, day)
+            found[key.sku_id, key.source_id] = batch_id
+            batch_no = f"S{day:%y%m%d}-{batch_id.hex[:8].upper()}"
+            await tx.execute(_BATCH, batch_id, batch_no, key.sku_id, key.source_name, key.unit_cost, key.currency)
+    return found
+
+
+_BATCH = """
+insert into import_batch (id, batch_no, sku_id, state, file_name, unit_cost, currency, created_by, checked_at, imported_at)
+values ($1, $2, $3, 'imported', $4, $5, $6, $4, now(), now())
+on conflict do nothing
+"""
+_STORE = """
+insert into card_key
+  (id, sku_id, batch_id, state, pos, expires_on, masked, secret, fingerprint, tail_fingerprint, unit_cost, changed_at)
+select k.*, now()
+from unnest($1::uuid[], $2::uuid[], $3::uuid[], $4::text[], $5::int[], $6::date[], $7::text[], $8::bytea[], $9::bytea[], $10::bytea[],
+            $11::numeric[]) as k
+on conflict (sku_id, fingerprint) do nothing
+returning id
+"""

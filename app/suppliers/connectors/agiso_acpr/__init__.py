@@ -1,0 +1,1 @@
+"""91卡券 (Agiso ACPR): a card warehouse as a supplier."""

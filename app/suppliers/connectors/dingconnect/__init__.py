@@ -1,0 +1,1 @@
+"""DingConnect: airtime in many countries."""

@@ -1,0 +1,1 @@
+"""Reloadly: gift cards and airtime, two interfaces under one kind of account."""

@@ -1,0 +1,1 @@
+"""Tango: rewards by RaaS v2."""

@@ -1,0 +1,1 @@
+"""Tremendous: rewards as links."""

@@ -1,0 +1,150 @@
+"""Reads of suppliers: connections by name, routes, and who may serve a SKU this moment."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from uuid import UUID
+
+import asyncpg
+from sqlalchemy import func, select
+from sqlalchemy.ext.asyncio import AsyncSession
+
+from app.kernel.errors import NotFound
+from app.suppliers.models import BreakerState, RoutePolicy, Supplier, SupplierConnection, SupplierOffer
+from app.suppliers.rules import Candidate
+from tenants.session import Tx
+
+
+@dataclass(frozen=True, slots=True)
+class Route:
+    """How a SKU is bought, with the offers that may serve it and what they are called at their suppliers."""
+
+    sku_id: UUID
+    policy: RoutePolicy
+    floor_bp: int
+    deadline_s: int
+    candidates: tuple[Candidate, ...]
+    supplier_skus: dict[UUID, str]
+    currency: str
+
+
+async def supplier_named(session: AsyncSession, name: str) -> Supplier | None:
+    return (await session.execute(select(Supplier).where(Supplier.name == name))).scalar_one_or_none()
+
+
+async def connection_named(session: AsyncSession, name: str) -> SupplierConnection | None:
+    return (await session.execute(select(SupplierConnection).where(SupplierConnection.name == name))).scalar_one_or_none()
+
+
+async def connection_or_404(session: AsyncSession, connection_id: UUID) -> SupplierConnection:
+    """Raises: NotFound."""
+    found = await session.get(SupplierConnection, connection_id)
+    if found is None:
+        raise NotFound
+    return found
+
+
+async def count_offers(session: AsyncSession, offer_ids: Sequence[UUID]) -> int:
+    """How many of these offers exist, each counted once."""
+    query = select(func.count()).select_from(SupplierOffer).where(SupplierOffer.id.in_(offer_ids))
+    return (await session.execute(query)).scalar_one()
+
+
+async def offers_with_account(tx: Tx, sku_ids: Sequence[UUID]) -> list[asyncpg.Record]:
+    """The offers on these SKUs' routes that say which account they credit, with what they ask for."""
+    return await tx.fetch(_WITH_ACCOUNT, list(sku_ids))
+
+
+async def has_routes(tx: Tx, sku_ids: Sequence[UUID]) -> bool:
+    """Whether each of these SKUs has a route with an offer on it."""
+    return bool(await tx.fetchval(_ALL_ROUTED, list(sku_ids)))
+
+
+async def skus_of_connection(tx: Tx, connection_id: UUID) -> list[UUID]:
+    """The SKUs on whose route an offer of this connection stands."""
+    return [row["sku_id"] for row in await tx.fetch(_SKUS, connection_id)]
+
+
+async def routes_of(tx: Tx, sku_ids: Iterable[UUID]) -> dict[UUID, Route]:
+    """The routes of SKUs; a SKU without one is sold from own stock alone. Health is that of the last quarter of an hour."""
+    rows = await tx.fetch(_ROUTES, sorted(set(sku_ids)))
+    found: dict[UUID, list[asyncpg.Record]] = {}
+    for row in rows:
+        found.setdefault(row["sku_id"], []).append(row)
+    return {sku_id: _route(of_sku) for sku_id, of_sku in found.items()}
+
+
+def _route(rows: list[asyncpg.Record]) -> Route:
+    first = rows[0]
+    offered = [row for row in rows if row["offer_id"]]
+    return Route(
+        sku_id=first["sku_id"],
+        policy=RoutePolicy(first["policy"]),
+        floor_bp=first["floor_bp"],
+        deadline_s=first["deadline_s"],
+        candidates=tuple(_candidate(row) for row in offered),
+        supplier_skus={row["offer_id"]: row["supplier_sku"] for row in offered},
+        currency=next((row["currency"] for row in offered), "CNY"),
+    )
+
+
+def _candidate(row: asyncpg.Record) -> Candidate:
+    return Candidate(
+        offer_id=row["offer_id"],
+        connection_id=row["connection_id"],
+        unit_cost=row["unit_cost"],
+        stock=row["stock"],
+        is_on_sale=row["is_on_sale"],
+        is_on=row["is_on"],
+        breaker=BreakerState(row["breaker"]),
+        balance=row["balance"],
+        position=row["position"],
+        weight=row["weight"],
+        success_bp=row["well"] * 10_000 // row["calls"] if row["calls"] else None,
+        p95_ms=_p95(row),
+    )
+
+
+def _p95(row: asyncpg.Record) -> int | None:
+    """The bound under which 95 of 100 calls were answered; ten minutes when they were not."""
+    if not row["calls"]:
+        return None
+    answered = 0
+    for column, bound_ms in (("within_300_ms", 300), ("within_1_s", 1_000), ("within_3_s", 3_000), ("within_10_s", 10_000)):
+        answered += row[column]
+        if answered * 100 >= row["calls"] * 95:
+            return bound_ms
+    return 600_000
+
+
+_ROUTES = """
+select r.sku_id, r.policy, r.floor_bp, r.deadline_s, o.id as offer_id, o.supplier_sku, o.connection_id, o.unit_cost, o.currency, o.stock,
+       o.is_on_sale, c.is_on, c.breaker, c.balance, ro.position, ro.weight,
+       h.calls, h.well, h.within_300_ms, h.within_1_s, h.within_3_s, h.within_10_s
+from supply_route r
+left join route_offer ro on ro.sku_id = r.sku_id
+left join supplier_offer o on o.id = ro.offer_id
+left join supplier_connection c on c.id = o.connection_id
+left join lateral (
+  select sum(m.calls)::int as calls, sum(m.well)::int as well, sum(m.within_300_ms)::int as within_300_ms,
+         sum(m.within_1_s)::int as within_1_s, sum(m.within_3_s)::int as within_3_s, sum(m.within_10_s)::int as within_10_s
+  from supply_minute m
+  where m.offer_id = o.id and m.minute > now() - interval '15 minutes'
+) h on true
+where r.sku_id = any($1)
+order by r.sku_id, ro.position
+"""
+_WITH_ACCOUNT = """
+select distinct o.id, o.name, o.account_fields::text as account_fields, c.name as connection_name
+from route_offer ro join supplier_offer o on o.id = ro.offer_id join supplier_connection c on c.id = o.connection_id
+where ro.sku_id = any($1) and o.account_fields <> '[]'
+order by o.name, o.id
+limit 20
+"""
+_ALL_ROUTED = """
+select not exists (select 1 from unnest($1::uuid[]) as s (id) where not exists (select 1 from route_offer ro where ro.sku_id = s.id))
+"""
+_SKUS = """
+select distinct ro.sku_id from route_offer ro join supplier_offer o on o.id = ro.offer_id where o.connection_id = $1 order by ro.sku_id
+"""

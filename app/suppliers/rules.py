@@ -1,0 +1,144 @@
+"""Which supplier serves a unit, purely: from offers, their health and the route's policy to an order of candidates, each with its reason."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from decimal import ROUND_CEILING, Decimal
+from uuid import UUID
+
+from app.kernel.errors import N_
+from app.suppliers.models import BreakerState, RoutePolicy
+
+_SLOWEST_MS = 600_000
+
+
+@dataclass(frozen=True, slots=True)
+class Candidate:
+    """An offer that may serve a SKU, as it stands this moment. `success_bp` and `p95_ms` come from real calls; None where there were none."""
+
+    offer_id: UUID
+    connection_id: UUID
+    unit_cost: Decimal
+    stock: int | None
+    is_on_sale: bool
+    is_on: bool
+    breaker: BreakerState
+    balance: Decimal | None
+    position: int
+    weight: int
+    success_bp: int | None = None
+    p95_ms: int | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Choice:
+    """Who serves a unit and why. `says` is a msgid; the order page shows it with the rivals that were passed over."""
+
+    candidate: Candidate
+    says: str
+    passed_over: tuple[tuple[UUID, str], ...]
+
+
+def obstacle(candidate: Candidate, *, most_cost: Decimal | None) -> str | None:
+    """Why an offer cannot serve this moment, as a msgid; None when it can."""
+    if not candidate.is_on:
+        return N_("its connection is switched off")
+    if candidate.breaker is BreakerState.OPEN:
+        return N_("its supplier is failing")
+    if not candidate.is_on_sale:
+        return N_("its supplier does not sell it")
+    if candidate.stock == 0:
+        return N_("its supplier has none left")
+    if candidate.balance is not None and candidate.balance < candidate.unit_cost:
+        return N_("our balance there is too low")
+    if most_cost is not None and candidate.unit_cost > most_cost:
+        return N_("it would leave less than the least margin")
+    return None
+
+
+def most_cost(price_minor: int, floor_bp: int) -> Decimal:
+    """What a unit may cost at most, in major units, so that `floor_bp` of its price is left. Prices have two decimals."""
+    price = Decimal(price_minor) / 100
+    return (price * (10_000 - floor_bp) / 10_000).quantize(Decimal("0.000001"))
+
+
+def choose(
+    candidates: Sequence[Candidate], policy: RoutePolicy, *, most_cost: Decimal | None, tried: frozenset[UUID], draw: int = 0
+) -> Choice | None:
+    """The offer that serves a unit, or None when none can. `tried` are offers that refused it; `draw` is a random number for the weighted policy."""
+    passed = [(c.offer_id, N_("it refused this unit")) for c in candidates if c.offer_id in tried]
+    rivals = [c for c in candidates if c.offer_id not in tried]
+    passed += [(c.offer_id, why) for c in rivals if (why := obstacle(c, most_cost=most_cost))]
+    able = [c for c in rivals if obstacle(c, most_cost=most_cost) is None]
+    if not able:
+        return None
+    healthy = [c for c in able if c.breaker is BreakerState.CLOSED] or able
+    chosen, says = _by_policy(healthy, policy, draw)
+    return Choice(chosen, says, tuple(passed))
+
+
+def _by_policy(able: Sequence[Candidate], policy: RoutePolicy, draw: int) -> tuple[Candidate, str]:
+    match policy:
+        case RoutePolicy.CHEAPEST:
+            return min(able, key=lambda c: (c.unit_cost, -(c.success_bp or 0), c.position)), N_("the cheapest that is healthy")
+        case RoutePolicy.FASTEST:
+            return min(able, key=lambda c: (c.p95_ms or _SLOWEST_MS, c.unit_cost, c.position)), N_(
+                "the fastest by its last calls"
+            )
+        case RoutePolicy.FIXED_ORDER:
+            return min(able, key=lambda c: c.position), N_("the first of the fixed order that can serve")
+        case RoutePolicy.WEIGHTED:
+            return _weighted(able, draw), N_("drawn by weight")
+
+
+def _weighted(able: Sequence[Candidate], draw: int) -> Candidate:
+    place = draw % sum(c.weight for c in able)
+    for candidate in sorted(able, key=lambda c: c.position):
+        place -= candidate.weight
+        if place < 0:
+            return candidate
+    raise AssertionError("the weights sum to more than the draw")
+
+
+def price_with_markup(unit_cost: Decimal, *, markup_bp: int, add_minor: int, ending_minor: int | None = None) -> int:
+    """A price in minor units: cost, plus a share in basis points, plus a fixed part, rounded up; then up to the next price with the wanted ending."""
+    minor = int((unit_cost * 100 * (10_000 + markup_bp) / 10_000).to_integral_value(ROUND_CEILING)) + add_minor
+    if ending_minor is not None:
+        minor += (ending_minor - minor) % 100
+    return max(1, minor)
+
+
+# The breaker ----------------------------------------------------------------------------------------------------------
+
+TRIPS_AT_CALLS = 5
+TRIPS_UNDER_BP = 5_000
+OPEN_FOR_S = 30
+CLOSES_AFTER = 3
+"""Successes in a row while half open."""
+
+
+@dataclass(frozen=True, slots=True)
+class Recent:
+    """What the last minute of calls to a connection came to: answered well, failed or unanswered; and the last in a row that went well."""
+
+    calls: int
+    well: int
+    well_in_a_row: int
+
+
+def next_breaker(now_open_s: float, breaker: BreakerState, recent: Recent) -> BreakerState:
+    """What the breaker becomes. It opens on many failures, tries again after half a minute, and closes only after several successes: no flapping.
+
+    A definite refusal, such as "out of stock", is an answer given well: it says nothing against the interface.
+    """
+    failing = recent.calls >= TRIPS_AT_CALLS and recent.well * 10_000 < recent.calls * TRIPS_UNDER_BP
+    match breaker:
+        case BreakerState.CLOSED:
+            return BreakerState.OPEN if failing else breaker
+        case BreakerState.OPEN:
+            return BreakerState.HALF_OPEN if now_open_s >= OPEN_FOR_S else breaker
+        case BreakerState.HALF_OPEN:
+            if recent.well_in_a_row >= CLOSES_AFTER:
+                return BreakerState.CLOSED
+            return BreakerState.OPEN if recent.calls and recent.well_in_a_row == 0 else breaker

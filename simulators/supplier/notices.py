@@ -1,0 +1,141 @@
+"""Tells clients what became of their purchases, again and again until they acknowledge it."""
+
+import asyncio
+from dataclasses import replace
+from urllib.parse import urlsplit, urlunsplit
+
+import httpx2
+
+from simulators.supplier.book import Book, Client, Purchase, Row, now
+from simulators.supplier.company import Company
+from simulators.supplier.faults import Action, Script
+from simulators.supplier.protocol import Message, Protocol
+
+WAITS_S = (0.2, 1.0, 5.0, 30.0, 120.0, 600.0)  # after the 1st, 2nd, … attempt; then it is given up
+MAX_AT_ONCE = 64
+ANSWER_S = 10.0
+
+
+class Sender:
+    """Sends events of the book on the running loop, at most MAX_AT_ONCE at a time."""
+
+    def __init__(self, company: Company, protocol: Protocol, script: Script) -> None:
+        self._company, self._protocol, self._script = company, protocol, script
+        self._book: Book = company.book
+        self._loop = asyncio.get_running_loop()
+        self._slots = asyncio.Semaphore(MAX_AT_ONCE)
+        self._tasks: set[asyncio.Task[None]] = set()
+        limits = httpx2.Limits(max_connections=MAX_AT_ONCE, max_keepalive_connections=MAX_AT_ONCE)
+        self._http = httpx2.AsyncClient(limits=limits, timeout=ANSWER_S, trust_env=False, follow_redirects=False)
+        company.announce = self.announce
+        for event in self._book.all("select id from event where state = 'open' order by id limit 10000"):
+            self.announce(event["id"])
+
+    def announce(self, event_id: int) -> None:
+        task = self._loop.create_task(self._attempt(event_id))
+        self._tasks.add(task)
+        task.add_done_callback(self._tasks.discard)
+
+    async def aclose(self) -> None:
+        for task in list(self._tasks):
+            task.cancel()
+        await asyncio.gather(*self._tasks, return_exceptions=True)
+        await self._http.aclose()
+
+    async def resend(self, out_no: str, *, times: int, url: str | None, forge: Action) -> list[int | None]:
+        """Send the notices of a purchase again, all copies at once, there or elsewhere."""
+        events = self._book.all(EVENTS_OF, out_no)
+        return await asyncio.gather(*(self._send(event, forge, url=url) for event in events for _ in range(times)))
+
+    async def _attempt(self, event_id: int) -> None:
+        event = self._book.one("select * from event where id = ?", event_id)
+        if event is None or event["state"] != "open":
+            return
+        client, purchase = self._subject(event)
+        if self._protocol.notice(client, purchase) is None:
+            self._close(event, "unwanted")
+            return
+        action = self._script.take("notice", out_no=purchase.out_no, sku=purchase.sku, client_id=client.id)
+        await asyncio.sleep(action.delay_ms / 1000)
+        if action.drop or action.before == "drop":
+            self._record(event, status=None, body=b"dropped by script", altered="")
+        else:
+            await asyncio.gather(*(self._send(event, action) for _ in range(1 + action.repeat)))
+            if action.reorder:
+                await self._send(event, action, told="processing")
+        again = self._book.one("select * from event where id = ?", event_id)
+        if again is not None and again["state"] == "open":
+            self._loop.call_later(WAITS_S[min(event["attempts"], len(WAITS_S) - 1)], self.announce, event_id)
+
+    async def _send(self, event: Row, action: Action, *, url: str | None = None, told: str = "") -> int | None:
+        client, purchase = self._subject(event)
+        message = self._message(client, replace(purchase, state=told or event["told"]), action)
+        target, host = _reachable(url or message.url)
+        status, body = None, b""
+        async with self._slots:
+            try:
+                headers = {**message.headers, "Host": host}
+                response = await self._http.request(message.method, target, content=message.body, headers=headers)
+                status, body = response.status_code, response.content
+            except (httpx2.HTTPError, httpx2.InvalidURL) as fault:
+                body = type(fault).__name__.encode()
+        self._record(event, status=status, body=body, altered=f"{action.forge or ''}{action.misstate or ''}{told}")
+        return status
+
+    def _message(self, client: Client, purchase: Purchase, action: Action) -> Message:
+        """`body` is changed on the way, under the true one's signature; `signature` is made with secrets that are not the client's."""
+        if action.forge == "signature":
+            client = replace(client, credentials={name: value[::-1] for name, value in client.credentials.items()})
+        if action.forge == "other_client":
+            others = [other for other in self._book.clients() if other.id != client.id]
+            client = replace(others[0], notice_url=client.notice_url) if others else client
+        with self._company.acting(action):
+            message = self._protocol.notice(client, purchase)
+        assert message is not None
+        if action.forge == "body":
+            out_no = purchase.out_no.encode()
+            message = replace(message, body=message.body.replace(out_no, out_no[:-1] + b"~"))
+        return message
+
+    def _subject(self, event: Row) -> tuple[Client, Purchase]:
+        purchase = self._book.purchase_where("id = ?", event["purchase_id"])
+        assert purchase is not None
+        return self._book.client(purchase.client_id), purchase
+
+    def _record(self, event: Row, *, status: int | None, body: bytes, altered: str) -> None:
+        with self._book.write():
+            self._book.insert(
+                "sent",
+                event_id=event["id"],
+                at=now(),
+                status=status,
+                answer=body[:200].decode("utf-8", "replace"),
+                altered=altered,
+            )
+            self._book.run("update event set attempts = attempts + 1 where id = ?", event["id"])
+        if status is not None and self._protocol.is_acknowledged(status, body) and not altered:
+            self._close(event, "acknowledged")
+        elif event["attempts"] >= len(WAITS_S):
+            self._close(event, "given_up")
+
+    def _close(self, event: Row, state: str) -> None:
+        with self._book.write():
+            self._book.run("update event set state = ? where id = ? and state = 'open'", state, event["id"])
+
+
+def _reachable(url: str) -> tuple[str, str]:
+    """Where to connect and which host to ask for: names under .localhost are this machine (RFC 6761, 6.3)."""
+    parts = urlsplit(url)
+    if (parts.hostname or "").endswith(".localhost"):
+        address = "127.0.0.1" if parts.port is None else f"127.0.0.1:{parts.port}"
+        return urlunsplit(parts._replace(netloc=address)), parts.netloc
+    return url, parts.netloc
+
+
+EVENTS_OF = """
+select event.*
+from event
+join purchase on purchase.id = event.purchase_id
+where purchase.out_no = ?
+order by event.id
+"""
