@@ -223,7 +223,9 @@ async def _form_context(
 ) -> dict[str, Any]:
     skus: list[Sku] = [sku for sku in product.skus if sku.listing.is_published] if product else []
     types = [] if product else await queries.types(session, state=TypeState.ACTIVE)
-    chosen = _chosen(product, types, sent.get("kind") if sent is not None else request.query_params.get("kind", ""))
+    chosen = _chosen(
+        product, types, request.query_params.get("kind") or DeliveryKind.CARD_KEY if sent is None else sent.get("kind")
+    )
     rows = forms.rows_of(sent) if sent is not None else list(range(len(skus) or 1))
     return {
         "base": base(tenant),
@@ -249,13 +251,13 @@ async def _form_context(
 
 
 def _chosen(product: Product | None, types: Sequence[ProductType], named: str) -> Chosen:
-    """What a product is, or what was picked for a new one: its kind or one of the merchant's types; a card-key when nothing is."""
+    """What a product is, or what was picked for a new one: its kind or one of the merchant's types; what is neither is gone."""
     if product is not None:
         return Chosen(DeliveryKind(product.delivery_kind), product.type)
     if named in set(DeliveryKind):
         return Chosen(DeliveryKind(named))
     own = next((one for one in types if str(one.id) == named), None)
-    return Chosen(DeliveryKind(own.delivery_kind), own) if own else Chosen(DeliveryKind.CARD_KEY, is_gone=bool(named))
+    return Chosen(DeliveryKind(own.delivery_kind), own) if own else Chosen(DeliveryKind.CARD_KEY, is_gone=True)
 
 
 def _read(sent: RawForm, context: dict[str, Any]) -> tuple[catalog.ProductTerms, str]:
