@@ -81,7 +81,9 @@ async def spent_in_a_day(tx: Tx) -> dict[UUID, Decimal]:
 async def pace_of(tx: Tx, connection_id: UUID) -> Pace:
     """What was spent at a connection in the last day, in the last hour, and since its balance was read."""
     now = clock.now()
-    row = await tx.fetchrow(_PACE, first_id_at(now - timedelta(hours=25)), now - timedelta(hours=24), now - timedelta(hours=1), connection_id)
+    row = await tx.fetchrow(
+        _PACE, first_id_at(now - timedelta(hours=25)), now - timedelta(hours=24), now - timedelta(hours=1), connection_id
+    )
     assert row is not None
     return Pace(row["in_a_day"], row["in_an_hour"], row["since_reading"])
 

@@ -67,7 +67,7 @@ Said = Taken | NotNow | Refused
 def wrong_address(company: RobotCompany, address: str, *, may_be_plain: bool) -> str:
     """What is wrong with an address, as a msgid; empty when it is one of this company's form."""
     parts = urlsplit(address)
-    if parts.scheme != "https" and not (may_be_plain and parts.scheme == "http") or not parts.hostname:
+    if (parts.scheme != "https" and not (may_be_plain and parts.scheme == "http")) or not parts.hostname:
         return N_("Paste the whole address the group shows, beginning with https://")
     match company:
         case RobotCompany.DINGTALK if not parse_qs(parts.query).get("access_token"):
@@ -87,7 +87,9 @@ def masked(address: str) -> str:
 def call(robot: Robot, text: str, at: datetime) -> Call:
     """The one call that says a text in the group."""
     address, body = _SPEAKS[robot.company](robot, shortened(text), at)
-    return Call("POST", address, {"Content-Type": "application/json; charset=utf-8"}, json.dumps(body, ensure_ascii=False).encode())
+    return Call(
+        "POST", address, {"Content-Type": "application/json; charset=utf-8"}, json.dumps(body, ensure_ascii=False).encode()
+    )
 
 
 def shortened(text: str) -> str:

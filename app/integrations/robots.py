@@ -100,9 +100,7 @@ async def switch(tx: Tx, robot_id: UUID, *, is_on: bool, actor: Actor) -> None:
     if row["is_on"] == is_on:
         return
     await tx.execute("update robot set is_on = $2, updated_at = now() where id = $1", robot_id, is_on)
-    await audit.record(
-        tx, actor, "robot.on" if is_on else "robot.off", subject=("robot", robot_id), facts={"name": row["name"]}
-    )
+    await audit.record(tx, actor, "robot.on" if is_on else "robot.off", subject=("robot", robot_id), facts={"name": row["name"]})
     await add_task(tx, "integrations.tell_robot", lane=Lane.MESSAGES, subject_id=robot_id)
 
 
@@ -153,12 +151,16 @@ async def _next(tx: Tx, robot_id: UUID) -> asyncpg.Record | None:
     message = await tx.fetchrow(_OLDEST, robot_id)
     if message is None:
         return None
-    later = max(filter(None, (_free_at(row["called_at"]), message["due_at"] if message["due_at"] > clock.now() else None)), default=None)
+    later = max(
+        filter(None, (_free_at(row["called_at"]), message["due_at"] if message["due_at"] > clock.now() else None)), default=None
+    )
     if later:
         await add_task(tx, "integrations.tell_robot", lane=Lane.MESSAGES, subject_id=robot_id, run_at=later)
         return None
     await _note_call(tx, row)
-    await tx.execute("update robot_message set times_tried = times_tried + 1, updated_at = now() where id = $1", message["message_id"])
+    await tx.execute(
+        "update robot_message set times_tried = times_tried + 1, updated_at = now() where id = $1", message["message_id"]
+    )
     return message
 
 

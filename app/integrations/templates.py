@@ -128,13 +128,19 @@ WORDINGS: dict[str, Wording] = {
     ),
     "supplier_balance_ending": Wording(
         N_("Your balance at %(connection)s lasts about %(hours)s hours"),
-        (N_("%(balance)s are left at the pace of your last purchases. Top it up before purchases are refused for lack of money."),),
+        (
+            N_(
+                "%(balance)s are left at the pace of your last purchases. Top it up before purchases are refused for lack of money."
+            ),
+        ),
         N_("See the board"),
     ),
     "supply_brown_out": Wording(
         N_("%(supplier)s answers badly for %(goods)s"),
         (
-            N_("Through %(connection)s, %(well)s of %(calls)s calls of the last 5 minutes were answered; 95 of 100 took %(p95)s."),
+            N_(
+                "Through %(connection)s, %(well)s of %(calls)s calls of the last 5 minutes were answered; 95 of 100 took %(p95)s."
+            ),
             N_("Orders are still bought there unless it fails altogether. Look at it, or stop it by hand."),
         ),
         N_("See the board"),

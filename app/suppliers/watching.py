@@ -45,7 +45,9 @@ async def watch(tx: Tx, connection_id: UUID, readers: Readers) -> None:
         elif rules.is_over(recent, is_quiet=not row["calls_lately"]):
             await _close(tx, row["alarm_id"])
     if await tx.fetchval(_ANY_OPEN, connection_id):
-        await add_task(tx, "suppliers.watch", lane=Lane.MESSAGES, subject_id=connection_id, run_at=now + timedelta(seconds=_AGAIN_S))
+        await add_task(
+            tx, "suppliers.watch", lane=Lane.MESSAGES, subject_id=connection_id, run_at=now + timedelta(seconds=_AGAIN_S)
+        )
 
 
 @dataclass(frozen=True, slots=True)

@@ -15,7 +15,9 @@ from simulators.serving import address_of, announce, listen, serve
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(prog="python -m simulators.outbox", description="Receives mail, text messages and what group chats are told.")
+    parser = argparse.ArgumentParser(
+        prog="python -m simulators.outbox", description="Receives mail, text messages and what group chats are told."
+    )
     parser.add_argument("--host", default="127.0.0.1", help="address to listen on")
     parser.add_argument("--smtp-port", type=int, default=0, help="port for mail; 0 takes a free one")
     parser.add_argument("--http-port", type=int, default=0, help="port for the page and text messages; 0 takes a free one")
@@ -25,7 +27,15 @@ def main() -> None:
     listener = listen(options.host, options.http_port)
     sms_secret = options.sms_secret or os.environ.get("SANDBOX_SMS_SECRET", "")
     app = Litestar(
-        route_handlers=[views.index, views.show, views.show_html, views.list_messages, views.take_sms, views.style, *robots.ROUTES],
+        route_handlers=[
+            views.index,
+            views.show,
+            views.show_html,
+            views.list_messages,
+            views.take_sms,
+            views.style,
+            *robots.ROUTES,
+        ],
         lifespan=[_running(options.book, sms_secret, options.host, options.smtp_port, address_of(listener))],
         openapi_config=None,
         logging_config=None,

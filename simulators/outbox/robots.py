@@ -86,7 +86,9 @@ class Book:
         if robot is None or robot["refuses"] == "no" or not is_genuine(robot["secret"]):
             return self._answered(token, "refused", WRONG[company])
         since = time.time() - 60
-        sent = self.db.execute("select count(*) from call where token = ? and at > ? and ending = 'taken'", (token, since)).fetchone()[0]
+        sent = self.db.execute(
+            "select count(*) from call where token = ? and at > ? and ending = 'taken'", (token, since)
+        ).fetchone()[0]
         if robot["refuses"] == "busy" or sent >= MOST_A_MINUTE[company]:
             return self._answered(token, "too fast", TOO_FAST[company])
         if not text or len(text.encode()) > LONGEST_BYTES[company]:

@@ -30,7 +30,13 @@ async def owner(world: World) -> Staff:
 
 
 def form(group: GroupRobot, company: str, **changes: Any) -> dict[str, Any]:
-    sent = {"company": company, "name": f"Ops {company}", "address": group.address, "secret": group.secret, "events": ["supplier_failing"]}
+    sent = {
+        "company": company,
+        "name": f"Ops {company}",
+        "address": group.address,
+        "secret": group.secret,
+        "events": ["supplier_failing"],
+    }
     return sent | {"locale": "en"} | changes
 
 
@@ -48,7 +54,9 @@ async def tell(world: World, key: str = "k1", template: str = "supplier_failing"
 
 def test_signature_of_dingtalk_is_the_documented_one() -> None:
     at = datetime.fromtimestamp(1_700_000_000, UTC)
-    call = robot_calls.call(Robot(RobotCompany.DINGTALK, "https://oapi.dingtalk.com/robot/send?access_token=T", "this is secret"), "hi", at)
+    call = robot_calls.call(
+        Robot(RobotCompany.DINGTALK, "https://oapi.dingtalk.com/robot/send?access_token=T", "this is secret"), "hi", at
+    )
     assert "&timestamp=1700000000000&sign=" in call.url
     assert call.url.endswith("%3D")
     assert "this is secret" not in call.url
@@ -185,7 +193,9 @@ async def test_the_form_tells_every_fault_and_keeps_what_was_stored(world: World
     assert answer.status_code == 422
     for sentence in ("Fill this in.", "beginning with https://", "Choose at least one kind of notice."):
         assert sentence in answer.text, sentence
-    answer = await owner.post("/settings/robots", {"company": "dingtalk", "name": "A", "address": "https://a.example/x", "events": ["nothing"]})
+    answer = await owner.post(
+        "/settings/robots", {"company": "dingtalk", "name": "A", "address": "https://a.example/x", "events": ["nothing"]}
+    )
     assert "ends with ?access_token=" in answer.text
     assert "Choose one of the options." in answer.text
     assert (await owner.get("/settings/robots/new?company=nobody")).status_code == 404
