@@ -10,7 +10,7 @@ from tenants.session import Tx
 
 
 async def warn(tx: Tx, sku_id: UUID, recipients: Sequence[tuple[str, str]]) -> None:
-    """Tell the stock watchers (address and locale) how many are left, unless stock is back meanwhile."""
+    """Tell the stock watchers (address and locale) how many are left, unless stock is back meanwhile. A SKU its suppliers cannot deliver is told of as such."""
     row = await tx.fetchrow(_LOW, sku_id)
     if row is None:
         return
@@ -28,4 +28,5 @@ _LOW = """
 select p.name as product, k.name as sku, s.available, s.warned_at, k.warn_below
 from stock s join sku k on k.id = s.sku_id join product p on p.id = k.product_id
 where s.sku_id = $1 and s.available < greatest(k.warn_below, 1)
+  and not exists (select 1 from supply_route r where r.sku_id = s.sku_id and r.shelf_reason <> '')
 """
