@@ -8,8 +8,8 @@ from sqlalchemy.dialects import postgresql
 
 from migrations import functions
 
-revision = '0007'
-down_revision = '0006'
+revision = '0008'
+down_revision = '0007'
 branch_labels = None
 depends_on = None
 
