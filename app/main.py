@@ -20,6 +20,7 @@ from app.cases.pages import CasePages
 from app.catalog.pages import CATALOG
 from app.console.pages import CONSOLE
 from app.fulfillment.counter import RedeemPages, RevocationPages
+from app.fulfillment.handovers import HandoverPages
 from app.fulfillment.notices import SupplyNotices
 from app.fulfillment.pages import AttemptPages
 from app.insight import alarms
@@ -61,6 +62,7 @@ ROUTES: list[ControllerRouterHandler] = [
     AttemptPages,
     CasePages,
     RedeemPages,
+    HandoverPages,
     RevocationPages,
     PaymentSettingsPages,
     RobotPages,

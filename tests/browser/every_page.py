@@ -44,6 +44,7 @@ def surfaces(shop: Shop, operator: str) -> dict[str, Surface]:
     shop.hands.ask("lapse", slug=shop.slug, no=lapsed["no"])
     batch = shop.value("select batch_no from import_batch order by created_at limit 1")
     category = shop.value("select id from category")
+    handed = shop.hands.ask("by_hand", slug=shop.slug)
     own = shop.hands.ask("own_type", slug=shop.slug)
     app, desk, front = shop.system.app_url, shop.desk, shop.front
     return {
@@ -69,6 +70,11 @@ def surfaces(shop: Shop, operator: str) -> dict[str, Surface]:
                 "products": desk("/products"),
                 "new product": desk("/products/new"),
                 "product": desk(f"/products/{made['id']}"),
+                "to hand over": desk("/handovers"),
+                "hand over": desk(f"/handovers/{handed['line']}/1"),
+                "by hand": desk(f"/products/{handed['product']}/by-hand"),
+                "clone": desk(f"/products/{made['id']}/clone"),
+                "category clone": desk(f"/categories/{category}/clone"),
                 "what buyers fill in": desk(f"/products/{made['id']}/account"),
                 "types": desk("/product-types"),
                 "new type": desk("/product-types/new"),
@@ -110,6 +116,7 @@ def surfaces(shop: Shop, operator: str) -> dict[str, Surface]:
                 "home": front(),
                 "product": front(f"/products/{made['id']}"),
                 "product that asks": front(f"/products/{own['product']}?account-region=华东"),
+                "prepared by hand": front(handed["path"]),
                 "sold out": front(f"/products/{gone['id']}"),
                 "categories": front("/categories"),
                 "category": front(f"/categories/{category}"),

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping, Sequence
 from datetime import date, time
 from typing import Annotated, Any
 from uuid import UUID
@@ -16,13 +17,13 @@ from app.access.permissions import Permission
 from app.catalog import minting, queries
 from app.catalog import service as catalog
 from app.catalog.minting import MOST_SHOPS, MOST_USES, WEEK, MintingRules
-from app.catalog.models import DeliveryKind, Product
+from app.catalog.models import DeliveryKind, Product, Sku
 from app.catalog.pages.shared import base, may_do, shop_changed
 from app.inventory import queries as stock
 from app.inventory import service as inventory
 from app.kernel.actor import Actor
 from app.kernel.errors import N_, NotFound
-from app.kernel.forms import Count, Form, OptionalCount, RawForm, Text, fail, invalid, parse
+from app.kernel.forms import Count, Form, InvalidForm, OptionalCount, RawForm, Text, fail, invalid, parse
 from app.kernel.web import AnyRequest, page, see_other
 from tenants.directory import Tenant
 from tenants.session import raw
@@ -93,17 +94,33 @@ class RulesPages(Controller):
         form = parse(RulesForm, sent, retry=_PAGE, **context)
         if faults := _faults(form):
             raise invalid(sent, faults, retry=_PAGE, **context)
-        quotas = {
-            sku.id: parse(QuotaForm, RawForm({"quota": [sent.get(f"quota-{sku.id}")]}, {}), retry=_PAGE, **context).quota
-            for sku in context["skus"]
-        }
+        quotas = read_quotas(sent, context["skus"], retry=_PAGE, context=context)
         await catalog.set_minting(session, product_id, _rules(form, product), actor=actor)
-        tx = await raw(session)
-        for sku_id in sorted(quotas):
-            quota = quotas[sku_id]
-            await inventory.allow(tx, sku_id=sku_id, units=NO_LIMIT if quota is None else quota)
+        await set_quotas(session, quotas)
         await shop_changed(session, tenant)
         return see_other(request, f"{base(tenant)}/products/{product_id}/rules", flash=N_("Saved."))
+
+
+def read_quotas(sent: RawForm, skus: Sequence[Sku], *, retry: str, context: dict[str, Any]) -> dict[UUID, int | None]:
+    """How many may be sold of each SKU; None where there is no limit. Raises: InvalidForm with every fault."""
+    quotas, errors = {}, {}
+    for sku in skus:
+        name = f"quota-{sku.id}"
+        try:
+            quotas[sku.id] = parse(QuotaForm, RawForm({"quota": [sent.get(name)]}, {})).quota
+        except InvalidForm as refusal:
+            errors[name] = refusal.errors["quota"]
+    if errors:
+        raise InvalidForm(errors, sent.values(), retry, context)
+    return quotas
+
+
+async def set_quotas(session: AsyncSession, quotas: Mapping[UUID, int | None]) -> None:
+    """Let so many of each SKU be sold. Locks: their stock rows, in SKU order."""
+    tx = await raw(session)
+    for sku_id in sorted(quotas):
+        quota = quotas[sku_id]
+        await inventory.allow(tx, sku_id=sku_id, units=NO_LIMIT if quota is None else quota)
 
 
 async def _minted_or_404(session: AsyncSession, product_id: UUID) -> Product:

@@ -34,6 +34,7 @@ KINDS = {
     DeliveryKind.LINK: (N_("Link"), N_("A personal address to open")),
     DeliveryKind.BUNDLE: (N_("Bundle"), N_("Several products in one")),
     DeliveryKind.SUBSCRIPTION: (N_("Subscription"), N_("Delivered again each cycle")),
+    DeliveryKind.MANUAL: (N_("By hand"), N_("Your team hands it over or ships it")),
 }
 
 
