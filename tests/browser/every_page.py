@@ -68,6 +68,8 @@ def surfaces(shop: Shop, operator: str) -> dict[str, Surface]:
                 "products": desk("/products"),
                 "new product": desk("/products/new"),
                 "product": desk(f"/products/{made['id']}"),
+                "prices": desk(f"/products/{made['id']}/prices"),
+                "price rule": desk(f"/products/{made['id']}/price-rules/new"),
                 "categories": desk("/categories"),
                 "pools": desk("/card-pools"),
                 "pool": desk(f"/card-pools/{made['skus'][0]}"),

@@ -40,12 +40,16 @@ class StepForm(Form):
     price: Annotated[Amount, AfterValidator(_above_zero)]
 
 
+TypedStep = tuple[int | None, int | None]
+"""From how many, and the price of one."""
+
+
 @dataclass(frozen=True, slots=True)
 class Steps:
-    """The grid as it was typed: steps by SKU, the rows as they stood (None where one could not be read), and the faults by field."""
+    """The grid as it was typed: steps by SKU, the rows as they stood (None for an empty one, nothing in one that could not be read), and the faults by field."""
 
     by_sku: Mapping[UUID, Mapping[int, int]]
-    rows: Mapping[UUID, Sequence[tuple[int, int] | None]]
+    rows: Mapping[UUID, Sequence[TypedStep | None]]
     faults: Mapping[str, str]
 
 
@@ -56,14 +60,16 @@ def read_steps(sent: RawForm, sku_ids: Sequence[UUID]) -> Steps:
     by_sku: dict[UUID, dict[int, int]] = {sku_id: {} for sku_id in sku_ids}
     for sku_id, typed in rows.items():
         for n, step in enumerate(typed):
-            if step and step[0] in by_sku[sku_id]:
+            least, price = step or (None, None)
+            if least is None or price is None:
+                continue
+            if least in by_sku[sku_id]:
                 faults[f"{step_name(sku_id, n)}-least"] = gettext(TWICE)
-            elif step:
-                by_sku[sku_id][step[0]] = step[1]
+            by_sku[sku_id].setdefault(least, price)
     return Steps(by_sku, rows, faults)
 
 
-def _read_step(sent: RawForm, at: str, faults: dict[str, str]) -> tuple[int, int] | None:
+def _read_step(sent: RawForm, at: str, faults: dict[str, str]) -> TypedStep | None:
     given = {name: [sent.get(f"{at}-{name}").strip()] for name in ("least", "price")}
     if not any(text for texts in given.values() for text in texts):
         return None
@@ -71,7 +77,7 @@ def _read_step(sent: RawForm, at: str, faults: dict[str, str]) -> tuple[int, int
         step = parse(StepForm, RawForm(given, {}))
     except InvalidForm as refusal:
         faults.update({f"{at}-{name}": words for name, words in refusal.errors.items()})
-        return None
+        return None, None
     return step.least, step.price
 
 

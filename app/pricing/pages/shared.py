@@ -17,7 +17,7 @@ from app.kernel.money import line_minor
 from app.kernel.web import AnyRequest
 from app.pricing import queries
 from app.pricing.costs import costs_of
-from app.pricing.pages.forms import Steps, step_name
+from app.pricing.pages.forms import Steps, TypedStep, step_name
 from app.pricing.queries import as_rule, of_sku
 from app.pricing.rules import Rule, unit_price
 from app.pricing.service import MOST_TIERS
@@ -65,16 +65,16 @@ def margin_of(price_minor: int, cost: Decimal | None) -> Margin | None:
     return Margin(minor, minor * 10_000 // price_minor)
 
 
-def grid_of(sku: Sku, cost: Decimal | None, steps: Sequence[tuple[int, int] | None]) -> Grid:
+def grid_of(sku: Sku, cost: Decimal | None, steps: Sequence[TypedStep | None]) -> Grid:
     """A SKU's rows: its steps, or what was typed, and empty ones to add to them."""
     shown = min(MOST_TIERS, 2 + max((n for n, step in enumerate(steps) if step), default=-1))
     rows = [Row(step_name(sku.id, n), *_step(steps, n, cost)) for n in range(shown)]
     return Grid(sku, cost, margin_of(sku.listing.price_minor, cost), tuple(rows))
 
 
-def _step(steps: Sequence[tuple[int, int] | None], n: int, cost: Decimal | None) -> tuple[int | None, int | None, Margin | None]:
-    step = steps[n] if n < len(steps) else None
-    return (step[0], step[1], margin_of(step[1], cost)) if step else (None, None, None)
+def _step(steps: Sequence[TypedStep | None], n: int, cost: Decimal | None) -> tuple[int | None, int | None, Margin | None]:
+    least, price = (steps[n] if n < len(steps) else None) or (None, None)
+    return least, price, margin_of(price, cost) if price else None
 
 
 @dataclass(frozen=True, slots=True)
@@ -98,7 +98,9 @@ async def prices_context(
     rows = await queries.rules_of(session, product.id)
     levels = {level.id: level.name for level in await queries.levels(session)}
     rules = [(as_rule(row), row.is_on) for row in rows]
-    steps = typed.rows if typed else _steps(skus, [rule for rule, is_on in rules if is_on])
+    steps: Mapping[UUID, Sequence[TypedStep | None]] = (
+        typed.rows if typed else _steps(skus, [rule for rule, is_on in rules if is_on])
+    )
     return {
         "base": base(tenant),
         "here": f"{base(tenant)}/products/{product.id}",
@@ -114,7 +116,7 @@ def on_shelf(product: Product) -> list[Sku]:
     return [sku for sku in product.skus if sku.listing.is_published]
 
 
-def _steps(skus: list[Sku], rules: list[Rule]) -> Mapping[UUID, Sequence[tuple[int, int] | None]]:
+def _steps(skus: list[Sku], rules: list[Rule]) -> dict[UUID, list[TypedStep]]:
     return {sku.id: sorted((rule.least_quantity, rule.value) for rule in of_sku(rules, sku.id) if rule.is_tier) for sku in skus}
 
 
