@@ -110,7 +110,9 @@ async def test_known_and_unknown_contacts_get_the_same_answer(world: World) -> N
     bare = [re.sub(r'value="[^"]*"|content="[0-9a-f]{64}"|138\*{4}\d{4}', "", answer.text) for answer in answers.values()]
     assert answers[MINE].status_code == 200
     assert bare[0] == bare[1]
-    assert left[0] == left[1] == [1, 1], "the same work for both, so that its time tells nothing; who has orders is looked up later"
+    assert left[0] == left[1] == [1, 1], (
+        "the same work for both, so that its time tells nothing; who has orders is looked up later"
+    )
     await world.work()
     assert not world.outbox.messages("+8613800138000"), "no message to one who has no order here"
     wrong = [await _prove(Buyer(world.client()), answers[contact], "000000") for contact in answers]
