@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+from dataclasses import dataclass
 from uuid import UUID
 
 from sqlalchemy import select
@@ -25,6 +27,14 @@ class NothingToClone(DomainError):
     message = N_("Nothing is in this category. Clone a product instead.")
 
 
+@dataclass(frozen=True, slots=True)
+class Cloned:
+    """A category's clone: its category, and of each product the first and the clone."""
+
+    category: Category
+    pairs: Sequence[tuple[UUID, UUID]]
+
+
 async def clone_product(
     session: AsyncSession, product_id: UUID, *, name: str, actor: Actor, category_id: UUID | None = None
 ) -> Product:
@@ -43,7 +53,7 @@ async def clone_product(
     return clone
 
 
-async def clone_category(session: AsyncSession, category_id: UUID, *, name: str, actor: Actor) -> Category:
+async def clone_category(session: AsyncSession, category_id: UUID, *, name: str, actor: Actor) -> Cloned:
     """All products of a category once more, as drafts of the same names in a category of another name.
 
     Products of a retired type stay out: they make no new ones. Raises: NotFound, CategoryNameTaken, NothingToClone.
@@ -56,11 +66,13 @@ async def clone_category(session: AsyncSession, category_id: UUID, *, name: str,
     if not chosen:
         raise NothingToClone
     made = await catalog.category_named(session, name)
+    pairs = []
     for product in chosen:
-        await clone_product(session, product.id, name=product.name, actor=actor, category_id=made.id)
+        clone = await clone_product(session, product.id, name=product.name, actor=actor, category_id=made.id)
+        pairs.append((product.id, clone.id))
     facts = {"name": name, "from": first.name, "products": len(chosen)}
     await audit.record(session, actor, "category.cloned", subject=("category", made.id), facts=facts)
-    return made
+    return Cloned(made, pairs)
 
 
 def _terms(first: Product, name: str, category_id: UUID | None) -> ProductTerms:

@@ -75,6 +75,8 @@ def surfaces(shop: Shop, operator: str) -> dict[str, Surface]:
                 "by hand": desk(f"/products/{handed['product']}/by-hand"),
                 "clone": desk(f"/products/{made['id']}/clone"),
                 "category clone": desk(f"/categories/{category}/clone"),
+                "prices": desk(f"/products/{made['id']}/prices"),
+                "price rule": desk(f"/products/{made['id']}/price-rules/new"),
                 "what buyers fill in": desk(f"/products/{made['id']}/account"),
                 "types": desk("/product-types"),
                 "new type": desk("/product-types/new"),

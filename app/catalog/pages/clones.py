@@ -21,6 +21,7 @@ from app.kernel.errors import N_
 from app.kernel.forms import Form, InvalidForm, Line, RawForm, parse
 from app.kernel.i18n import gettext
 from app.kernel.web import AnyRequest, page, see_other
+from app.pricing.copying import copy_rules
 from app.suppliers import queries as suppliers
 from app.suppliers import service as routing
 from app.suppliers.models import RoutePolicy
@@ -70,6 +71,7 @@ class ProductClonePages(Controller):
             made = await cloning.clone_product(session, product_id, name=form.name, actor=actor)
         except TypeRetired as refusal:
             raise InvalidForm({"name": gettext(refusal.message) % refusal.facts}, sent.values(), _PRODUCT, context) from None
+        await copy_rules(session, product_id, made.id, actor=actor)
         for sku in await queries.skus_of(session, made.id):
             if offer_id := offers.get(sku.name):
                 terms = RouteTerms([(offer_id, 1)], RoutePolicy.FIXED_ORDER, 0, _DEADLINE_S)
@@ -108,7 +110,11 @@ class CategoryClonePages(Controller):
             made = await cloning.clone_category(session, category_id, name=form.name, actor=actor)
         except (CategoryNameTaken, cloning.NothingToClone) as refusal:
             raise InvalidForm({"name": gettext(refusal.message) % refusal.facts}, sent.values(), _CATEGORY, context) from None
-        return see_other(request, f"{base(tenant)}/products?category={made.id}&state=draft", flash=N_("Cloned as drafts."))
+        for first, clone in made.pairs:
+            await copy_rules(session, first, clone, actor=actor)
+        return see_other(
+            request, f"{base(tenant)}/products?category={made.category.id}&state=draft", flash=N_("Cloned as drafts.")
+        )
 
 
 async def _context(

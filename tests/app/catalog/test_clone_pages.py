@@ -10,6 +10,10 @@ from app.access.models import MemberRole
 from app.catalog import service as catalog
 from app.catalog.service import SkuTerms
 from app.kernel.tasks import Lane
+from app.pricing import service as pricing
+from app.pricing.rules import Effect
+from app.pricing.service import RuleTerms
+from app.storefront.shelf import forget_shelf
 from tenants.session import tenant_session
 from tests.app.catalog.test_type_pages import made, product_of
 from tests.app.fulfillment.supply import settle
@@ -17,7 +21,7 @@ from tests.app.staff import staff
 from tests.app.storefront.buyer import words
 from tests.app.suppliers.linked import item, keep, linked, on
 from tests.simulators import SupplierSimulator, supplier_simulator
-from tests.world import World
+from tests.world import STAFF, World
 
 pytestmark = [pytest.mark.anyio, pytest.mark.database]
 
@@ -31,7 +35,10 @@ def company(tmp_path_factory: pytest.TempPathFactory) -> Iterator[SupplierSimula
 async def test_a_clone_is_a_draft_with_everything_but_stock_and_sales(world: World) -> None:
     owner = await staff(world)
     first = await product_of(owner, await made(owner), **{"sku-0-was": "8", "buyer_limit": "3", "usage": "Open the game."})
-    await world.stock(await world.value("select id from sku"), 3)
+    sku_id, product_id = await world.value("select id from sku"), await world.value("select id from product")
+    await world.stock(sku_id, 3)
+    async with tenant_session(world.tenant) as session:
+        await pricing.add_rule(session, product_id, RuleTerms(Effect.UNIT_PRICE, 500, sku_id, 10), actor=STAFF)
     assert "(copy)" in (await owner.get(f"{first}/clone")).text
     answer = await owner.post(f"{first}/clone", {"name": "Ruby coins"})
     assert answer.status_code == 303
@@ -42,6 +49,9 @@ async def test_a_clone_is_a_draft_with_everything_but_stock_and_sales(world: Wor
     )
     before, after = rows
     assert after == {**before, "name": "Ruby coins", "state": "draft", "left": 0}
+    rules = await world.rows("select sku_id, value, least_quantity from price_rule order by created_at")
+    assert [(rule["value"], rule["least_quantity"]) for rule in rules] == [(500, 10)] * 2
+    assert rules[1]["sku_id"] != sku_id
     assert "Buyers fill in 3 fields." in words((await owner.get(answer.headers["location"].removeprefix(owner.base))).text)
 
 
@@ -63,8 +73,6 @@ async def test_a_clone_is_bought_from_the_offer_that_was_chosen_for_it(world: Wo
     listing = await world.value(
         "select l.id from listing l join sku k on k.id = l.sku_id join product p on p.id = k.product_id where p.name = 'Short drama'"
     )
-    from app.storefront.shelf import forget_shelf
-
     forget_shelf(world.tenant)
     before = company.totals()["effects"]["count"]
     await world.paid(listing)
