@@ -97,7 +97,7 @@ class MintedGood(Row, TenantBase):
 
 
 class MintedUse(TenantBase):
-    """One use of a minted good: the how many-th, when, where and by whom."""
+    """One use of a minted good: the how many-th, when, where and by whom. Of a link, `place` says what was opened."""
 
     __tablename__ = "minted_use"
     __table_args__ = (UniqueConstraint("minted_id", "use_no"),)
@@ -108,6 +108,8 @@ class MintedUse(TenantBase):
     place: Mapped[str]
     who: Mapped[str]
     who_id: Mapped[UUID | None]
+    address_mark: Mapped[str] = mapped_column(server_default="")
+    """Stands for the network address a link was opened from: the same for the same address, and nothing else is learnt."""
 
 
 class Attempt(Row, TenantBase):

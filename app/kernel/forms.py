@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Mapping
+from datetime import date
 from typing import Annotated, Any, TypeVar
 
 from litestar.datastructures import UploadFile
@@ -180,6 +181,7 @@ Amount = Annotated[int, BeforeValidator(_minor)]
 """An amount as people type it, in minor units."""
 OptionalCount = Annotated[Count | None, BeforeValidator(_optional)]
 OptionalAmount = Annotated[Amount | None, BeforeValidator(_optional)]
+OptionalDay = Annotated[date | None, BeforeValidator(_optional)]
 Line = Annotated[str, StringConstraints(min_length=1, max_length=120, pattern=r"^[^\n\r]*$")]
 """One line of text that must be there."""
 OptionalLine = Annotated[str, StringConstraints(max_length=200, pattern=r"^[^\n\r]*$")]

@@ -35,6 +35,7 @@ from app.suppliers.service import ConnectionTerms, SupplierTerms
 from tenants.directory import PLATFORM, Tenant
 from tenants.session import tenant_session, tenant_tx
 from tests.app.access.people import Person, mails, person
+from tests.app.fulfillment.links import bought_link, link
 from tests.world import STAFF, World
 
 COUNTERS = frozenset({"rate_counter", "user_session"})
@@ -67,6 +68,7 @@ async def merchant(world: World, tenant: Tenant, *, canary: str = "Skylark") -> 
     made.ids |= {"category_id": category.id, "rest": "nothing"}
     made.ids |= await _pictured(made, product.id)
     made.ids |= await _sold(world, made, bought.id)
+    made.ids |= await _linked(world, made)
     made.ids |= await _staffed(world, made)
     made.ids |= await _supplied(made)
     made.unpaid = {**made.ids, **await _addressed(made, waiting.id)}
@@ -95,6 +97,15 @@ async def _sold(world: World, made: Merchant, order_id: UUID) -> dict[str, objec
         "case_id": await _looked_at(made, order_id),
         **await _addressed(made, order_id),
     }
+
+
+async def _linked(world: World, made: Merchant) -> dict[str, object]:
+    """A link with a file, and the secret address of one that was bought."""
+    product = await link(world, files=(b"%PDF-1.7 ticket",), tenant=made.tenant)
+    placed = await world.bought(product.skus[0].listing.id, tenant=made.tenant, contact="13800132046")
+    minted_id, path = await bought_link(world, placed, tenant=made.tenant)
+    file_id = await world.value("select id from content_file", tenant=made.tenant)
+    return {"minted_id": minted_id, "proof": path.rpartition("/")[2], "file_id": file_id}
 
 
 async def _looked_at(made: Merchant, order_id: UUID) -> UUID:

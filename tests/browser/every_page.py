@@ -42,6 +42,8 @@ def surfaces(shop: Shop, operator: str) -> dict[str, Surface]:
     waiting = shop.order(listing=second, upto="awaiting_payment")
     lapsed = shop.order(listing=second, upto="awaiting_payment")
     shop.hands.ask("lapse", slug=shop.slug, no=lapsed["no"])
+    course = shop.hands.ask("link", slug=shop.slug)
+    opened = shop.hands.ask("open_link", slug=shop.slug, listing=course["listing"])
     batch = shop.value("select batch_no from import_batch order by created_at limit 1")
     category = shop.value("select id from category")
     app, desk, front = shop.system.app_url, shop.desk, shop.front
@@ -68,6 +70,8 @@ def surfaces(shop: Shop, operator: str) -> dict[str, Surface]:
                 "products": desk("/products"),
                 "new product": desk("/products/new"),
                 "product": desk(f"/products/{made['id']}"),
+                "content": desk(f"/products/{course['id']}/content"),
+                "order of a link": desk(f"/orders/{opened['no']}"),
                 "categories": desk("/categories"),
                 "pools": desk("/card-pools"),
                 "pool": desk(f"/card-pools/{made['skus'][0]}"),
@@ -109,6 +113,8 @@ def surfaces(shop: Shop, operator: str) -> dict[str, Surface]:
                 "cancellation": front(f"{waiting['path']}/cancellation"),
                 "lapsed": front(lapsed["path"]),
                 "delivered": front(done["path"]),
+                "delivered link": front(opened["path"]),
+                "content": front(opened["content"]),
                 "look-up": front("/orders"),
                 "mine": front("/me"),
                 "terms": front("/terms"),
