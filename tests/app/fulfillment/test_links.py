@@ -272,7 +272,7 @@ def test_a_file_is_what_its_bytes_say() -> None:
         assert kind.ending == ending, body
     for body in (
         b"\x7fELF",
-        b"MZ",
+        b"MZ\x90\x00\x03",
         b"<svg onload=x>",
         b"  <!DOCTYPE html>",
         b"#!/usr/bin/env python",
