@@ -48,6 +48,10 @@ class Revoked(DomainError):
     message = N_("This code was taken back on %(at)s and is good for nothing.")
 
 
+class ReferenceReused(DomainError):
+    message = N_("This reference stands at another use, or at one that was taken back. Nothing was used; give it one of its own.")
+
+
 class GivenBack(DomainError):
     message = N_("What this code was for was refunded, and the code is good for nothing.")
 
@@ -61,6 +65,7 @@ class ReasonMissing(DomainError):
 class Used:
     """One use that counted: which it was, of how many, and what the code is for."""
 
+    use_id: UUID
     minted_id: UUID
     order_id: UUID
     use_no: int
@@ -106,16 +111,22 @@ def _new_code(kind: str) -> str:
     return "-".join("".join(secrets.choice(_SIGNS) for _ in range(_IN_GROUP)) for _ in range(_GROUPS))
 
 
-async def use(tx: Tx, *, typed: str, place: str, actor: Actor) -> Used:
+async def use(tx: Tx, *, typed: str, place: str, actor: Actor, reference: str = "") -> Used:
     """Use a code once, there and now. Two at once count one after the other, and one beyond the last is refused with the first's time and place.
 
-    Locks: the minted good and its unit. Raises: NoSuchCode, Revoked, GivenBack, UsedUp, CannotUseNow.
+    A till's `reference` is of one use: told again for the same code, it is that use and no other.
+
+    Locks: the minted good and its unit. Raises: NoSuchCode, Revoked, GivenBack, UsedUp, CannotUseNow, ReferenceReused.
     """
     fingerprint = (await keyring(tx)).fingerprint("minted_good", normalised(typed))
     row = await tx.fetchrow(_LOCK, fingerprint, None)
     if row is None:
         raise NoSuchCode
-    return await _use(tx, row, place[:120], actor)
+    if reference and (known := await tx.fetchrow(_KNOWN, actor.id, reference)) is not None:
+        if known["minted_id"] != row["id"] or known["voided_at"] is not None:
+            raise ReferenceReused
+        return _used(row, known["id"], known["use_no"])
+    return await _use(tx, row, place[:120], actor, reference=reference)
 
 
 async def open_link(tx: Tx, minted_id: UUID, *, what: str, mark: str, actor: Actor) -> Used:
@@ -126,19 +137,25 @@ async def open_link(tx: Tx, minted_id: UUID, *, what: str, mark: str, actor: Act
     row = await tx.fetchrow(_LOCK, None, minted_id)
     if row is None:
         raise NoSuchCode
-    return await _use(tx, row, what, actor, mark)
+    return await _use(tx, row, what, actor, mark=mark)
 
 
-async def _use(tx: Tx, row: asyncpg.Record, place: str, actor: Actor, mark: str = "") -> Used:
+async def _use(tx: Tx, row: asyncpg.Record, place: str, actor: Actor, *, mark: str = "", reference: str = "") -> Used:
     await _refuse(tx, row, place)
-    use_no = row["uses"] + 1
+    use_id, use_no = new_id(), row["uses"] + 1
     await tx.execute(_COUNT, row["id"])
-    await tx.execute(_WRITE, new_id(), row["id"], use_no, place, actor.name, actor.id, mark)
+    if not await tx.fetchval(_WRITE, use_id, row["id"], use_no, place, actor.name, actor.id, mark, reference):
+        raise ReferenceReused
     facts = {"use_no": use_no, "most_uses": row["most_uses"], "place": place, "masked": row["masked"]}
     await audit.record(tx, actor, "minted_good.used", subject=("minted_good", row["id"]), facts=facts)
     event = "minted_good.opened" if row["kind"] == DeliveryKind.LINK else "minted_good.used"
     await history.record(tx, Happened("order", row["order_id"], event, facts=facts), actor=actor)
-    return Used(row["id"], row["order_id"], use_no, row["most_uses"], f"{row['product_name']} {row['sku_name']}", row["masked"])
+    return _used(row, use_id, use_no)
+
+
+def _used(row: asyncpg.Record, use_id: UUID, use_no: int) -> Used:
+    what = f"{row['product_name']} {row['sku_name']}"
+    return Used(use_id, row["id"], row["order_id"], use_no, row["most_uses"], what, row["masked"])
 
 
 async def _refuse(tx: Tx, row: asyncpg.Record, place: str) -> None:
@@ -149,7 +166,9 @@ async def _refuse(tx: Tx, row: asyncpg.Record, place: str) -> None:
     if row["uses"] >= row["most_uses"]:
         first = await tx.fetchrow(_FIRST, row["id"])
         assert first is not None, "what was used has its first use in the ledger"
-        raise UsedUp(at=_told(first["at"]), place=first["place"], who=first["who"], most=row["most_uses"])
+        raise UsedUp(
+            at=_told(first["at"]), first_at=first["at"].isoformat(), place=first["place"], who=first["who"], most=row["most_uses"]
+        )
     at = clock.now().astimezone(clock.BUSINESS_ZONE)
     found = rules.obstacle(rules.rules_of(json.loads(row["rules"])), at=at, place=place, ends_on=row["ends_on"])
     if found:
@@ -224,11 +243,14 @@ where (m.code_fingerprint = $1 and m.kind <> 'link') or (m.id = $2 and m.kind = 
 for update of m, u
 """
 """Codes are found by what was typed, links by their id. The unit is locked too: a refund takes it, and is refused once a use counted."""
-_FIRST = "select at, place, who from minted_use where minted_id = $1 and use_no = 1"
+_FIRST = "select at, place, who from minted_use where minted_id = $1 and use_no = 1 and voided_at is null"
 _COUNT = "update minted_good set uses = uses + 1, updated_at = now() where id = $1"
 _WRITE = """
-insert into minted_use (id, minted_id, use_no, place, who, who_id, address_mark) values ($1, $2, $3, $4, $5, $6, $7)
+insert into minted_use (id, minted_id, use_no, place, who, who_id, address_mark, reference) values ($1, $2, $3, $4, $5, $6, $7, $8)
+on conflict (who_id, reference) where reference <> '' do nothing
+returning true
 """
+_KNOWN = "select id, minted_id, use_no, voided_at from minted_use where who_id = $1 and reference = $2"
 _OF_UNIT = """
 select m.id, m.state, m.masked
 from minted_good m join order_line l on l.id = m.order_line_id
@@ -236,9 +258,9 @@ where l.order_id = $1 and m.order_line_id = $2 and m.unit_no = $3
 for update of m
 """
 _USES = """
-select w.minted_id, w.use_no, w.at, w.place, w.who, w.address_mark, m.kind, m.masked, l.product_name, l.sku_name
+select w.minted_id, w.use_no, w.at, w.place, w.who, w.address_mark, w.reference, w.voided_at, w.void_reason, m.kind, m.masked, l.product_name, l.sku_name
 from minted_use w join minted_good m on m.id = w.minted_id join order_line l on l.id = m.order_line_id
 where l.order_id = $1
-order by w.minted_id, w.use_no
+order by w.minted_id, w.id
 limit 500
 """

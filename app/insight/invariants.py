@@ -205,7 +205,7 @@ where u.revealed_at is not null and not exists (
         N_("Every code and link was used as often as its ledger of uses says, and every file is there."),
         """
 select m.id::text from minted_good m
-where m.uses <> (select count(*) from minted_use w where w.minted_id = m.id)
+where m.uses <> (select count(*) from minted_use w where w.minted_id = m.id and w.voided_at is null)
 union all
 select f.id::text from content_file f
 where not exists (select 1 from content_piece c where c.file_id = f.id)

@@ -12,8 +12,9 @@ from uuid import UUID
 
 from PIL import Image
 
-from app.access import team
-from app.access.models import MemberRole
+from app.access import api_clients, team
+from app.access.api_clients import Terms
+from app.access.models import MemberRole, Scope
 from app.cases import service as cases
 from app.cases.models import CaseKind
 from app.cases.service import Trouble
@@ -108,7 +109,14 @@ async def _linked(world: World, made: Merchant) -> dict[str, object]:
     placed = await world.bought(product.skus[0].listing.id, tenant=made.tenant, contact="13800132046")
     minted_id, path = await bought_link(world, placed, tenant=made.tenant)
     file_id = await world.value("select id from content_file", tenant=made.tenant)
-    return {"minted_id": minted_id, "proof": path.rpartition("/")[2], "file_id": file_id}
+    return {"minted_id": minted_id, "proof": path.rpartition("/")[2], "file_id": file_id, **await _machine(made)}
+
+
+async def _machine(made: Merchant) -> dict[str, object]:
+    """An API client, and the id of a use it never made."""
+    async with tenant_tx(made.tenant) as tx:
+        issued = await api_clients.create(tx, Terms("Till", tuple(Scope)), actor=STAFF)
+    return {"client_id": issued.client_id, "use_id": new_id()}
 
 
 async def _looked_at(made: Merchant, order_id: UUID) -> UUID:

@@ -88,6 +88,7 @@ def surfaces(shop: Shop, operator: str) -> dict[str, Surface]:
                 "settings": desk("/settings"),
                 "domain": desk("/settings/domain"),
                 "payments": desk("/settings/payments"),
+                "api keys": desk("/settings/api-keys"),
                 "robots": desk("/settings/robots"),
                 "new robot": desk("/settings/robots/new?company=feishu"),
                 "notices": desk("/notices"),
