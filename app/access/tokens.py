@@ -49,7 +49,7 @@ def named(form: Mapping[str, str], headers: Mapping[str, str]) -> str:
     return client_key or form.get("client_id", "")
 
 
-class _Client(ClientMixin):
+class _Client(ClientMixin):  # type: ignore[misc]
     """A client as authlib asks about it."""
 
     def __init__(self, proven: Proven) -> None:
@@ -87,7 +87,7 @@ class _Client(ClientMixin):
         return None
 
 
-class _Request(OAuth2Request):
+class _Request(OAuth2Request):  # type: ignore[misc]
     def __init__(self, method: str, uri: str, form: Mapping[str, str], headers: Mapping[str, str]) -> None:
         super().__init__(method, uri, headers=headers)
         self.payload = BasicOAuth2Payload(dict(form))
@@ -102,11 +102,11 @@ class _Request(OAuth2Request):
         return {}
 
 
-class _Grant(grants.ClientCredentialsGrant):
+class _Grant(grants.ClientCredentialsGrant):  # type: ignore[misc]
     TOKEN_ENDPOINT_AUTH_METHODS = _METHODS
 
 
-class _Server(AuthorizationServer):
+class _Server(AuthorizationServer):  # type: ignore[misc]
     """One request's server: it knows the one client the request names."""
 
     def __init__(self, client: _Client | None, tenant_id: UUID | None) -> None:
