@@ -73,6 +73,8 @@ def surfaces(shop: Shop, operator: str) -> dict[str, Surface]:
                 "product": desk(f"/products/{made['id']}"),
                 "content": desk(f"/products/{course['id']}/content"),
                 "order of a link": desk(f"/orders/{opened['no']}"),
+                "prices": desk(f"/products/{made['id']}/prices"),
+                "price rule": desk(f"/products/{made['id']}/price-rules/new"),
                 "what buyers fill in": desk(f"/products/{made['id']}/account"),
                 "types": desk("/product-types"),
                 "new type": desk("/product-types/new"),
