@@ -45,7 +45,7 @@ async def clone_product(
     first = await queries.product_or_404(session, product_id)
     clone = await catalog.create_product(session, _terms(first, name, category_id), actor=actor)
     clone.account_fields, clone.refuses_virtual_numbers = first.account_fields, first.refuses_virtual_numbers
-    clone.minting, clone.by_hand = first.minting, first.by_hand
+    clone.minting, clone.by_hand, clone.content_address = first.minting, first.by_hand, first.content_address
     clone.description_html, clone.usage_html = first.description_html, first.usage_html
     clone.picture_id = await _picture(session, first)
     await session.flush()

@@ -93,5 +93,6 @@ left join card_key k on k.id = u.card_key_id
 left join minted_good m on m.id = u.minted_id
 left join handover h on h.id = u.handover_id and h.secret is not null
 where u.order_id = $1 and u.order_line_id = $2 and u.unit_no = $3 and u.state = 'delivered' and coalesce(u.card_key_id, u.minted_id, h.id) is not null
+  and m.kind is distinct from 'link'
 for update of u
 """

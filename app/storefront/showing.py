@@ -39,6 +39,9 @@ PROMISES = {
         "The shop hands it over or ships it after your payment. Your order's page says by when, and how far it is."
     ),
     DeliveryKind.SERIAL: N_("You get a serial number of your own, with a list of its uses, as soon as your payment has arrived."),
+    DeliveryKind.LINK: N_(
+        "You get a link of your own. It stands on your order's page as soon as your payment has arrived, with its last day and how often it opens."
+    ),
 }
 """What a buyer may count on, by how it is delivered."""
 

@@ -4,6 +4,7 @@ from app.catalog.pages.accounts import AccountPages
 from app.catalog.pages.by_hand import ByHandPages
 from app.catalog.pages.categories import CategoryPages
 from app.catalog.pages.clones import CategoryClonePages, ProductClonePages
+from app.catalog.pages.contents import ContentPages
 from app.catalog.pages.pictures import PicturePages
 from app.catalog.pages.products import ProductPages
 from app.catalog.pages.rules import RulesPages
@@ -18,6 +19,7 @@ CATALOG = [
     AccountPages,
     RulesPages,
     ByHandPages,
+    ContentPages,
     CategoryPages,
     PicturePages,
     ShopSettingsPages,

@@ -16,9 +16,8 @@ from app.catalog import by_hand, queries
 from app.catalog import service as catalog
 from app.catalog.by_hand import MOST_HOURS, Promise
 from app.catalog.models import DeliveryKind, Product
-from app.catalog.pages.rules import NO_LIMIT, read_quotas, set_quotas
+from app.catalog.pages import quotas
 from app.catalog.pages.shared import base, may_do, shop_changed
-from app.inventory import queries as stock
 from app.kernel.actor import Actor
 from app.kernel.errors import N_, NotFound
 from app.kernel.forms import Count, Form, RawForm, parse
@@ -58,9 +57,9 @@ class ByHandPages(Controller):
         product = await _manual_or_404(session, product_id)
         context = await _context(request, session, tenant, product)
         form = parse(PromiseForm, sent, retry=_PAGE, **context)
-        quotas = read_quotas(sent, context["skus"], retry=_PAGE, context=context)
+        allowed = quotas.read(sent, retry=_PAGE, context=context)
         await catalog.set_by_hand(session, product_id, Promise(form.within_h), actor=actor)
-        await set_quotas(session, quotas)
+        await quotas.allow(session, allowed)
         await shop_changed(session, tenant)
         return see_other(request, f"{base(tenant)}/products/{product_id}/by-hand", flash=N_("Saved."))
 
@@ -73,13 +72,10 @@ async def _manual_or_404(session: AsyncSession, product_id: UUID) -> Product:
 
 
 async def _context(request: AnyRequest, session: AsyncSession, tenant: Tenant, product: Product) -> dict[str, Any]:
-    skus = [sku for sku in product.skus if sku.listing.is_published]
     return {
         "base": base(tenant),
         "product": product,
         "promise": by_hand.promise_of(product.by_hand),
-        "skus": skus,
-        "stock": await stock.stock_by_sku(session, [sku.id for sku in skus]),
-        "no_limit": NO_LIMIT,
+        **await quotas.context_of(session, product),
         "may_edit": may_do(request, Permission.CATALOG_EDIT),
     }
