@@ -59,6 +59,9 @@ EVENT_WORDS: Final[Mapping[str, tuple[str, str]]] = {
     "order.refunded": (N_("Everything given back"), ""),
     "order.cancelled": (N_("Cancelled"), ""),
     "order.expired": (N_("Not paid in time; the stock is free again"), ""),
+    "order.owed_again": (N_("Something else is owed: delivered again"), "info"),
+    "unit.taken_back": (N_("What was delivered was no good; it is void and replaced"), "warn"),
+    "unit.given_back": (N_("What was delivered was no good; its money goes back"), "warn"),
     "order.account_confirmed": (N_("The buyer confirmed the account to credit"), ""),
     "order.account_disputed": (N_("The buyer says the account was the wrong one"), "warn"),
     "order.noted": (N_("Note"), ""),
@@ -81,6 +84,7 @@ EVENT_WORDS: Final[Mapping[str, tuple[str, str]]] = {
     "attempt.succeeded": (N_("The supplier delivered"), "ok"),
     "attempt.failed": (N_("The supplier refused"), "warn"),
     "attempt.succeeded_late": (N_("The supplier delivered after it had refused"), "warn"),
+    "attempt.replaced": (N_("What the supplier delivered was no good; it was replaced"), "warn"),
     "attempt.asked": (N_("Supplier asked for its answer"), "odd"),
     "card_key.revealed": (N_("Key shown"), ""),
     "recharge_account.revealed": (N_("Account shown"), ""),
@@ -96,6 +100,7 @@ REASON_WORDS: Final = {
     "paid_twice": N_("paid twice"),
     "merchant": N_("decided by the merchant"),
     "wrong_amount": N_("another amount than the order's"),
+    "after_sale": N_("what was delivered was no good"),
 }
 CHANNEL_WORDS: Final = {SalesChannel.STOREFRONT: N_("Shop")}
 PAYMENT_IS_WORDS: Final = {
