@@ -16,7 +16,7 @@ from typing import Any
 import httpx2
 
 ROOT = Path(__file__).parent.parent
-START_S = 15.0
+START_S = 60.0
 STOP_S = 10.0
 
 

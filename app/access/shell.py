@@ -76,6 +76,8 @@ COMMANDS = (
     Place(N_("Redeem a code"), "/redeem", "ticket", Permission.REDEEM),
     Place(N_("Import keys"), "/card-pools", "upload", Permission.INVENTORY_IMPORT),
     Place(N_("Supplier health"), "/suppliers/board", "activity", Permission.SUPPLY_VIEW),
+    Place(N_("After-sales"), "/after-sales", "headset", Permission.ORDERS_VIEW),
+    Place(N_("Failure rates"), "/after-sales/rates", "activity", Permission.SUPPLY_VIEW),
     Place(N_("Cases"), "/cases", "circle-help", Permission.ORDERS_VIEW),
     Place(N_("Categories"), "/categories", "tags", Permission.CATALOG_VIEW),
     Place(N_("Own domain"), "/settings/domain", "globe", Permission.SETTINGS_VIEW),
@@ -136,7 +138,13 @@ def _own(asked: Asked) -> Shell:
     }
 
 
-_BELONGS = {"/imports/": "/card-pools", "/categories": "/products", "/skus/": "/products", "/cases": "/orders"}
+_BELONGS = {
+    "/imports/": "/card-pools",
+    "/categories": "/products",
+    "/skus/": "/products",
+    "/cases": "/orders",
+    "/after-sales": "/orders",
+}
 """Pages without an item of their own, and the one they stand under."""
 
 

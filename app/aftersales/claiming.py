@@ -42,7 +42,9 @@ async def in_claim_time(tx: Tx, case: asyncpg.Record) -> bool:
 
 async def decide_claim(tx: Tx, claim_id: UUID, *, is_accepted: bool, note: str, actor: Actor) -> bool:
     """Write down what the seller said; accepted, its credit is booked. False when it was decided before. Locks: the claim. Raises: NotFound."""
-    claim = await tx.fetchrow("select id, state, amount, currency, case_id from supplier_claim where id = $1 for update", claim_id)
+    claim = await tx.fetchrow(
+        "select id, state, amount, currency, case_id from supplier_claim where id = $1 for update", claim_id
+    )
     if claim is None:
         raise NotFound
     state = ClaimState.ACCEPTED if is_accepted else ClaimState.REJECTED

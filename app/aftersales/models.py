@@ -8,7 +8,18 @@ from enum import StrEnum
 from typing import Any
 from uuid import UUID
 
-from sqlalchemy import CheckConstraint, ForeignKey, ForeignKeyConstraint, Index, Integer, LargeBinary, Numeric, SmallInteger, UniqueConstraint, text
+from sqlalchemy import (
+    CheckConstraint,
+    ForeignKey,
+    ForeignKeyConstraint,
+    Index,
+    Integer,
+    LargeBinary,
+    Numeric,
+    SmallInteger,
+    UniqueConstraint,
+    text,
+)
 from sqlalchemy.dialects.postgresql import JSONB
 from sqlalchemy.orm import Mapped, mapped_column
 
@@ -92,7 +103,9 @@ class AfterSaleCase(Row, TenantBase):
         one_of("complaint", Complaint),
         one_of("verdict", Verdict),
         ForeignKeyConstraint(["order_line_id", "unit_no"], ["delivery_unit.order_line_id", "delivery_unit.unit_no"]),
-        Index("uq_after_sale_case_open", "order_line_id", "unit_no", unique=True, postgresql_where=text(f"state in ({_OPEN_WORDS})")),
+        Index(
+            "uq_after_sale_case_open", "order_line_id", "unit_no", unique=True, postgresql_where=text(f"state in ({_OPEN_WORDS})")
+        ),
         Index("ix_after_sale_case_listed", "state", "due_at"),
         Index("ix_after_sale_case_order", "order_id"),
         Index("ix_after_sale_case_buyer", "contact_fingerprint", "created_at"),

@@ -13,6 +13,7 @@ from app.aftersales import claiming, remedying, rules
 from app.aftersales import service as cases
 from app.aftersales.models import AfterSaleAuthor, AfterSaleState, Complaint, RemedyKind, Verdict
 from app.aftersales.rules import Policy, Standing
+from app.aftersales.words import COMPLAINTS
 from app.catalog.models import DeliveryKind
 from app.fulfillment.reissuing import UnitOf
 from app.kernel import clock, history
@@ -30,7 +31,9 @@ SETTLED_ITSELF = N_("Settled by itself, as the shop's rules say.")
 
 
 class TooLate(DomainError):
-    message = N_("This was delivered more than %(days)s days ago, which is the longest the shop takes reports. Write to the shop.")
+    message = N_(
+        "This was delivered more than %(days)s days ago, which is the longest the shop takes reports. Write to the shop."
+    )
 
 
 class NotSeenYet(DomainError):
@@ -70,8 +73,7 @@ async def report(tx: Tx, told: Report, *, actor: Actor, is_own: bool = False) ->
         _refuse(row, policy)
     case_id = await _open(tx, told, row, is_own=is_own)
     await _keep(tx, case_id, told, actor)
-    if not is_own:
-        await _begin(tx, case_id)
+    await _begin(tx, case_id)
     return case_id
 
 
@@ -106,18 +108,23 @@ async def _keep(tx: Tx, case_id: UUID, told: Report, actor: Actor) -> None:
     if told.picture:
         media_type, body = told.picture
         sealed = (await keyring(tx)).seal("after_sale_picture", "body", case_id, b64encode(body).decode())
-        await tx.execute("insert into after_sale_picture (case_id, media_type, body) values ($1, $2, $3)", case_id, media_type, sealed)
+        await tx.execute(
+            "insert into after_sale_picture (case_id, media_type, body) values ($1, $2, $3)", case_id, media_type, sealed
+        )
     facts = {"unit_no": told.unit.unit_no}
     events = (
         Happened("after_sale", case_id, "after_sale.reported", None, AfterSaleState.REPORTED),
-        Happened("order", told.unit.order_id, "order.complained", note=told.complaint, facts=facts),
+        Happened("order", told.unit.order_id, "order.complained", note=COMPLAINTS[told.complaint], facts=facts),
     )
     await history.record(tx, *events, actor=actor)
 
 
 async def _begin(tx: Tx, case_id: UUID) -> None:
-    """Ask the supplier where there is one; what is our own is looked at here and now."""
+    """Ask the supplier where there is one; what is our own is looked at here and now. A case of the merchant's own waits for him."""
     case = await cases.lock_case(tx, case_id)
+    if case["is_own"]:
+        await cases.move(tx, case, AfterSaleState.AWAITING_STAFF)
+        return
     if case["attempt_id"]:
         await cases.move(tx, case, AfterSaleState.CHECKING_WITH_SUPPLIER)
         await add_task(tx, "aftersales.check", lane=Lane.SUPPLY, subject_id=case_id)
@@ -144,7 +151,7 @@ async def settle(tx: Tx, case: asyncpg.Record, verdict: Verdict) -> None:
     order = await ordering.lock_order(tx, case["order_id"])
     kind = rules.automatic(policy, await _standing(tx, case, verdict))
     is_standing = await tx.fetchval(_STANDS, case["order_line_id"], case["unit_no"])
-    if kind is RemedyKind.REPLACE and order["state"] == OrderState.REFUNDING or not is_standing:
+    if (kind is RemedyKind.REPLACE and order["state"] == OrderState.REFUNDING) or not is_standing:
         kind = None
     if kind is None:
         await cases.move(tx, case, AfterSaleState.AWAITING_STAFF)
@@ -154,9 +161,7 @@ async def settle(tx: Tx, case: asyncpg.Record, verdict: Verdict) -> None:
 
 async def _standing(tx: Tx, case: asyncpg.Record, verdict: Verdict) -> Standing:
     now = clock.now()
-    row = await tx.fetchrow(
-        _STANDING, case["id"], now - rules.BUYER_WINDOW, now - timedelta(hours=24), now - rules.RECORD_WINDOW
-    )
+    row = await tx.fetchrow(_STANDING, case["id"], now - rules.BUYER_WINDOW, now - timedelta(hours=24), now - rules.RECORD_WINDOW)
     assert row is not None
     return Standing(
         amount_minor=case["amount_minor"],
@@ -171,7 +176,7 @@ async def _standing(tx: Tx, case: asyncpg.Record, verdict: Verdict) -> Standing:
     )
 
 
-COMPLAINTS = {
+COMPLAINTS_OF = {
     DeliveryKind.CARD_KEY: (Complaint.INVALID, Complaint.USED_ALREADY, Complaint.WRONG_AMOUNT, Complaint.OTHER),
     DeliveryKind.DIRECT_TOP_UP: (Complaint.NOT_ARRIVED, Complaint.WRONG_AMOUNT, Complaint.OTHER),
     DeliveryKind.VOUCHER: (Complaint.REFUSED, Complaint.USED_ALREADY, Complaint.OTHER),

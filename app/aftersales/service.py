@@ -9,7 +9,7 @@ from uuid import UUID
 import asyncpg
 
 from app.aftersales import rules
-from app.aftersales.models import AFTER_SALE_EDGES, AfterSaleAuthor, AfterSaleState, RemedyKind
+from app.aftersales.models import AFTER_SALE_EDGES, DECIDABLE, AfterSaleAuthor, AfterSaleState, RemedyKind
 from app.aftersales.rules import Policy
 from app.integrations import service as integrations
 from app.kernel import audit, clock, history
@@ -65,6 +65,18 @@ async def policy_of(tx: Tx, *, lock: bool = False) -> Policy:
         row = await tx.fetchrow(_POLICY + " for update")
         assert row is not None
     return Policy(**{**row, "prefers": RemedyKind(row["prefers"]), "replies": tuple(json.loads(row["replies"]))})
+
+
+async def set_policy(tx: Tx, policy: Policy, *, actor: Actor) -> None:
+    """Keep the merchant's rules. Locks: their row."""
+    await policy_of(tx, lock=True)
+    values = (
+        policy.auto_most_minor, policy.prefers, policy.auto_per_buyer, policy.auto_per_day, policy.report_days, policy.staff_hours,
+        policy.buyer_hours, policy.rate_bp, policy.rate_least, json.dumps(list(policy.replies)),
+    )  # fmt: skip
+    await tx.execute(_SET_POLICY, *values)
+    facts = {"auto_most_minor": policy.auto_most_minor, "auto_per_buyer": policy.auto_per_buyer, "prefers": policy.prefers}
+    await audit.record(tx, actor, "after_sale.policy_changed", subject=("tenant", tx.tenant.id), facts=facts)
 
 
 async def lock_case(tx: Tx, case_id: UUID) -> asyncpg.Record:
@@ -182,7 +194,9 @@ async def withdraw(tx: Tx, case_id: UUID, *, actor: Actor) -> None:
 
 async def tell_buyer(tx: Tx, case: asyncpg.Record, template: str) -> None:
     """Send the buyer a message about his case, with the way to his order."""
-    order = await tx.fetchrow("select id, order_no, contact, contact_kind, locale from shop_order where id = $1", case["order_id"])
+    order = await tx.fetchrow(
+        "select id, order_no, contact, contact_kind, locale from shop_order where id = $1", case["order_id"]
+    )
     assert order is not None
     contact = (await keyring(tx)).open("shop_order", "contact", order["id"], order["contact"])
     params = {"order_no": order["order_no"], "order_id": str(order["id"])}
@@ -194,7 +208,7 @@ async def _decidable(tx: Tx, case_id: UUID, text: str) -> asyncpg.Record:
     if not text.strip():
         raise WordsMissing
     case = await lock_case(tx, case_id)
-    if case["state"] not in rules.DECIDABLE:
+    if case["state"] not in DECIDABLE:
         raise CaseOver
     return case
 
@@ -203,6 +217,12 @@ _POLICY = """
 select auto_most_minor, prefers, auto_per_buyer, auto_per_day, report_days, staff_hours, buyer_hours, rate_bp, rate_least,
        replies::text as replies
 from after_sale_policy where id = 1"""
+_SET_POLICY = """
+update after_sale_policy
+set auto_most_minor = $1, prefers = $2, auto_per_buyer = $3, auto_per_day = $4, report_days = $5, staff_hours = $6, buyer_hours = $7,
+    rate_bp = $8, rate_least = $9, replies = $10::jsonb
+where id = 1
+"""
 _MOVE = """
 update after_sale_case
 set state = $2, due_at = $3, overdue_told_at = null, ended_at = case when $4 then now() end, updated_at = now()

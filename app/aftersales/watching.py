@@ -24,7 +24,7 @@ async def watch(tx: Tx, case_id: UUID, readers: Readers) -> None:
         await add_task(tx, "aftersales.watch", lane=Lane.MESSAGES, subject_id=case_id, run_at=row["due_at"])
         return
     await tx.execute("update after_sale_case set overdue_told_at = now() where id = $1", case_id)
-    await history.record(tx, Happened("after_sale", case_id, "after_sale.overdue", note=row["state"]))
+    await history.record(tx, Happened("after_sale", case_id, "after_sale.overdue"))
     facts = {
         "case_no": row["case_no"],
         "product": f"{row['product_name']} {row['sku_name']}",

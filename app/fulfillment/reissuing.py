@@ -91,8 +91,9 @@ async def _void(tx: Tx, unit: UnitOf, row: asyncpg.Record, *, reason: str, actor
     if row["minted_id"]:
         if row["uses"]:
             raise CodeUsed
-        place = {"order_id": unit.order_id, "order_line_id": unit.order_line_id, "unit_no": unit.unit_no}
-        await minting.revoke(tx, **place, reason=reason, actor=actor)
+        await minting.revoke(
+            tx, order_id=unit.order_id, order_line_id=unit.order_line_id, unit_no=unit.unit_no, reason=reason, actor=actor
+        )
 
 
 async def _tell(tx: Tx, event: str, unit: UnitOf, row: asyncpg.Record, *, reason: str, actor: Actor) -> None:

@@ -73,7 +73,8 @@ async def owe_again(tx: Tx, order: asyncpg.Record, *, note: str, actor: Actor) -
     if state is not OrderState.PAID and OrderState.PAID not in ORDER_EDGES[state]:
         raise WrongEdge(f"order {order['order_no']}: {state} to paid again")
     await tx.execute(_OWE_AGAIN, order["id"])
-    await history.record(tx, Happened("order", order["id"], "order.owed_again", state, OrderState.PAID, note), actor=actor)
+    if state is not OrderState.PAID:
+        await history.record(tx, Happened("order", order["id"], "order.owed_again", state, OrderState.PAID, note), actor=actor)
     await add_task(tx, "fulfillment.deliver", lane=Lane.ORDERS, subject_id=order["id"])
 
 

@@ -28,8 +28,7 @@ async def read(world: World, placed: Placed) -> Placed:
     """The buyer looks at every key of his order."""
     for unit in await units(world, placed):
         async with tenant_tx(world.tenant) as tx:
-            place = {"order_id": placed.id, "order_line_id": unit.order_line_id, "unit_no": unit.unit_no}
-            await revealing.reveal(tx, **place, actor=BUYER)
+            await revealing.reveal(tx, order_id=placed.id, order_line_id=unit.order_line_id, unit_no=unit.unit_no, actor=BUYER)
     return placed
 
 
@@ -50,7 +49,7 @@ async def policy(world: World, **values: object) -> None:
     async with tenant_tx(world.tenant) as tx:
         await tx.execute("insert into after_sale_policy (id) values (1) on conflict do nothing")
         for name, value in values.items():
-            await tx.execute(f"update after_sale_policy set {name} = $1", value)  # noqa: S608  # names of our own
+            await tx.execute(f"update after_sale_policy set {name} = $1", value)  # names of our own
 
 
 async def state(world: World, case_id: UUID) -> str:

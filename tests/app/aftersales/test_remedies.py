@@ -6,10 +6,12 @@ from uuid import UUID
 import asyncpg
 import pytest
 
-from app.aftersales import remedying, reporting
+from app.aftersales import claiming, reporting, service
 from app.aftersales.models import RemedyKind
 from app.aftersales.remedying import remedy
+from app.fulfillment import reissuing
 from app.kernel.errors import DomainError
+from app.ordering import service as ordering
 from tenants.session import tenant_tx
 from tests.app.aftersales.cases import policy, reported, sold, state, units
 from tests.app.fulfillment.supply import refund
@@ -121,12 +123,13 @@ async def test_red_without_lock_and_key_a_case_gets_two_remedies(world: World, m
     async def nothing(*_args: object, **_more: object) -> None:
         await both.wait()
 
-    monkeypatch.setattr(remedying.cases, "lock_case", unlocked)
-    monkeypatch.setattr(remedying.reissuing, "take_back", nothing)
-    monkeypatch.setattr(remedying.reissuing, "give_back", nothing)
-    monkeypatch.setattr(remedying.ordering, "lock_order", lambda *_: asyncio.sleep(0))
-    monkeypatch.setattr(remedying.claiming, "open_claim", lambda *_: asyncio.sleep(0))
-    answers = await asyncio.gather(decide(world, case_id, RemedyKind.REPLACE), decide(world, case_id, RemedyKind.REFUND))
+    monkeypatch.setattr(service, "lock_case", unlocked)
+    monkeypatch.setattr(reissuing, "take_back", nothing)
+    monkeypatch.setattr(reissuing, "give_back", nothing)
+    monkeypatch.setattr(ordering, "lock_order", lambda *_: asyncio.sleep(0))
+    monkeypatch.setattr(claiming, "open_claim", lambda *_: asyncio.sleep(0))
+    world.may_break.add("INV-21")
+    answers = await asyncio.gather(*(decide(world, case_id, kind) for kind in RemedyKind))
     assert answers == ["done", "done"]
     assert await world.value("select count(*) from after_sale_remedy") == 2
 
