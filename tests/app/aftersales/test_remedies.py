@@ -6,8 +6,9 @@ from uuid import UUID
 import asyncpg
 import pytest
 
-from app.aftersales import claiming, reporting, service
+from app.aftersales import claiming, deadlines, queries, reporting, service
 from app.aftersales.models import RemedyKind
+from app.aftersales.queries import CaseFilter
 from app.aftersales.remedying import remedy
 from app.fulfillment import reissuing
 from app.kernel.errors import DomainError
@@ -162,3 +163,17 @@ async def test_what_was_not_seen_or_is_too_old_is_not_reported(world: World) -> 
     with pytest.raises(reporting.TooLate):
         await reported(world, placed)
     assert len(await units(world, placed)) == 1
+
+
+async def test_an_overdue_case_is_told_once_and_stands_first(world: World) -> None:
+    placed = await sold(world, quantity=2)
+    await reported(world, placed)
+    late = await reported(world, placed, unit_no=2)
+    for _ in range(2):
+        async with tenant_tx(world.tenant) as tx:
+            await tx.execute("update after_sale_case set due_at = now() - interval '1 minute' where id = $1", late)
+            await deadlines.watch(tx, late, [("lin@mail.test", "en")])
+    assert await world.value("select count(*) from alert where template = 'after_sale_overdue'") == 1
+    async with tenant_tx(world.tenant) as tx:
+        assert (await queries.counts(tx))["overdue"] == 1
+        assert (await queries.cases(tx, CaseFilter()))[0]["is_overdue"]

@@ -2,22 +2,31 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from uuid import UUID
 
-from app.integrations.service import Message, queue_messages
-from app.kernel import clock, history, links
+from app.integrations.alerts import Raised, Readers, raise_alert
+from app.kernel import clock, history
 from app.kernel.history import Happened
 from app.kernel.tasks import Lane, add_task
 from tenants.session import Tx
-
-Readers = Sequence[tuple[str, str]]
-"""Addresses and locales."""
 
 
 async def watch(tx: Tx, case_id: UUID, readers: Readers) -> None:
     """Tell that a case is overdue, once; look again when it has time left. Idempotent."""
     row = await tx.fetchrow(_WATCHED, case_id)
+    if row is None or row["due_at"] is None or row["overdue_told_at"] is not None:
+        return
+    if row["due_at"] > clock.now():
+        await add_task(tx, "aftersales.watch", lane=Lane.MESSAGES, subject_id=case_id, run_at=row["due_at"])
+        return
+    await tx.execute("update after_sale_case set overdue_told_at = now() where id = $1", case_id)
+    await history.record(tx, Happened("after_sale", case_id, "after_sale.overdue"))
+    product = f"{row['product_name']} {row['sku_name']}"
+    facts = {"case_no": row["case_no"], "product": product, "path": f"/after-sales/{row['case_no']}"}
+    await raise_alert(tx, Raised("after_sale_overdue", f"overdue:{case_id}:{row['due_at']}", facts), readers)
+
+
+_WATCHED, case_id)
     if row is None or row["due_at"] is None or row["overdue_told_at"] is not None:
         return
     if row["due_at"] > clock.now():
