@@ -26,22 +26,6 @@ async def watch(tx: Tx, case_id: UUID, readers: Readers) -> None:
     await raise_alert(tx, Raised("after_sale_overdue", f"overdue:{case_id}:{row['due_at']}", facts), readers)
 
 
-_WATCHED, case_id)
-    if row is None or row["due_at"] is None or row["overdue_told_at"] is not None:
-        return
-    if row["due_at"] > clock.now():
-        await add_task(tx, "aftersales.watch", lane=Lane.MESSAGES, subject_id=case_id, run_at=row["due_at"])
-        return
-    await tx.execute("update after_sale_case set overdue_told_at = now() where id = $1", case_id)
-    await history.record(tx, Happened("after_sale", case_id, "after_sale.overdue"))
-    facts = {
-        "case_no": row["case_no"],
-        "product": f"{row['product_name']} {row['sku_name']}",
-        "url": links.merchant(tx.tenant, f"/after-sales/{row['case_no']}"),
-    }
-    await queue_messages(tx, [Message("after_sale_overdue", ("email", address), locale, facts) for address, locale in readers])
-
-
 _WATCHED = """
 select c.case_no, c.state, c.due_at, c.overdue_told_at, l.product_name, l.sku_name
 from after_sale_case c join order_line l on l.id = c.order_line_id
