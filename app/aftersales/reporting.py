@@ -186,7 +186,7 @@ COMPLAINTS_OF = {
 
 _UNIT = """
 select u.state as unit_state, u.sku_id, u.amount_minor, u.unit_cost, u.delivered_at, u.revealed_at, u.card_key_id, u.attempt_id, u.minted_id,
-       coalesce(u.card_key_id, u.minted_id) is not null as has_key, o.contact_fingerprint, o.currency, k.batch_id, a.connection_id,
+       coalesce(u.card_key_id, u.minted_id) is not null and m.kind is distinct from 'link' as has_key, o.contact_fingerprint, o.currency, k.batch_id, a.connection_id,
        coalesce(k.masked, m.masked, ra.masked, '') as masked,
        (select c.id from after_sale_case c where c.order_line_id = u.order_line_id and c.unit_no = u.unit_no
           and c.state in ('reported', 'checking_with_supplier', 'awaiting_staff', 'awaiting_buyer', 'replacing', 'refunding')) as open_case_id,

@@ -1,5 +1,6 @@
 import os
 
+import app.access.models
 import app.aftersales.models
 import app.cases.models
 import app.catalog.models
@@ -10,6 +11,7 @@ import app.inventory.models
 import app.ledger.models
 import app.ordering.models
 import app.payments.models
+import app.pricing.models
 import app.suppliers.models  # noqa: F401
 from app.kernel.models import HomeBase, TenantBase
 from migrations import environment
