@@ -6,8 +6,8 @@ import sqlalchemy as sa
 from alembic import op
 from sqlalchemy.dialects import postgresql
 
-revision = '0011'
-down_revision = '0010'
+revision = '0012'
+down_revision = '0011'
 branch_labels = None
 depends_on = None
 
@@ -43,8 +43,7 @@ def upgrade() -> None:
     sa.Column('updated_at', sa.DateTime(timezone=True), server_default=sa.text('now()'), nullable=False),
     sa.CheckConstraint("secret is not null or tracking_no <> ''", name=op.f('ck_handover_something_handed_over')),
     sa.ForeignKeyConstraint(['order_line_id', 'unit_no'], ['delivery_unit.order_line_id', 'delivery_unit.unit_no'], name=op.f('fk_handover_order_line_id_unit_no')),
-    sa.PrimaryKeyConstraint('id', name=op.f('pk_handover')),
-    sa.UniqueConstraint('order_line_id', 'unit_no', name=op.f('uq_handover_order_line_id_unit_no'))
+    sa.PrimaryKeyConstraint('id', name=op.f('pk_handover'))
     )
     op.add_column('delivery_unit', sa.Column('handover_id', sa.Uuid(), nullable=True))
     op.add_column('delivery_unit', sa.Column('due_at', sa.DateTime(timezone=True), nullable=True))
