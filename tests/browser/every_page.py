@@ -74,6 +74,7 @@ def surfaces(shop: Shop, operator: str) -> dict[str, Surface]:
                 "products": desk("/products"),
                 "new product": desk("/products/new"),
                 "product": desk(f"/products/{made['id']}"),
+                "stock report": desk("/stock-report"),
                 "to hand over": desk("/handovers"),
                 "hand over": desk(f"/handovers/{handed['line']}/1"),
                 "by hand": desk(f"/products/{handed['product']}/by-hand"),
