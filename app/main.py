@@ -17,11 +17,13 @@ from sqlalchemy.exc import DBAPIError
 from app.access import answers
 from app.access import pages as access_pages
 from app.access.api import ApiPages
+from app.aftersales.pages import AFTER_SALES
 from app.cases.pages import CasePages
 from app.catalog.pages import CATALOG
 from app.console.pages import CONSOLE
 from app.fulfillment.api import RedemptionApi
 from app.fulfillment.counter import RedeemPages, RevocationPages
+from app.fulfillment.handovers import HandoverPages
 from app.fulfillment.notices import SupplyNotices
 from app.fulfillment.pages import AttemptPages
 from app.insight import alarms
@@ -64,7 +66,9 @@ ROUTES: list[ControllerRouterHandler] = [
     OrderPages,
     AttemptPages,
     CasePages,
+    *AFTER_SALES,
     RedeemPages,
+    HandoverPages,
     RevocationPages,
     PaymentSettingsPages,
     RobotPages,

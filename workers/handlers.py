@@ -6,9 +6,10 @@ from collections.abc import Awaitable, Callable
 from uuid import UUID
 
 from app.access import messages as access_messages
+from app.aftersales import checking, deadlines, remedying
 from app.catalog import service as catalog
 from app.customers import service as customers
-from app.fulfillment import asking, buying, mailing, shelving, showing
+from app.fulfillment import asking, buying, handing, mailing, shelving, showing
 from app.fulfillment import service as fulfillment
 from app.integrations import robots, sending
 from app.integrations.alerts import Readers
@@ -36,6 +37,13 @@ async def deliver(tenant: Tenant, tasks: list[TaskRow]) -> None:
     await fault("delivery.committed")
 
 
+@handles("fulfillment.look_at_queue", lane=Lane.ORDERS, timeout_s=30, at_once=50)
+async def look_at_queue(tenant: Tenant, tasks: list[TaskRow]) -> None:
+    readers = await access_messages.stock_watchers(tenant)
+    async with tenant_tx(tenant) as tx:
+        await handing.look_at(tx, [task.subject_id for task in tasks if task.subject_id], readers)
+
+
 @handles("fulfillment.buy", lane=Lane.SUPPLY, timeout_s=30)
 async def buy(tenant: Tenant, tasks: list[TaskRow]) -> None:
     assert tasks[0].subject_id
@@ -52,6 +60,27 @@ async def shelve(tenant: Tenant, tasks: list[TaskRow]) -> None:
     assert tasks[0].subject_id
     async with tenant_tx(tenant) as tx:
         await shelving.shelve(tx, tasks[0].subject_id)
+
+
+@handles("aftersales.check", lane=Lane.SUPPLY, timeout_s=60)
+async def check_case(tenant: Tenant, tasks: list[TaskRow]) -> None:
+    assert tasks[0].subject_id
+    await checking.check(tenant, tasks[0].subject_id)
+
+
+@handles("aftersales.follow", lane=Lane.ORDERS, timeout_s=30)
+async def follow_cases(tenant: Tenant, tasks: list[TaskRow]) -> None:
+    assert tasks[0].subject_id
+    async with tenant_tx(tenant) as tx:
+        await remedying.follow(tx, tasks[0].subject_id)
+
+
+@handles("aftersales.watch", lane=Lane.MESSAGES, timeout_s=30)
+async def watch_case(tenant: Tenant, tasks: list[TaskRow]) -> None:
+    assert tasks[0].subject_id
+    readers = await access_messages.after_sale_watchers(tenant)
+    async with tenant_tx(tenant) as tx:
+        await deadlines.watch(tx, tasks[0].subject_id, readers)
 
 
 @handles("suppliers.sync", lane=Lane.BULK, timeout_s=300)

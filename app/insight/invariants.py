@@ -11,6 +11,7 @@ from datetime import timedelta
 from typing import Any
 from uuid import UUID
 
+from app.aftersales.models import AFTER_SALE_EDGES, CLAIM_EDGES
 from app.cases.models import CASE_EDGES
 from app.fulfillment.models import ATTEMPT_EDGES
 from app.kernel import audit, clock
@@ -87,7 +88,7 @@ left join (
 ) k on k.sku_id = s.sku_id
 left join (
   select sku_id, count(*) filter (where state in ('reserved', 'owed')) as reserved,
-         count(*) filter (where (attempt_id is not null or minted_id is not null) and card_key_id is null) as without_key
+         count(*) filter (where coalesce(attempt_id, minted_id, handover_id) is not null and card_key_id is null) as without_key
   from delivery_unit group by sku_id
 ) u on u.sku_id = s.sku_id
 where (s.imported, s.delivered, s.voided, s.quarantined, s.expired, s.reserved)
@@ -175,6 +176,10 @@ where n.nspname not in (current_schema(), 'work', 'information_schema', 'pg_cata
 with heads as (select '\x01'::bytea || int2send(version) as head from data_key where purpose = 'seal')
 select 'card_key ' || id from card_key where substring(secret from 1 for 3) not in (select head from heads)
 union all
+select 'handover ' || id from handover where substring(secret from 1 for 3) not in (select head from heads)
+union all
+select 'recharge_account ' || order_line_id from recharge_account where substring(account from 1 for 3) not in (select head from heads)
+union all
 select 'shop_order ' || id from shop_order where substring(contact from 1 for 3) not in (select head from heads)
 union all
 select 'import_line ' || batch_id || ' ' || line_no from import_line where substring(secret from 1 for 3) not in (select head from heads)
@@ -195,8 +200,8 @@ where substring(recipient from 1 for 3) not in (select head from heads) or subst
         """
 select u.order_line_id || '/' || u.unit_no from delivery_unit u
 where u.revealed_at is not null and not exists (
-  select 1 from audit_entry a where a.subject_kind in ('card_key', 'minted_good') and a.subject_id in (u.card_key_id, u.minted_id)
-    and a.action in ('card_key.revealed', 'card_key.mailed', 'minted_good.revealed'))
+  select 1 from audit_entry a where a.subject_kind in ('card_key', 'minted_good', 'handover') and a.subject_id in (u.card_key_id, u.minted_id, u.handover_id)
+    and a.action in ('card_key.revealed', 'card_key.mailed', 'minted_good.revealed', 'handover.revealed'))
 """,
     ),
     Invariant("INV-14", N_("Every message that waits has a task that carries it."), _MESSAGES),
@@ -215,6 +220,24 @@ where not exists (select 1 from content_piece c where c.file_id = f.id)
         "INV-19",
         N_("No order holds its stock for more than a minute past its time."),
         "select id::text from shop_order where state = 'awaiting_payment' and expires_at < now() - interval '60 seconds'",
+    ),
+    Invariant(
+        "INV-21",
+        N_(
+            "A case that says replaced or refunded has what it says: its unit was served anew or given back, and never both for one case."
+        ),
+        """
+select c.case_no from after_sale_case c
+join delivery_unit u on u.order_line_id = c.order_line_id and u.unit_no = c.unit_no
+left join after_sale_remedy r on r.case_id = c.id
+where (c.state in ('replacing', 'replaced') and (r.kind is distinct from 'replace' or u.state = 'reserved'))
+   or (c.state = 'replaced' and r.ended_at is null)
+   or (c.state = 'refunded' and u.state <> 'refunded')
+union all
+select c.case_no from after_sale_case c
+where c.state in ('reported', 'checking_with_supplier', 'awaiting_staff', 'awaiting_buyer', 'replacing', 'refunding') and c.overdue_told_at is null
+  and not exists (select 1 from task t where t.subject_id = c.id and t.kind = 'aftersales.watch')
+""",
     ),
     Invariant(
         "LIMIT",
@@ -239,6 +262,8 @@ _EDGES: dict[str, Mapping[Any, frozenset[Any]]] = {
     "refund": REFUND_EDGES,
     "case": CASE_EDGES,
     "attempt": ATTEMPT_EDGES,
+    "after_sale": AFTER_SALE_EDGES,
+    "supplier_claim": CLAIM_EDGES,
 }
 
 

@@ -31,12 +31,14 @@ ORDER_EDGES: dict[OrderState, frozenset[OrderState]] = {
     OrderState.PAID: frozenset({OrderState.DELIVERED, OrderState.PARTLY_DELIVERED, OrderState.REFUNDING}),
     OrderState.EXPIRED: frozenset({OrderState.PAID, OrderState.REFUNDING}),
     OrderState.CANCELLED: frozenset({OrderState.PAID, OrderState.REFUNDING}),
-    OrderState.DELIVERED: frozenset({OrderState.REFUNDING}),
-    OrderState.PARTLY_DELIVERED: frozenset({OrderState.REFUNDING}),
+    OrderState.DELIVERED: frozenset({OrderState.REFUNDING, OrderState.PAID}),
+    OrderState.PARTLY_DELIVERED: frozenset({OrderState.REFUNDING, OrderState.PAID}),
     OrderState.REFUNDING: frozenset({OrderState.REFUNDED, OrderState.PARTLY_DELIVERED}),
     OrderState.REFUNDED: frozenset(),
 }
-"""Paid after it expired or was cancelled, an order claims its stock again (`paid`) or gives the money back (`refunding`)."""
+"""Paid after it expired or was cancelled, an order claims its stock again (`paid`) or gives the money back (`refunding`).
+
+Delivered, it is `paid` once more while something else is owed for a unit that was no good."""
 
 
 class UnitState(StrEnum):
@@ -54,7 +56,7 @@ UNIT_EDGES: dict[UnitState, frozenset[UnitState]] = {
     UnitState.RESERVED: frozenset({UnitState.OWED, UnitState.RELEASED}),
     UnitState.RELEASED: frozenset({UnitState.OWED, UnitState.REFUNDING}),
     UnitState.OWED: frozenset({UnitState.DELIVERED, UnitState.REFUNDING}),
-    UnitState.DELIVERED: frozenset({UnitState.REFUNDING}),
+    UnitState.DELIVERED: frozenset({UnitState.REFUNDING, UnitState.OWED}),
     UnitState.REFUNDING: frozenset({UnitState.REFUNDED}),
     UnitState.REFUNDED: frozenset(),
 }
@@ -103,6 +105,8 @@ class Order(Row, TenantBase):
     paid_at: Mapped[datetime | None]
     ended_at: Mapped[datetime | None]
     """When it was delivered, refunded, cancelled or expired."""
+    owed_again_at: Mapped[datetime | None]
+    """When a delivered unit of it was last taken back to be delivered anew; its deadlines count from then."""
 
 
 class OrderLine(TenantBase):
@@ -145,8 +149,9 @@ class DeliveryUnit(TenantBase):
         one_of("state", UnitState),
         Index("uq_delivery_unit_card_key", "card_key_id", unique=True, postgresql_where=text("card_key_id is not null")),
         Index("ix_delivery_unit_order", "order_id"),
+        Index("ix_delivery_unit_due", "due_at", postgresql_where=text("state = 'owed' and due_at is not null")),
         CheckConstraint(
-            "(state = 'delivered') <= (card_key_id is not null or attempt_id is not null or minted_id is not null)",
+            "(state = 'delivered') <= (card_key_id is not null or attempt_id is not null or minted_id is not null or handover_id is not null)",
             name="delivered_by_something",
         ),
     )
@@ -161,7 +166,13 @@ class DeliveryUnit(TenantBase):
     """The purchase at a supplier that delivered it; None for own stock."""
     minted_id: Mapped[UUID | None]
     """The code that was made for it."""
+    handover_id: Mapped[UUID | None]
+    """How somebody delivered it by hand."""
+    due_at: Mapped[datetime | None]
+    """By when somebody is to deliver it; None for what no person delivers."""
     unit_cost: Mapped[Decimal | None] = mapped_column(Numeric(18, 6))
+    lost_cost: Mapped[Decimal] = mapped_column(Numeric(18, 6), server_default="0")
+    """What goods cost that were delivered for it and replaced since."""
     delivered_at: Mapped[datetime | None]
     revealed_at: Mapped[datetime | None]
     """When the buyer first read it."""

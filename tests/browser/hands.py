@@ -155,6 +155,21 @@ async def voucher(world: Any, *, slug: str) -> dict[str, str]:
     return {"id": str(made.id), "listing": str(made.skus[0].listing.id)}
 
 
+async def by_hand(world: Any, *, slug: str) -> dict[str, str]:
+    """A product that people deliver, and an order of it that waits for them."""
+    from app.catalog.models import DeliveryKind
+    from app.inventory import service as inventory
+    from tenants.session import tenant_tx
+
+    tenant = await _tenant(slug)
+    made = await world.product(tenant=tenant, name="Poster", delivery_kind=DeliveryKind.MANUAL)
+    async with tenant_tx(tenant) as tx:
+        await inventory.allow(tx, sku_id=made.skus[0].id, units=5)
+    sold = await order(world, slug=slug, listing=str(made.skus[0].listing.id), upto="paid")
+    line = await world.until("select order_line_id from delivery_unit where due_at is not null limit 1", tenant=tenant)
+    return {"product": str(made.id), "line": str(line), "path": sold["path"]}
+
+
 async def link(world: Any, *, slug: str) -> dict[str, str]:
     """A link on sale that leads elsewhere and hands out two files."""
     from tests.app.fulfillment.links import ADDRESS
@@ -198,6 +213,20 @@ async def quarantine(world: Any, *, slug: str) -> None:
             await quarantining.quarantine(session, batch_no=row["batch_no"], reason="recalled", actor=STAFF)
 
 
+async def complain(world: Any, *, slug: str, no: str) -> dict[str, str]:
+    """A buyer reads the first unit of his order and reports it; the case's number."""
+    from app.aftersales import queries
+    from tenants.session import tenant_tx
+    from tests.app.aftersales.cases import read, reported
+
+    world.tenant = await _tenant(slug)
+    order_id = await world.value("select id from shop_order where order_no = $1", no)
+    placed: Any = SimpleNamespace(id=order_id)
+    case_id = await reported(world, await read(world, placed))
+    async with tenant_tx(world.tenant) as tx:
+        return {"case_no": await queries.number_of(tx, case_id)}
+
+
 async def rows(world: Any, *, slug: str, query: str, args: list[Any] | None = None) -> list[dict[str, Any]]:
     """Plain SQL in the shop's schema, for checks. Ids and instants come as text."""
     found: list[dict[str, Any]] = await world.rows(query, *(args or []), tenant=await _tenant(slug))
@@ -219,6 +248,8 @@ VERBS = {
         top_up,
         voucher,
         own_type,
+        by_hand,
+        complain,
         link,
         open_link,
     )
