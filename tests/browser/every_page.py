@@ -93,6 +93,7 @@ def surfaces(shop: Shop, operator: str) -> dict[str, Surface]:
                 "no such case": desk("/after-sales?view=replaced"),
                 "case": desk(f"/after-sales/{case}"),
                 "replacement": desk(f"/after-sales/{case}/replacement"),
+                "rates": desk("/after-sales/rates"),
                 "claims": desk("/after-sales/claims"),
                 "after-sale rules": desk("/after-sales/settings"),
                 "help for buyers": desk(f"/products/{made['id']}/help"),
