@@ -29,7 +29,9 @@ class DeliveryKind(StrEnum):
         return self in _SELLING
 
 
-_SELLING = frozenset({DeliveryKind.CARD_KEY, DeliveryKind.DIRECT_TOP_UP, DeliveryKind.VOUCHER, DeliveryKind.SERIAL})
+_SELLING = frozenset(
+    {DeliveryKind.CARD_KEY, DeliveryKind.DIRECT_TOP_UP, DeliveryKind.VOUCHER, DeliveryKind.SERIAL, DeliveryKind.BUNDLE}
+)
 
 
 class ProductState(StrEnum):
@@ -152,6 +154,37 @@ class Listing(Row, TenantBase):
     is_published: Mapped[bool] = mapped_column(server_default="true")
     """On the shelf; the product must be on sale too. The order function reads it again in its own transaction."""
     sku: Mapped[Sku] = relationship(lazy="raise", back_populates="listing")
+
+
+class BundlePolicy(StrEnum):
+    """What happens when a part of a bundle cannot be delivered: its share alone goes back, or everything not yet delivered does."""
+
+    PARTIAL = "partial"
+    WHOLE = "whole"
+
+
+class Bundle(TenantBase):
+    """What a SKU of kind `bundle` promises of its parts: they stand in `bundle_part`."""
+
+    __tablename__ = "bundle"
+    __table_args__ = (one_of("policy", BundlePolicy),)
+    sku_id: Mapped[UUID] = mapped_column(ForeignKey("sku.id"), primary_key=True)
+    policy: Mapped[str] = mapped_column(server_default=BundlePolicy.PARTIAL)
+
+
+class BundlePart(TenantBase):
+    """So many units of another SKU in one bundle. A part is never a bundle or a subscription itself."""
+
+    __tablename__ = "bundle_part"
+    __table_args__ = (
+        CheckConstraint("quantity between 1 and 20", name="quantity_bounded"),
+        CheckConstraint("bundle_sku_id <> sku_id", name="not_of_itself"),
+        Index("ix_bundle_part_sku", "sku_id"),
+    )
+    bundle_sku_id: Mapped[UUID] = mapped_column(ForeignKey("bundle.sku_id"), primary_key=True)
+    sku_id: Mapped[UUID] = mapped_column(ForeignKey("sku.id"), primary_key=True)
+    quantity: Mapped[int] = mapped_column(Integer)
+    position: Mapped[int] = mapped_column(Integer, server_default="0")
 
 
 class PriceChange(Row, TenantBase):

@@ -10,7 +10,7 @@ from uuid import UUID
 import asyncpg
 
 from app.catalog.models import DeliveryKind
-from app.fulfillment import attempts, minting
+from app.fulfillment import attempts, minting, wholes
 from app.fulfillment.ending import give_up, settle_orders
 from app.inventory import service as inventory
 from app.ledger import service as ledger
@@ -36,11 +36,17 @@ async def deliver_orders(tx: Tx, order_ids: Sequence[UUID]) -> None:
     if not orders:
         return
     units = await tx.fetch(_OWED, [order["id"] for order in orders])
-    claimed = await _claim(tx, [unit for unit in units if unit["delivery_kind"] in _FROM_OWN_STOCK])
+    under_way = await wholes.being_bought(tx, units)
+    ready = [unit for unit in units if wholes.whole_of(unit) not in under_way]
+    claimed = await _claim(tx, [unit for unit in ready if unit["delivery_kind"] in _FROM_OWN_STOCK])
+    ours = claimed.keys() | {_key(unit) for unit in ready if unit["delivery_kind"] in minting.MINTED}
+    unserved = await attempts.plan(tx, [unit for unit in ready if _key(unit) not in ours])
+    held = wholes.incomplete(ready, ours)
+    handed_out = [unit for unit in ready if _key(unit) in ours and wholes.whole_of(unit) not in held]
+    claimed = await _keep(tx, claimed, {_key(unit) for unit in handed_out})
     await _complete(tx, claimed)
-    minted = await minting.mint(tx, [unit for unit in units if unit["delivery_kind"] in minting.MINTED])
+    minted = await minting.mint(tx, [unit for unit in handed_out if unit["delivery_kind"] in minting.MINTED])
     served = claimed.keys() | minted.keys()
-    unserved = await attempts.plan(tx, [unit for unit in units if (unit["order_line_id"], unit["unit_no"]) not in served])
     await inventory.warn_if_low(tx, sorted({unit["sku_id"] for unit in units}))
     await _book_sales(tx, units, served)
     await _move_stock(tx, units, claimed)
@@ -62,6 +68,16 @@ async def _claim(tx: Tx, units: Sequence[asyncpg.Record]) -> dict[Unit, inventor
         for unit, key in zip(wanting, keys, strict=False):
             claimed[unit["order_line_id"], unit["unit_no"]] = key
     return claimed
+
+
+def _key(unit: asyncpg.Record) -> Unit:
+    return unit["order_line_id"], unit["unit_no"]
+
+
+async def _keep(tx: Tx, claimed: dict[Unit, inventory.Claimed], handed_out: Set[Unit]) -> dict[Unit, inventory.Claimed]:
+    """The keys that are handed out; those of bundles that are not complete yet go back where they were."""
+    await inventory.put_back(tx, [key.id for unit, key in claimed.items() if unit not in handed_out])
+    return {unit: key for unit, key in claimed.items() if unit in handed_out}
 
 
 async def _complete(tx: Tx, claimed: dict[Unit, inventory.Claimed]) -> None:
@@ -99,10 +115,13 @@ order by id
 for update
 """
 _OWED = """
-select u.order_line_id, u.unit_no, u.order_id, u.sku_id, u.amount_minor, o.currency, o.paid_at, l.delivery_kind
+select u.order_line_id, u.unit_no, u.order_id, u.sku_id, u.amount_minor, o.currency, o.paid_at, l.delivery_kind,
+       case when l.parent_line_id is null then u.amount_minor else greatest(u.amount_minor, l.unit_price_minor) end as worth_minor,
+       b.id as whole_line_id, (u.unit_no - 1) / (l.quantity / b.quantity) as whole_no
 from delivery_unit u
 join shop_order o on o.id = u.order_id
 join order_line l on l.id = u.order_line_id
+left join order_line b on b.id = l.parent_line_id and b.bundle_policy = 'whole'
 where u.order_id = any($1) and u.state = 'owed'
   and not exists (
     select 1 from attempt a

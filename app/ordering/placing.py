@@ -24,7 +24,7 @@ from app.kernel.errors import N_, DomainError
 from app.kernel.history import Happened
 from app.kernel.ids import new_id, new_number
 from app.kernel.vault import Keyring, keyring
-from app.ordering.rules import Offered, Quote, QuotedLine, masked_account
+from app.ordering.rules import Offered, Quote, QuotedPart, masked_account
 from app.settings import settings
 from tenants.directory import Tenant
 from tenants.session import Tx, tenant_tx
@@ -135,35 +135,77 @@ async def place_single(tenant: Tenant, request: Request) -> Placed:
 
 async def _call(tx: Tx, sealed: _Sealed) -> Placed:
     quote, request = sealed.request.quote, sealed.request
-    offers = [line.offered for line in quote.lines]
-    limits = quote.limits()
-    line_ids = [new_id() for _ in offers]
+    lines, limits, stock = _lines(quote), quote.limits(), quote.stock()
+    shares = [(line.id, n, line.sku_id, amount) for line in lines for n, amount in enumerate(line.amounts_minor, start=1)]
     row = await tx.fetchrow(
         _PLACE,
         sealed.order_id, sealed.order_no, request.storefront_id, request.idempotency_key, sealed.request_hash,
         request.contact.kind, sealed.contact, request.contact.masked, sealed.contact_fingerprint, sealed.tail_fingerprint, request.locale,
         quote.total_minor, quote.currency, _hold(), new_id(),
-        line_ids, [o.listing_id for o in offers], [o.sku_id for o in offers], [o.product_id for o in offers],
-        [o.product_name for o in offers], [o.sku_name for o in offers], [o.delivery_kind for o in offers],
-        [line.quantity for line in quote.lines], [o.price_minor for o in offers],
+        [o.id for o in lines], [o.listing_id for o in lines], [o.sku_id for o in lines], [o.product_id for o in lines],
+        [o.product_name for o in lines], [o.sku_name for o in lines], [o.delivery_kind for o in lines],
+        [o.quantity for o in lines], [o.unit_price_minor for o in lines],
         list(limits), [units for units, _ in limits.values()], [most for _, most in limits.values()],
         sealed.address_fingerprint, *_most_held(),
+        [o.parent_id for o in lines], [o.total_minor for o in lines], [o.policy for o in lines],
+        [share[0] for share in shares], [share[1] for share in shares], [share[2] for share in shares], [share[3] for share in shares],
+        list(stock), list(stock.values()),
     )  # fmt: skip
     assert row is not None
     answer = _answer(sealed.request, row)
     if isinstance(answer, DomainError):
         raise answer
     if not answer.repeated:
-        await _keep_accounts(tx, sealed, dict(zip(line_ids, quote.lines, strict=True)))
+        await _keep_accounts(tx, sealed, lines)
     return answer
 
 
-async def _keep_accounts(tx: Tx, sealed: _Sealed, lines: Mapping[UUID, QuotedLine]) -> None:
+@dataclass(frozen=True, slots=True)
+class _Line:
+    """A row of `order_line`. A bundle's parts follow it as lines of their own, each with what every one of its units costs."""
+
+    id: UUID
+    listing_id: UUID
+    sku_id: UUID
+    product_id: UUID
+    product_name: str
+    sku_name: str
+    delivery_kind: str
+    quantity: int
+    unit_price_minor: int
+    total_minor: int
+    account: Mapping[str, str]
+    policy: str | None = None
+    parent_id: UUID | None = None
+    amounts_minor: tuple[int, ...] = ()
+
+
+def _lines(quote: Quote) -> list[_Line]:
+    found = []
+    for line in quote.lines:
+        o, line_id = line.offered, new_id()
+        names = (o.product_name, o.sku_name, o.delivery_kind)
+        money = (line.quantity, o.price_minor, line.total_minor)
+        found.append(_Line(line_id, o.listing_id, o.sku_id, o.product_id, *names, *money, line.account, o.policy))
+        found += [_part(line_id, quoted) for quoted in line.parts()]
+    return found
+
+
+def _part(parent_id: UUID, quoted: QuotedPart) -> _Line:
+    p, amounts = quoted.part, quoted.amounts_minor
+    names = (p.product_name, p.sku_name, p.delivery_kind)
+    money = (len(amounts), p.worth_minor, sum(amounts))
+    return _Line(
+        new_id(), p.listing_id, p.sku_id, p.product_id, *names, *money, quoted.account, parent_id=parent_id, amounts_minor=amounts
+    )
+
+
+async def _keep_accounts(tx: Tx, sealed: _Sealed, lines: Sequence[_Line]) -> None:
     """Write down, sealed, which outside account each line credits, and that its buyer confirmed it."""
     ring = await keyring(tx)
     rows = [
-        (line_id, ring.seal("recharge_account", "account", line_id, json.dumps(dict(line.account))), masked_account(line.account))
-        for line_id, line in lines.items()
+        (line.id, ring.seal("recharge_account", "account", line.id, json.dumps(dict(line.account))), masked_account(line.account))
+        for line in lines
         if line.account
     ]
     await tx.executemany("insert into recharge_account (order_line_id, account, masked) values ($1, $2, $3)", rows)
@@ -207,11 +249,11 @@ def _refusal(request: Request, error: asyncpg.PostgresError) -> DomainError | No
 
 
 def _name(request: Request, error: asyncpg.PostgresError) -> str:
-    """The SKU that a refusal is about, as its buyer knows it."""
+    """What a refusal is about, as its buyer knows it: the SKU, or the bundle it is a part of."""
     return next(
         f"{line.offered.product_name} {line.offered.sku_name}"
         for line in request.quote.lines
-        if str(line.offered.sku_id) == error.detail
+        if error.detail in (str(line.offered.sku_id), *(str(part.sku_id) for part in line.offered.parts))
     )
 
 
@@ -277,5 +319,5 @@ def _batcher(tenant: Tenant, offered: Offered) -> Batcher[Request, Placed]:
     return _batchers[key]
 
 
-_PLACE = f"select * from place_order({', '.join(f'${n}' for n in range(1, 32))})"
+_PLACE = f"select * from place_order({', '.join(f'${n}' for n in range(1, 41))})"
 _PLACE_TOGETHER = f"select * from place_orders({', '.join(f'${n}' for n in range(1, 29))})"

@@ -9,9 +9,12 @@ from dataclasses import dataclass, field
 from uuid import UUID
 
 from app.kernel.errors import N_, DomainError
+from app.kernel.money import split_minor
 
 TOP_UP = "direct_top_up"
 """The delivery kind whose lines credit an account."""
+BUNDLE = "bundle"
+"""The delivery kind whose lines have parts in place of units."""
 MOST_LINES = 20
 MOST_UNITS = 100
 """Units of one line; a wholesale order is another kind of order."""
@@ -37,9 +40,34 @@ class AccountMissing(DomainError):
     message = N_("Say which account %(name)s goes to. Nothing was ordered.")
 
 
+class NothingInIt(DomainError):
+    status = 422
+    message = N_(
+        "%(name)s cannot be bought: the shop has not said what is in it, or its price is too small. Nothing was ordered."
+    )
+
+
+AccountKey = tuple[UUID, UUID]
+"""What an account is stated for: a listing, and the SKU that credits it, which in a bundle is one of its parts."""
+
+
+@dataclass(frozen=True, slots=True)
+class Part:
+    """So many units of a SKU in one bundle. `worth_minor` is what one of them costs alone: the bundle's price is shared out by it."""
+
+    listing_id: UUID
+    sku_id: UUID
+    product_id: UUID
+    product_name: str
+    sku_name: str
+    delivery_kind: str
+    quantity: int
+    worth_minor: int
+
+
 @dataclass(frozen=True, slots=True)
 class Offered:
-    """A listing as the shop shows it this moment."""
+    """A listing as the shop shows it this moment. A bundle has parts, and a policy for when one of them cannot be delivered."""
 
     listing_id: UUID
     sku_id: UUID
@@ -51,19 +79,60 @@ class Offered:
     currency: str
     buyer_limit: int | None
     is_hot: bool
+    parts: tuple[Part, ...] = ()
+    policy: str | None = None
+
+    @property
+    def units(self) -> int:
+        """How many units one of it comes to."""
+        return sum(part.quantity for part in self.parts) or 1
+
+    def credits(self) -> list[tuple[AccountKey, str]]:
+        """What of it credits an account, each with its name."""
+        if self.delivery_kind == TOP_UP:
+            return [((self.listing_id, self.sku_id), self.product_name)]
+        return [((self.listing_id, p.sku_id), p.product_name) for p in self.parts if p.delivery_kind == TOP_UP]
+
+
+@dataclass(frozen=True, slots=True)
+class QuotedPart:
+    """One part of a line of bundles: its units over all of them, each with its share of the price, bundle by bundle."""
+
+    part: Part
+    amounts_minor: tuple[int, ...]
+    account: Mapping[str, str] = field(repr=False)
 
 
 @dataclass(frozen=True, slots=True)
 class QuotedLine:
-    """One SKU and quantity at a price. `account` is the outside account its units credit, by field name; empty where none is."""
+    """One SKU and quantity at a price. `accounts` are the outside accounts its units credit: by SKU, then by field name."""
 
     offered: Offered
     quantity: int
-    account: Mapping[str, str] = field(default_factory=dict, repr=False)
+    accounts: Mapping[UUID, Mapping[str, str]] = field(default_factory=dict, repr=False)
+
+    @property
+    def account(self) -> Mapping[str, str]:
+        """The account its own units credit; empty where none is."""
+        return self.accounts.get(self.offered.sku_id, {})
 
     @property
     def total_minor(self) -> int:
         return self.offered.price_minor * self.quantity
+
+    @property
+    def units(self) -> int:
+        return self.offered.units * self.quantity
+
+    def parts(self) -> list[QuotedPart]:
+        """What a line of bundles owes, part by part; nothing for any other line. Their amounts sum to the line's total."""
+        if not self.offered.parts:
+            return []
+        shares, found = iter(share_out(self.offered.price_minor, self.offered.parts)), []
+        for part in self.offered.parts:
+            of_one = [next(shares) for _ in range(part.quantity)]
+            found.append(QuotedPart(part, tuple(of_one * self.quantity), self.accounts.get(part.sku_id, {})))
+        return found
 
 
 @dataclass(frozen=True, slots=True)
@@ -78,7 +147,7 @@ class Quote:
 
     @property
     def units(self) -> int:
-        return sum(line.quantity for line in self.lines)
+        return sum(line.units for line in self.lines)
 
     @property
     def currency(self) -> str:
@@ -88,7 +157,18 @@ class Quote:
     def goes_in_batches(self) -> bool:
         """Whether it may be placed together with other buyers' orders: one line, and a limit per buyer only where the batches are of one SKU."""
         offered = self.lines[0].offered
-        return len(self.lines) == 1 and not self.lines[0].account and (offered.is_hot or not offered.buyer_limit)
+        is_plain = not self.lines[0].accounts and not offered.parts
+        return len(self.lines) == 1 and is_plain and (offered.is_hot or not offered.buyer_limit)
+
+    def stock(self) -> dict[UUID, int]:
+        """What it takes of each SKU's stock, in SKU order, so that buyers of the same things wait for each other and never in a ring."""
+        units = Counter[UUID]()
+        for line in self.lines:
+            for part in line.offered.parts:
+                units[part.sku_id] += part.quantity * line.quantity
+            if not line.offered.parts:
+                units[line.offered.sku_id] += line.quantity
+        return {sku_id: units[sku_id] for sku_id in sorted(units)}
 
     def limits(self) -> dict[UUID, tuple[int, int]]:
         """Limited products: units wanted over all lines, and the most one buyer may hold."""
@@ -104,13 +184,27 @@ class Quote:
     def fingerprint(self, contact: str) -> bytes:
         """What this request asks for, so that a repeated key with another content is told apart."""
         parts = [contact, *(f"{line.offered.listing_id}:{line.quantity}" for line in self.lines)]
-        parts += [f"{name}={value}" for line in self.lines for name, value in sorted(line.account.items())]
+        stated = [account for line in self.lines for _, account in sorted(line.accounts.items())]
+        parts += [f"{name}={value}" for account in stated for name, value in sorted(account.items())]
         return hashlib.sha256("\x1f".join(parts).encode()).digest()
 
 
-def quote(wanted: Sequence[tuple[Offered, int]], accounts: Mapping[UUID, Mapping[str, str]] | None = None) -> Quote:
-    """Price a cart: the same listing twice becomes one line. `accounts` are recharge accounts by listing.
-    Raises: EmptyCart, TooManyLines, BadQuantity, AccountMissing.
+def share_out(price_minor: int, parts: Sequence[Part]) -> list[int]:
+    """The share of each unit of a bundle in its price, part by part: by what the units cost alone, by largest remainder.
+
+    The shares sum to the price. A unit that would get nothing takes one minor unit from the largest, so that each can be given back by itself.
+    """
+    shares = split_minor(price_minor, [part.worth_minor for part in parts for _ in range(part.quantity)])
+    for place, share in enumerate(shares):
+        if share == 0:
+            largest = shares.index(max(shares))
+            shares[largest], shares[place] = shares[largest] - 1, 1
+    return shares
+
+
+def quote(wanted: Sequence[tuple[Offered, int]], accounts: Mapping[AccountKey, Mapping[str, str]] | None = None) -> Quote:
+    """Price a cart: the same listing twice becomes one line. `accounts` are recharge accounts by listing and SKU.
+    Raises: EmptyCart, TooManyLines, BadQuantity, AccountMissing, NothingInIt.
     """
     if not wanted:
         raise EmptyCart
@@ -125,13 +219,18 @@ def quote(wanted: Sequence[tuple[Offered, int]], accounts: Mapping[UUID, Mapping
         raise TooManyLines(most=MOST_LINES)
     if max(units.values()) > MOST_UNITS:
         raise BadQuantity(most=MOST_UNITS)
-    stated = accounts or {}
-    for listing_id, offered in offers.items():
-        if offered.delivery_kind == TOP_UP and not stated.get(listing_id):
-            raise AccountMissing(name=offered.product_name)
-    lines = sorted((QuotedLine(offers[i], n, stated.get(i, {})) for i, n in units.items()), key=lambda line: line.offered.sku_id)
+    lines = sorted((_line(offers[i], n, accounts or {}) for i, n in units.items()), key=lambda line: line.offered.sku_id)
     assert len({line.offered.currency for line in lines}) == 1
     return Quote(tuple(lines))
+
+
+def _line(offered: Offered, quantity: int, stated: Mapping[AccountKey, Mapping[str, str]]) -> QuotedLine:
+    if offered.delivery_kind == BUNDLE and (not offered.parts or offered.price_minor < offered.units):
+        raise NothingInIt(name=offered.product_name)
+    for key, name in offered.credits():
+        if not stated.get(key):
+            raise AccountMissing(name=name)
+    return QuotedLine(offered, quantity, {sku_id: stated[listing_id, sku_id] for (listing_id, sku_id), _ in offered.credits()})
 
 
 def masked_account(account: Mapping[str, str]) -> str:

@@ -16,9 +16,9 @@ from app.kernel.forms import Form, InvalidForm, RawForm, parse
 from app.kernel.ids import new_id
 from app.kernel.web import AnyRequest, page, see_other
 from app.ordering.placing import OfferChanged
-from app.ordering.rules import MOST_UNITS, EmptyCart, Offered, TooManyLines, quote
+from app.ordering.rules import MOST_UNITS, AccountKey, EmptyCart, Offered, TooManyLines, quote
 from app.storefront import carts, checkout
-from app.storefront.accounts import AccountForm, account_form, mark_of, prefix_in_cart
+from app.storefront.accounts import AccountForm, account_forms, mark_of
 from app.storefront.checkout import PLACING_REFUSALS, NotOnSale, RequestKey, Units
 from app.storefront.opening import shelf_in
 from app.storefront.shelf import Shelf, Shelved, offers_mark
@@ -100,15 +100,13 @@ class CartPages(Controller):
             accounts = _accounts(wanted, shelf, sent.get, checks=True)
             if sent.get("act") == "change":
                 return await _cart_page(request, tenant, shelf, values=sent.values())
-            faults = {name: fault for account in accounts.values() for name, fault in account.errors.items()}
-            form, contact = checkout.read_form(CartCheckoutForm, sent, shelf, faults=faults)
+            form, contact = checkout.read_form(CartCheckoutForm, sent, shelf, faults=checkout.faults_of(accounts))
             if form.mark and form.mark != _mark(wanted):
                 raise OfferChanged
             checkout.count_checkout(request, tenant)
-            priced = quote(wanted, {listing: account.values for listing, account in accounts.items()})
+            priced = quote(wanted, {key: account.values for key, account in accounts.items()})
             if accounts and sent.get("confirmed") != mark_of(priced, contact.value):
-                asked = [(shelf.offers[listing], account) for listing, account in accounts.items()]
-                return await checkout.confirm(request, sent, priced, contact, asked)
+                return await checkout.confirm(request, sent, priced, contact, accounts.values())
             placed = await checkout.place_order(request, tenant, priced, contact, key=form.request_id)
         except InvalidForm as fault:
             return await _cart_page(request, tenant, shelf, status=422, errors=fault.errors, values=sent.values())
@@ -164,13 +162,12 @@ async def _lines(tenant: Tenant, shelf: Shelf, wanted: Sequence[tuple[Offered, i
 
 def _accounts(
     wanted: Sequence[tuple[Offered, int]], shelf: Shelf, given: Callable[[str, str], str], *, checks: bool = False
-) -> dict[UUID, AccountForm]:
-    """The accounts to credit, by listing, for the lines that credit one."""
-    return {
-        offered.listing_id: account_form(product, given, prefix=prefix_in_cart(offered.listing_id), checks=checks)
-        for offered, _ in wanted
-        if (product := shelf.products[offered.product_id]).account_fields
-    }
+) -> dict[AccountKey, AccountForm]:
+    """The accounts to credit, for the lines that credit some."""
+    found: dict[AccountKey, AccountForm] = {}
+    for offered, _ in wanted:
+        found |= account_forms(shelf.products[offered.product_id], offered.listing_id, given, in_cart=True, checks=checks)
+    return found
 
 
 def _mark(wanted: Sequence[tuple[Offered, int]]) -> str:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping
 from functools import cache
 from typing import Annotated, Any, TypeVar
 from uuid import UUID
@@ -22,9 +22,9 @@ from app.kernel.web import NO_STORE, AnyRequest, SparingHandler, page, provide_s
 from app.ordering import holds, placing
 from app.ordering.holds import TooMuchFromAddress
 from app.ordering.placing import KeyReused, OfferChanged, OverBuyerLimit, Placed, SoldOut, TooLargeShare, TooMuchUnpaid
-from app.ordering.rules import MOST_UNITS, AccountMissing, Offered, Quote, quote
+from app.ordering.rules import MOST_UNITS, AccountKey, AccountMissing, NothingInIt, Offered, Quote, quote
 from app.settings import settings
-from app.storefront.accounts import AccountForm, account_form, looked_up, mark_of
+from app.storefront.accounts import AccountForm, account_forms, looked_up, mark_of
 from app.storefront.opening import shelf_in
 from app.storefront.shelf import Shelf, Shelved, forget_shelf, shelf_of
 from app.storefront.shell import shell_of
@@ -36,6 +36,7 @@ F = TypeVar("F", bound=Form)
 CONTACT_FAULTS = {ContactRule.PHONE: NOT_A_PHONE, ContactRule.EMAIL: NOT_AN_EMAIL, ContactRule.EITHER: NOT_A_CONTACT}
 PLACING_REFUSALS = (
     AccountMissing,
+    NothingInIt,
     SoldOut,
     OverBuyerLimit,
     TooMuchUnpaid,
@@ -73,15 +74,15 @@ class Checkout(Controller):
         """What other handlers are given this one takes itself, without the framework's group of tasks around it."""
         tenant, sent, shelf = await provide_tenant(request), await provide_sent(request), shelf_in(request)
         try:
-            account = _account(sent, shelf)
+            accounts = _accounts(sent, shelf)
             if sent.get("act") == "change":
                 return await _change(request, sent, shelf)
-            form, contact = read_form(CheckoutForm, sent, shelf, faults=account.errors if account else {})
+            form, contact = read_form(CheckoutForm, sent, shelf, faults=faults_of(accounts))
             offered = _offered(shelf, form)
             count_checkout(request, tenant)
-            wanted = quote([(offered, form.quantity)], {offered.listing_id: account.values} if account else None)
-            if account and sent.get("confirmed") != mark_of(wanted, contact.value):
-                return await confirm(request, sent, wanted, contact, [(offered, account)])
+            wanted = quote([(offered, form.quantity)], {key: account.values for key, account in accounts.items()})
+            if accounts and sent.get("confirmed") != mark_of(wanted, contact.value):
+                return await confirm(request, sent, wanted, contact, accounts.values())
             placed = await place_order(request, tenant, wanted, contact, key=form.request_id)
         except InvalidForm as fault:
             return await _again(request, tenant, sent, fault, errors=fault.errors)
@@ -113,7 +114,7 @@ async def place_order(request: AnyRequest, tenant: Tenant, wanted: Quote, contac
     address = request.scope["state"]["address"]
     await holds.admit(tenant, address, wanted.units, key=key)
     storefront_id = shelf_in(request).face.storefront_id
-    is_confirmed = any(line.account for line in wanted.lines)
+    is_confirmed = any(line.accounts for line in wanted.lines)
     asked = placing.Request(storefront_id, wanted, contact, i18n.locale(), key, address, is_confirmed=is_confirmed)
     placed = await placing.place(tenant, asked)
     await fault("order.committed")
@@ -121,7 +122,7 @@ async def place_order(request: AnyRequest, tenant: Tenant, wanted: Quote, contac
 
 
 async def confirm(
-    request: AnyRequest, sent: RawForm, wanted: Quote, contact: Contact, asked: Sequence[tuple[Offered, AccountForm]]
+    request: AnyRequest, sent: RawForm, wanted: Quote, contact: Contact, asked: Iterable[AccountForm]
 ) -> Response[Any]:
     """Show the accounts once more before anything is ordered, after their suppliers were asked. Raises: InvalidForm."""
     shown, errors = await looked_up(await provide_tenant(request), asked)
@@ -176,10 +177,17 @@ def _offered(shelf: Shelf, form: CheckoutForm) -> Offered:
     return offered
 
 
-def _account(sent: RawForm, shelf: Shelf) -> AccountForm | None:
-    """The account a form states, for a product that credits one."""
-    product = product_of(sent, shelf)
-    return account_form(product, sent.get, checks=True) if product and product.account_fields else None
+def _accounts(sent: RawForm, shelf: Shelf) -> dict[AccountKey, AccountForm]:
+    """The accounts a form states, for what credits some."""
+    offered = shelf.offers.get(_uuid(sent.get("listing")) or _NOBODY)
+    if offered is None:
+        return {}
+    return account_forms(shelf.products[offered.product_id], offered.listing_id, sent.get, checks=True)
+
+
+def faults_of(accounts: Mapping[AccountKey, AccountForm]) -> dict[str, str]:
+    """The faults of all accounts a form states, by field."""
+    return {name: fault for account in accounts.values() for name, fault in account.errors.items()}
 
 
 async def _change(request: AnyRequest, sent: RawForm, shelf: Shelf) -> Response[str]:

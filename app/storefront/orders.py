@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import hmac
-from typing import Any
+from typing import Any, Final
 from uuid import UUID
 
 from asyncpg import Record
@@ -55,6 +55,16 @@ register_states(
         OrderState.EXPIRED: (N_("Not paid in time"), ""),
     },
 )
+
+UNIT_WORDS: Final = {
+    UnitState.RESERVED: (N_("To be paid"), ""),
+    UnitState.OWED: (N_("On its way"), "info"),
+    UnitState.DELIVERED: (N_("Delivered"), "ok"),
+    UnitState.REFUNDING: (N_("Being refunded"), "warn"),
+    UnitState.REFUNDED: (N_("Refunded"), ""),
+    UnitState.RELEASED: (N_("Not paid in time"), ""),
+}
+"""How the parts of a bundle stand, each in a word and its tone."""
 
 
 async def order_or_404(request: AnyRequest, tenant: Tenant) -> Record:
@@ -184,7 +194,7 @@ class OrderPages(Controller):
 def mark_of(order: Record) -> str:
     """Changes whenever the page of an order shows something else."""
     lapsed = f"{order['is_lapsed']:d}"
-    return f"{order['state']}.{lapsed}.{order['open_payments']}.{order['refund_states'] or ''}.{order['supply'] or ''}"
+    return f"{order['state']}.{order['arrived'] or ''}.{lapsed}.{order['open_payments']}.{order['refund_states'] or ''}.{order['supply'] or ''}"
 
 
 async def _order_page(
@@ -197,6 +207,7 @@ async def _order_page(
     context: dict[str, Any] = {
         "order": order,
         "bought": all_bought,
+        "bought_words": UNIT_WORDS,
         "uses": uses,
         "redeem_url": links.merchant(tenant, "/redeem"),
         "stage": _stage(order),

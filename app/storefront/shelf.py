@@ -11,15 +11,17 @@ import hashlib
 import json
 import time
 from collections import OrderedDict
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from uuid import UUID
 
 import asyncpg
 
+from app.catalog import bundles
 from app.catalog.accounts import AccountField, fields_of
+from app.catalog.models import DeliveryKind
 from app.kernel.errors import NotFound
-from app.ordering.rules import Offered
+from app.ordering.rules import AccountKey, Offered, Part
 from tenants.directory import Tenant
 from tenants.session import Tx, tenant_tx
 
@@ -43,6 +45,16 @@ class Face:
 
 
 @dataclass(frozen=True, slots=True)
+class Credited:
+    """What credits an account, a top-up by itself or as part of a bundle, and what its buyer states of the account."""
+
+    sku_id: UUID
+    name: str
+    fields: tuple[AccountField, ...]
+    refuses_virtual_numbers: bool
+
+
+@dataclass(frozen=True, slots=True)
 class Shelved:
     """One product on sale, with the offers of its SKUs."""
 
@@ -54,9 +66,8 @@ class Shelved:
     cover_hue: int
     picture_id: UUID | None
     delivery_kind: str
-    account_fields: tuple[AccountField, ...]
-    """What its buyer states of the account to credit."""
-    refuses_virtual_numbers: bool
+    credits: dict[AccountKey, Credited]
+    """The accounts its offers credit."""
     buyer_limit: int | None
     description_html: str
     usage_html: str
@@ -143,12 +154,17 @@ async def _read(tx: Tx) -> Shelf:
     by_product: dict[UUID, list[asyncpg.Record]] = {}
     for row in await tx.fetch(_LISTED, face["storefront_id"], _MOST_LISTED):
         by_product.setdefault(row["product_id"], []).append(row)
-    products = {product_id: _shelved(rows) for product_id, rows in by_product.items()}
+    parts = await bundles.parts_of(tx, [row["sku_id"] for rows in by_product.values() for row in rows if _is_bundle(row)])
+    products = {product_id: _shelved(rows, parts) for product_id, rows in by_product.items()}
     offers = {offer.listing_id: offer for product in products.values() for offer in product.offers}
     return Shelf(Face(**dict(face)), categories, products, offers)
 
 
-def _shelved(rows: list[asyncpg.Record]) -> Shelved:
+def _is_bundle(row: asyncpg.Record) -> bool:
+    return bool(row["delivery_kind"] == DeliveryKind.BUNDLE)
+
+
+def _shelved(rows: list[asyncpg.Record], parts: Mapping[UUID, list[asyncpg.Record]]) -> Shelved:
     first = rows[0]
     return Shelved(
         id=first["product_id"],
@@ -159,21 +175,40 @@ def _shelved(rows: list[asyncpg.Record]) -> Shelved:
         cover_hue=first["cover_hue"],
         picture_id=first["picture_id"],
         delivery_kind=first["delivery_kind"],
-        account_fields=fields_of(json.loads(first["account_fields"])),
-        refuses_virtual_numbers=first["refuses_virtual_numbers"],
+        credits=_credits(rows, parts),
         buyer_limit=first["buyer_limit"],
         description_html=first["description_html"],
         usage_html=first["usage_html"],
-        offers=tuple(
-            Offered(
-                row["listing_id"], row["sku_id"], row["product_id"], row["product_name"], row["sku_name"], row["delivery_kind"],
-                row["price_minor"], row["currency"], row["buyer_limit"], row["is_hot"],
-            )
-            for row in rows
-        ),
+        offers=tuple(_offered(row, parts.get(row["sku_id"], [])) for row in rows),
         was_minor={row["listing_id"]: row["was_minor"] for row in rows},
         mark=offers_mark([(row["listing_id"], row["price_minor"]) for row in rows]),
+    )
+
+
+def _offered(row: asyncpg.Record, parts: Sequence[asyncpg.Record]) -> Offered:
+    return Offered(
+        row["listing_id"], row["sku_id"], row["product_id"], row["product_name"], row["sku_name"], row["delivery_kind"],
+        row["price_minor"], row["currency"], row["buyer_limit"], row["is_hot"],
+        tuple(
+            Part(
+                p["listing_id"], p["sku_id"], p["product_id"], p["product_name"], p["sku_name"], p["delivery_kind"], p["quantity"],
+                p["worth_minor"],
+            )
+            for p in parts
+        ),
+        parts[0]["policy"] if parts else None,
     )  # fmt: skip
+
+
+def _credits(rows: Sequence[asyncpg.Record], parts: Mapping[UUID, list[asyncpg.Record]]) -> dict[AccountKey, Credited]:
+    found = {}
+    for row in rows:
+        for one in parts.get(row["sku_id"], [row]):
+            if one["delivery_kind"] == DeliveryKind.DIRECT_TOP_UP:
+                fields = fields_of(json.loads(one["account_fields"]))
+                name = f"{one['product_name']} {one['sku_name']}"
+                found[row["listing_id"], one["sku_id"]] = Credited(one["sku_id"], name, fields, one["refuses_virtual_numbers"])
+    return found
 
 
 def offers_mark(offers: Sequence[tuple[UUID, int]]) -> str:

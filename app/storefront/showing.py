@@ -18,7 +18,7 @@ from app.kernel.errors import N_
 from app.kernel.ids import new_id
 from app.kernel.web import AnyRequest, page
 from app.ordering.rules import MOST_UNITS, Offered
-from app.storefront.accounts import AccountForm, account_form
+from app.storefront.accounts import AccountForm, account_forms
 from app.storefront.richtext import shown
 from app.storefront.shelf import Shelf, Shelved
 from tenants.directory import Tenant
@@ -33,6 +33,9 @@ PROMISES = {
         "You get a code to show at the counter. It appears on your order's page as soon as your payment has arrived."
     ),
     DeliveryKind.SERIAL: N_("You get a serial number of your own, with a list of its uses, as soon as your payment has arrived."),
+    DeliveryKind.BUNDLE: N_(
+        "Each part is delivered its own way as soon as your payment has arrived. Your order's page says of each how far it is."
+    ),
 }
 """What a buyer may count on, by how it is delivered."""
 
@@ -85,8 +88,7 @@ async def product_page(request: AnyRequest, shelf: Shelf, product: Shelved, **mo
         "most_units": min(MOST_UNITS, product.buyer_limit or MOST_UNITS),
         "description": shown(product.description_html),
         "usage": shown(product.usage_html),
-        "account": _account(request, product, values),
-        "narrow": "narrow",
+        "accounts": _accounts(request, product, values),
         "narrow_path": f"/products/{product.id}",
         "promise": i18n.gettext(PROMISES[DeliveryKind(product.delivery_kind)]),
         "request_key": str(new_id()),
@@ -96,12 +98,16 @@ async def product_page(request: AnyRequest, shelf: Shelf, product: Shelved, **mo
     return page(request, "storefront/product.html", **context)
 
 
-def _account(request: AnyRequest, product: Shelved, values: Mapping[str, Any]) -> AccountForm | None:
-    """The fields of the account to credit, with what was typed, or the choices so far that stand in the address."""
-    if not product.account_fields:
-        return None
-    given = values or request.query_params
-    return account_form(product, lambda name, default: str(given.get(name, default)))
+def _accounts(request: AnyRequest, product: Shelved, values: Mapping[str, Any]) -> list[AccountForm]:
+    """The fields of the accounts to credit, with what was typed, or the choices so far that stand in the address.
+
+    What several of a product's offers credit is asked for once.
+    """
+    given, found = values or request.query_params, {}
+    for offered in product.offers:
+        for form in account_forms(product, offered.listing_id, lambda name, default: str(given.get(name, default))).values():
+            found.setdefault(form.prefix, form)
+    return list(found.values())
 
 
 def label_of(offers: Sequence[Offered]) -> str:

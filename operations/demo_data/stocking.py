@@ -11,8 +11,10 @@ from uuid import UUID
 
 from sqlalchemy.ext.asyncio import AsyncSession
 
-from app.catalog import queries
+from app.catalog import bundles, queries
 from app.catalog import service as catalog
+from app.catalog.bundles import Contents
+from app.catalog.models import Product
 from app.catalog.service import ProductTerms, SkuTerms
 from app.inventory import importing, quarantining
 from app.kernel import clock
@@ -86,6 +88,8 @@ async def _make(session: AsyncSession, good: Good, actor: Actor) -> list[Shelved
         buyer_limit=good.buyer_limit,
     )
     product = await catalog.create_product(session, terms, actor=actor)
+    if good.contents:
+        await _fill(session, product, good, actor)
     if good.is_on_sale:
         await catalog.publish(session, product.id, actor=actor)
     skus = {sku.name: sku for sku in await queries.skus_of(session, product.id)}
@@ -93,6 +97,14 @@ async def _make(session: AsyncSession, good: Good, actor: Actor) -> list[Shelved
         Shelved(item, product.id, skus[item.name].id, skus[item.name].listing.id if good.is_on_sale else None)
         for item in good.items
     ]
+
+
+async def _fill(session: AsyncSession, product: Product, good: Good, actor: Actor) -> None:
+    """Put into a bundle what its good says."""
+    named = {(other.name, sku.name): sku.id for other in await queries.products(session) for sku in other.skus}
+    parts = [(named[name, item], quantity) for name, item, quantity in good.contents]
+    for sku in await queries.skus_of(session, product.id):
+        await bundles.fill(session, product.id, sku.id, Contents(parts), actor=actor)
 
 
 def _terms(item: Item) -> SkuTerms:

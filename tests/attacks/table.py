@@ -185,6 +185,8 @@ ROWS: dict[str, frozenset[Role] | For] = {
     f"POST {M}/products/{{product_id}}/account": RUNS,
     f"GET {M}/products/{{product_id}}/rules": EVERY_ROLE,
     f"POST {M}/products/{{product_id}}/rules": RUNS,
+    f"GET {M}/products/{{product_id}}/contents": EVERY_ROLE,
+    f"POST {M}/products/{{product_id}}/contents/{{sku_id}}": RUNS,
     f"POST {M}/products/{{product_id}}/picture": RUNS,
     f"POST {M}/products/{{product_id}}/publication": RUNS,
     f"POST {M}/products/{{product_id}}/withdrawal": RUNS,

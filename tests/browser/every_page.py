@@ -38,7 +38,9 @@ def surfaces(shop: Shop, operator: str) -> dict[str, Surface]:
     )
     gone = shop.product(name="Bluebird Music", stock=0, skus=[["B1", 1200]])
     first, second = made["listings"]
+    packed = shop.bundle([[made["skus"][0], 1], [made["skus"][1], 2]])
     done = shop.order(listing=first, quantity=2)
+    pack = shop.order(listing=packed["listings"][0])
     waiting = shop.order(listing=second, upto="awaiting_payment")
     lapsed = shop.order(listing=second, upto="awaiting_payment")
     shop.hands.ask("lapse", slug=shop.slug, no=lapsed["no"])
@@ -68,6 +70,8 @@ def surfaces(shop: Shop, operator: str) -> dict[str, Surface]:
                 "products": desk("/products"),
                 "new product": desk("/products/new"),
                 "product": desk(f"/products/{made['id']}"),
+                "contents": desk(f"/products/{packed['id']}/contents"),
+                "bundle's order": desk(f"/orders/{pack['no']}"),
                 "categories": desk("/categories"),
                 "pools": desk("/card-pools"),
                 "pool": desk(f"/card-pools/{made['skus'][0]}"),
@@ -99,6 +103,8 @@ def surfaces(shop: Shop, operator: str) -> dict[str, Surface]:
             {
                 "home": front(),
                 "product": front(f"/products/{made['id']}"),
+                "bundle": front(f"/products/{packed['id']}"),
+                "delivered bundle": front(pack["path"]),
                 "sold out": front(f"/products/{gone['id']}"),
                 "categories": front("/categories"),
                 "category": front(f"/categories/{category}"),

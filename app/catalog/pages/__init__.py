@@ -2,9 +2,19 @@
 
 from app.catalog.pages.accounts import AccountPages
 from app.catalog.pages.categories import CategoryPages
+from app.catalog.pages.contents import ContentsPages
 from app.catalog.pages.pictures import PicturePages
 from app.catalog.pages.products import ProductPages
 from app.catalog.pages.rules import RulesPages
 from app.catalog.pages.settings import DomainSettingsPages, ShopSettingsPages
 
-CATALOG = [ProductPages, AccountPages, RulesPages, CategoryPages, PicturePages, ShopSettingsPages, DomainSettingsPages]
+CATALOG = [
+    ProductPages,
+    AccountPages,
+    RulesPages,
+    ContentsPages,
+    CategoryPages,
+    PicturePages,
+    ShopSettingsPages,
+    DomainSettingsPages,
+]
