@@ -167,7 +167,7 @@ class World:
         await asyncio.to_thread(self.gateway.pay, payment_no)
         return payment_no
 
-    async def until(self, query: str, *args: Any, within_s: float = 10, tenant: Tenant | None = None) -> Any:
+    async def until(self, query: str, *args: Any, within_s: float = 60, tenant: Tenant | None = None) -> Any:
         """Wait until a query answers something true; what it answered. Raises: TimeoutError."""
         async with asyncio.timeout(within_s):
             while not (found := await self.value(query, *args, tenant=tenant)):  # noqa: ASYNC110  # another process brings it about

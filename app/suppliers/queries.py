@@ -102,11 +102,11 @@ def _candidate(row: asyncpg.Record) -> Candidate:
         position=row["position"],
         weight=row["weight"],
         success_bp=row["well"] * 10_000 // row["calls"] if row["calls"] else None,
-        p95_ms=_p95(row),
+        p95_ms=p95(row),
     )
 
 
-def _p95(row: asyncpg.Record) -> int | None:
+def p95(row: asyncpg.Record) -> int | None:
     """The bound under which 95 of 100 calls were answered; ten minutes when they were not."""
     if not row["calls"]:
         return None
