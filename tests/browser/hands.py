@@ -172,7 +172,7 @@ async def rows(world: Any, *, slug: str, query: str, args: list[Any] | None = No
 
 VERBS = {
     verb.__name__: verb
-    for verb in (merchant, operator, product, stock, order, pay_order, lapse, quarantine, rows, top_up, voucher)
+    for verb in (merchant, operator, product, bundle, stock, order, pay_order, lapse, quarantine, rows, top_up, voucher)
 }
 
 
