@@ -80,6 +80,7 @@ COMMANDS = (
     Place(N_("Supplier health"), "/suppliers/board", "activity", Permission.SUPPLY_VIEW),
     Place(N_("Cases"), "/cases", "circle-help", Permission.ORDERS_VIEW),
     Place(N_("Categories"), "/categories", "tags", Permission.CATALOG_VIEW),
+    Place(N_("Product types"), "/product-types", "layers", Permission.CATALOG_VIEW),
     Place(N_("Own domain"), "/settings/domain", "globe", Permission.SETTINGS_VIEW),
     Place(N_("Group robots"), "/settings/robots", "megaphone", Permission.SETTINGS_VIEW),
     Place(N_("Notices"), "/notices", "bell", Permission.DASHBOARD_VIEW),
@@ -142,7 +143,13 @@ def _own(asked: Asked) -> Shell:
     }
 
 
-_BELONGS = {"/imports/": "/card-pools", "/categories": "/products", "/skus/": "/products", "/cases": "/orders"}
+_BELONGS = {
+    "/imports/": "/card-pools",
+    "/categories": "/products",
+    "/product-types": "/products",
+    "/skus/": "/products",
+    "/cases": "/orders",
+}
 """Pages without an item of their own, and the one they stand under."""
 
 

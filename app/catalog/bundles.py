@@ -112,12 +112,14 @@ async def _refuse(tx: Tx, contents: Contents) -> None:
 
 _PARTS = """
 select b.bundle_sku_id, b.sku_id, b.quantity, w.policy, k.name as sku_name, p.id as product_id, p.name as product_name, p.delivery_kind,
-       p.account_fields::text as account_fields, p.refuses_virtual_numbers, l.id as listing_id,
+       coalesce(t.buyer_fields, p.account_fields)::text as buyer_fields,
+       coalesce(t.refuses_virtual_numbers, p.refuses_virtual_numbers) as refuses_virtual_numbers, l.id as listing_id,
        coalesce(l.price_minor, k.face_value_minor, 0) as worth_minor
 from bundle_part b
 join bundle w on w.sku_id = b.bundle_sku_id
 join sku k on k.id = b.sku_id
 join product p on p.id = k.product_id
+left join product_type t on t.id = p.type_id
 join listing l on l.sku_id = k.id
 where b.bundle_sku_id = any($1)
 order by b.bundle_sku_id, b.position

@@ -16,6 +16,7 @@ from uuid import UUID
 
 import asyncpg
 
+from app.catalog import accounts
 from app.kernel import history
 from app.kernel.actor import Actor, ActorKind
 from app.kernel.batching import Batcher
@@ -24,7 +25,7 @@ from app.kernel.errors import N_, DomainError
 from app.kernel.history import Happened
 from app.kernel.ids import new_id, new_number
 from app.kernel.vault import Keyring, keyring
-from app.ordering.rules import Offered, Quote, QuotedPart, masked_account
+from app.ordering.rules import Offered, Quote, QuotedPart
 from app.settings import settings
 from tenants.directory import Tenant
 from tenants.session import Tx, tenant_tx
@@ -174,6 +175,7 @@ class _Line:
     quantity: int
     unit_price_minor: int
     total_minor: int
+    fields: tuple[AccountField, ...]
     account: Mapping[str, str]
     policy: str | None = None
     parent_id: UUID | None = None
@@ -186,7 +188,7 @@ def _lines(quote: Quote) -> list[_Line]:
         o, line_id = line.offered, new_id()
         names = (o.product_name, o.sku_name, o.delivery_kind)
         money = (line.quantity, o.price_minor, line.total_minor)
-        found.append(_Line(line_id, o.listing_id, o.sku_id, o.product_id, *names, *money, line.account, o.policy))
+        found.append(_Line(line_id, o.listing_id, o.sku_id, o.product_id, *names, *money, o.buyer_fields, line.account, o.policy))
         found += [_part(line_id, quoted) for quoted in line.parts()]
     return found
 
@@ -195,23 +197,25 @@ def _part(parent_id: UUID, quoted: QuotedPart) -> _Line:
     p, amounts = quoted.part, quoted.amounts_minor
     names = (p.product_name, p.sku_name, p.delivery_kind)
     money = (len(amounts), p.worth_minor, sum(amounts))
+    stated = (p.buyer_fields, quoted.account)
     return _Line(
-        new_id(), p.listing_id, p.sku_id, p.product_id, *names, *money, quoted.account, parent_id=parent_id, amounts_minor=amounts
+        new_id(), p.listing_id, p.sku_id, p.product_id, *names, *money, *stated, parent_id=parent_id, amounts_minor=amounts
     )
 
 
 async def _keep_accounts(tx: Tx, sealed: _Sealed, lines: Sequence[_Line]) -> None:
-    """Write down, sealed, which outside account each line credits, and that its buyer confirmed it."""
+    """Write down, sealed, what each line's buyer stated, and that he confirmed it; beside it, masked, under the labels he read."""
     ring = await keyring(tx)
-    rows = [
-        (line.id, ring.seal("recharge_account", "account", line.id, json.dumps(dict(line.account))), masked_account(line.account))
-        for line in lines
-        if line.account
-    ]
-    await tx.executemany("insert into recharge_account (order_line_id, account, masked) values ($1, $2, $3)", rows)
+    rows = []
+    for line in lines:
+        if line.account:
+            shown = accounts.masked(line.fields, line.account)
+            kept = ring.seal("recharge_account", "account", line.id, json.dumps(dict(line.account)))
+            rows.append((line.id, kept, " ".join(one["value"] for one in shown), json.dumps(shown)))
+    await tx.executemany(_KEEP_ACCOUNT, rows)
     if rows and sealed.request.is_confirmed:
         buyer = Actor(ActorKind.BUYER, None, sealed.request.contact.masked)
-        facts = {"masked": [masked for _, _, masked in rows]}
+        facts = {"masked": [row[2] for row in rows]}
         await history.record(tx, Happened("order", sealed.order_id, "order.account_confirmed", facts=facts), actor=buyer)
 
 
@@ -321,3 +325,4 @@ def _batcher(tenant: Tenant, offered: Offered) -> Batcher[Request, Placed]:
 
 _PLACE = f"select * from place_order({', '.join(f'${n}' for n in range(1, 41))})"
 _PLACE_TOGETHER = f"select * from place_orders({', '.join(f'${n}' for n in range(1, 29))})"
+_KEEP_ACCOUNT = "insert into recharge_account (order_line_id, account, masked, shown) values ($1, $2, $3, $4::jsonb)"

@@ -8,6 +8,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from uuid import UUID
 
+from app.catalog.accounts import AccountField
 from app.kernel.errors import N_, DomainError
 from app.kernel.money import split_minor
 
@@ -37,7 +38,7 @@ class BadQuantity(DomainError):
 
 class AccountMissing(DomainError):
     status = 422
-    message = N_("Say which account %(name)s goes to. Nothing was ordered.")
+    message = N_("Say first what %(name)s asks for, such as the account it goes to. Nothing was ordered.")
 
 
 class NothingInIt(DomainError):
@@ -48,7 +49,7 @@ class NothingInIt(DomainError):
 
 
 AccountKey = tuple[UUID, UUID]
-"""What an account is stated for: a listing, and the SKU that credits it, which in a bundle is one of its parts."""
+"""What something is stated for: a listing, and the SKU that asks for it, which in a bundle is one of its parts."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -63,6 +64,7 @@ class Part:
     delivery_kind: str
     quantity: int
     worth_minor: int
+    buyer_fields: tuple[AccountField, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -79,6 +81,8 @@ class Offered:
     currency: str
     buyer_limit: int | None
     is_hot: bool
+    buyer_fields: tuple[AccountField, ...] = ()
+    """What its buyer states before he pays. A bundle's parts ask for theirs."""
     parts: tuple[Part, ...] = ()
     policy: str | None = None
 
@@ -87,11 +91,9 @@ class Offered:
         """How many units one of it comes to."""
         return sum(part.quantity for part in self.parts) or 1
 
-    def credits(self) -> list[tuple[AccountKey, str]]:
-        """What of it credits an account, each with its name."""
-        if self.delivery_kind == TOP_UP:
-            return [((self.listing_id, self.sku_id), self.product_name)]
-        return [((self.listing_id, p.sku_id), p.product_name) for p in self.parts if p.delivery_kind == TOP_UP]
+    def asking(self) -> list[Part | Offered]:
+        """Itself or its parts: whatever asks its buyer for something."""
+        return [one for one in self.parts or (self,) if one.delivery_kind == TOP_UP or one.buyer_fields]
 
 
 @dataclass(frozen=True, slots=True)
@@ -105,7 +107,7 @@ class QuotedPart:
 
 @dataclass(frozen=True, slots=True)
 class QuotedLine:
-    """One SKU and quantity at a price. `accounts` are the outside accounts its units credit: by SKU, then by field name."""
+    """One SKU and quantity at a price. `accounts` is what its buyer stated, by SKU and field name: the outside accounts its units credit, where they do."""
 
     offered: Offered
     quantity: int
@@ -203,7 +205,7 @@ def share_out(price_minor: int, parts: Sequence[Part]) -> list[int]:
 
 
 def quote(wanted: Sequence[tuple[Offered, int]], accounts: Mapping[AccountKey, Mapping[str, str]] | None = None) -> Quote:
-    """Price a cart: the same listing twice becomes one line. `accounts` are recharge accounts by listing and SKU.
+    """Price a cart: the same listing twice becomes one line. `accounts` is what buyers stated, by listing and SKU.
     Raises: EmptyCart, TooManyLines, BadQuantity, AccountMissing, NothingInIt.
     """
     if not wanted:
@@ -227,18 +229,15 @@ def quote(wanted: Sequence[tuple[Offered, int]], accounts: Mapping[AccountKey, M
 def _line(offered: Offered, quantity: int, stated: Mapping[AccountKey, Mapping[str, str]]) -> QuotedLine:
     if offered.delivery_kind == BUNDLE and (not offered.parts or offered.price_minor < offered.units):
         raise NothingInIt(name=offered.product_name)
-    for key, name in offered.credits():
-        if not stated.get(key):
-            raise AccountMissing(name=name)
-    return QuotedLine(offered, quantity, {sku_id: stated[listing_id, sku_id] for (listing_id, sku_id), _ in offered.credits()})
+    own = {one.sku_id: stated.get((offered.listing_id, one.sku_id), {}) for one in offered.asking()}
+    for one in offered.asking():
+        if _lacks(one, own[one.sku_id]):
+            raise AccountMissing(name=one.product_name)
+    return QuotedLine(offered, quantity, own)
 
 
-def masked_account(account: Mapping[str, str]) -> str:
-    """A recharge account as pages show it: of each value the first three and the last two or four characters."""
-    return " ".join(_masked(value) for value in account.values())
-
-
-def _masked(value: str) -> str:
-    if len(value) <= 4:
-        return value[:1] + "***"
-    return f"{value[:3]}****{value[-4:]}" if len(value) >= 9 else f"{value[:2]}***{value[-2:]}"
+def _lacks(one: Part | Offered, stated: Mapping[str, str]) -> bool:
+    """Whether something must still be stated. A top-up credits some account, whatever its fields say."""
+    return (one.delivery_kind == TOP_UP and not stated) or any(
+        field.is_required and not stated.get(field.name) for field in one.buyer_fields
+    )

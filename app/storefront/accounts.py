@@ -1,4 +1,4 @@
-"""The account a buyer wants credited: asked for on the product's page and in the cart, checked, and shown to him again before he pays."""
+"""What a buyer states before he pays, the account to credit among it: asked for on the product's page and in the cart, checked, and shown to him again before he pays."""
 
 from __future__ import annotations
 
@@ -8,12 +8,11 @@ from uuid import UUID
 
 from app.catalog import accounts
 from app.catalog.accounts import AccountField, FieldKind
-from app.catalog.models import DeliveryKind
 from app.fulfillment.prechecking import pre_check
 from app.kernel import i18n
 from app.kernel.errors import N_
 from app.ordering.rules import AccountKey, Quote
-from app.storefront.shelf import Credited, Shelved
+from app.storefront.shelf import Asked, Shelved
 from app.suppliers.connectors.port import AccountFits, AccountRefused
 from tenants.directory import Tenant
 
@@ -25,7 +24,7 @@ REFUSED = N_("The supplier says that this account cannot be credited. Look it ov
 class AccountForm:
     """The fields of one account as a page asks for them. `stated` is what was typed or chosen so far; errors are translated."""
 
-    credited: Credited
+    asked: Asked
     prefix: str
     stated: Mapping[str, str] = field(repr=False)
     values: Mapping[str, str] = field(repr=False)
@@ -33,12 +32,17 @@ class AccountForm:
 
     @property
     def fields(self) -> tuple[AccountField, ...]:
-        return self.credited.fields
+        return self.asked.fields
 
     @property
     def narrow(self) -> str:
         """The id of the form that carries its choices so far."""
         return f"narrow-{self.prefix.strip('-')}"
+
+    @property
+    def is_credited(self) -> bool:
+        """Whether it is an account that a supplier credits."""
+        return self.asked.is_credited
 
     @property
     def chain(self) -> list[AccountField]:
@@ -77,31 +81,28 @@ class Confirmed:
 def account_forms(
     product: Shelved, listing_id: UUID, given: Callable[[str, str], str], *, in_cart: bool = False, checks: bool = False
 ) -> dict[AccountKey, AccountForm]:
-    """The accounts that one offer credits, as `given` (a form's or an address's `get`) states them. With `checks` their faults are found too."""
+    """What one offer asks its buyer for, as `given` (a form's or an address's `get`) states them. With `checks` their faults are found too."""
     return {
-        key: _form(credited, _prefix(product, key, in_cart=in_cart), given, checks=checks)
-        for key, credited in product.credits.items()
+        key: _form(asked, _prefix(asked, listing_id, in_cart=in_cart), given, checks=checks)
+        for key, asked in product.asked.items()
         if key[0] == listing_id
     }
 
 
-def _prefix(product: Shelved, key: AccountKey, *, in_cart: bool) -> str:
-    """What the names of an account's fields begin with: one account on a page needs no more than "account-"."""
-    listing_id, sku_id = key
-    of_listing = f"{listing_id.hex}-" if in_cart else ""
-    of_part = "" if product.delivery_kind == DeliveryKind.DIRECT_TOP_UP else f"{sku_id.hex}-"
-    return f"{PREFIX}{of_listing}{of_part}"
+def _prefix(asked: Asked, listing_id: UUID, *, in_cart: bool) -> str:
+    """What the names of its fields begin with: one product on its page needs no more than "account-"."""
+    return f"{PREFIX}{f'{listing_id.hex}-' if in_cart else ''}{f'{asked.sku_id.hex}-' if asked.is_part else ''}"
 
 
-def _form(credited: Credited, prefix: str, given: Callable[[str, str], str], *, checks: bool) -> AccountForm:
-    stated = {one.name: given(prefix + one.name, "")[:200] for one in credited.fields}
+def _form(asked: Asked, prefix: str, given: Callable[[str, str], str], *, checks: bool) -> AccountForm:
+    stated = {one.name: given(prefix + one.name, "")[:200] for one in asked.fields}
     if not checks:
-        return AccountForm(credited, prefix, stated, {}, {})
-    found = accounts.check(credited.fields, stated, refuses_virtual=credited.refuses_virtual_numbers)
+        return AccountForm(asked, prefix, stated, {}, {})
+    found = accounts.check(asked.fields, stated, refuses_virtual=asked.refuses_virtual_numbers)
     errors = {
         prefix + name: i18n.gettext(said) % facts if facts else i18n.gettext(said) for name, (said, facts) in found.faults.items()
     }
-    return AccountForm(credited, prefix, stated, found.values, errors)
+    return AccountForm(asked, prefix, stated, found.values, errors)
 
 
 def mark_of(wanted: Quote, contact: str) -> str:

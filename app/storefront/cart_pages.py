@@ -105,8 +105,9 @@ class CartPages(Controller):
                 raise OfferChanged
             checkout.count_checkout(request, tenant)
             priced = quote(wanted, {key: account.values for key, account in accounts.items()})
-            if accounts and sent.get("confirmed") != mark_of(priced, contact.value):
-                return await checkout.confirm(request, sent, priced, contact, accounts.values())
+            asked = [account for account in accounts.values() if account.values]
+            if asked and sent.get("confirmed") != mark_of(priced, contact.value):
+                return await checkout.confirm(request, sent, priced, contact, asked)
             placed = await checkout.place_order(request, tenant, priced, contact, key=form.request_id)
         except InvalidForm as fault:
             return await _cart_page(request, tenant, shelf, status=422, errors=fault.errors, values=sent.values())
@@ -163,7 +164,7 @@ async def _lines(tenant: Tenant, shelf: Shelf, wanted: Sequence[tuple[Offered, i
 def _accounts(
     wanted: Sequence[tuple[Offered, int]], shelf: Shelf, given: Callable[[str, str], str], *, checks: bool = False
 ) -> dict[AccountKey, AccountForm]:
-    """The accounts to credit, for the lines that credit some."""
+    """What the cart's lines ask their buyer for."""
     found: dict[AccountKey, AccountForm] = {}
     for offered, _ in wanted:
         found |= account_forms(shelf.products[offered.product_id], offered.listing_id, given, in_cart=True, checks=checks)

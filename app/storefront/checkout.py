@@ -81,8 +81,9 @@ class Checkout(Controller):
             offered = _offered(shelf, form)
             count_checkout(request, tenant)
             wanted = quote([(offered, form.quantity)], {key: account.values for key, account in accounts.items()})
-            if accounts and sent.get("confirmed") != mark_of(wanted, contact.value):
-                return await confirm(request, sent, wanted, contact, accounts.values())
+            asked = [account for account in accounts.values() if account.values]
+            if asked and sent.get("confirmed") != mark_of(wanted, contact.value):
+                return await confirm(request, sent, wanted, contact, asked)
             placed = await place_order(request, tenant, wanted, contact, key=form.request_id)
         except InvalidForm as fault:
             return await _again(request, tenant, sent, fault, errors=fault.errors)
@@ -131,6 +132,7 @@ async def confirm(
     hidden = [(name, value) for name, value in sent.values().items() if name != "confirmed" and isinstance(value, str)]
     context: dict[str, Any] = {
         "accounts": shown,
+        "is_credited": any(form.is_credited for _, form in asked),
         "hidden": [*hidden, ("confirmed", mark_of(wanted, contact.value))],
         "target": shown_path(request),
         "contact": contact.masked,
@@ -178,7 +180,7 @@ def _offered(shelf: Shelf, form: CheckoutForm) -> Offered:
 
 
 def _accounts(sent: RawForm, shelf: Shelf) -> dict[AccountKey, AccountForm]:
-    """The accounts a form states, for what credits some."""
+    """What a form states, for what asks for something."""
     offered = shelf.offers.get(_uuid(sent.get("listing")) or _NOBODY)
     if offered is None:
         return {}
@@ -186,7 +188,7 @@ def _accounts(sent: RawForm, shelf: Shelf) -> dict[AccountKey, AccountForm]:
 
 
 def faults_of(accounts: Mapping[AccountKey, AccountForm]) -> dict[str, str]:
-    """The faults of all accounts a form states, by field."""
+    """The faults of all that a form states, by field."""
     return {name: fault for account in accounts.values() for name, fault in account.errors.items()}
 
 

@@ -45,13 +45,15 @@ class Face:
 
 
 @dataclass(frozen=True, slots=True)
-class Credited:
-    """What credits an account, a top-up by itself or as part of a bundle, and what its buyer states of the account."""
+class Asked:
+    """What one thing asks its buyer for, a product by itself or a part of a bundle; for a top-up, the account to credit."""
 
     sku_id: UUID
     name: str
     fields: tuple[AccountField, ...]
     refuses_virtual_numbers: bool
+    is_credited: bool
+    is_part: bool
 
 
 @dataclass(frozen=True, slots=True)
@@ -66,8 +68,10 @@ class Shelved:
     cover_hue: int
     picture_id: UUID | None
     delivery_kind: str
-    credits: dict[AccountKey, Credited]
-    """The accounts its offers credit."""
+    asked: dict[AccountKey, Asked]
+    """What buyers of its offers state before they pay: accounts to credit, or what its type asks for."""
+    attributes: tuple[tuple[str, str], ...]
+    """What is said of it: labels and values."""
     buyer_limit: int | None
     description_html: str
     usage_html: str
@@ -175,24 +179,25 @@ def _shelved(rows: list[asyncpg.Record], parts: Mapping[UUID, list[asyncpg.Recor
         cover_hue=first["cover_hue"],
         picture_id=first["picture_id"],
         delivery_kind=first["delivery_kind"],
-        credits=_credits(rows, parts),
+        asked=_asked(rows, parts),
+        attributes=tuple((one["label"], one["value"]) for one in json.loads(first["attributes"])),
         buyer_limit=first["buyer_limit"],
         description_html=first["description_html"],
         usage_html=first["usage_html"],
         offers=tuple(_offered(row, parts.get(row["sku_id"], [])) for row in rows),
         was_minor={row["listing_id"]: row["was_minor"] for row in rows},
-        mark=offers_mark([(row["listing_id"], row["price_minor"]) for row in rows]),
+        mark=offers_mark([(row["listing_id"], row["price_minor"]) for row in rows], asked=_texts_asked(rows, parts)),
     )
 
 
 def _offered(row: asyncpg.Record, parts: Sequence[asyncpg.Record]) -> Offered:
     return Offered(
         row["listing_id"], row["sku_id"], row["product_id"], row["product_name"], row["sku_name"], row["delivery_kind"],
-        row["price_minor"], row["currency"], row["buyer_limit"], row["is_hot"],
+        row["price_minor"], row["currency"], row["buyer_limit"], row["is_hot"], fields_of(json.loads(row["buyer_fields"])),
         tuple(
             Part(
                 p["listing_id"], p["sku_id"], p["product_id"], p["product_name"], p["sku_name"], p["delivery_kind"], p["quantity"],
-                p["worth_minor"],
+                p["worth_minor"], fields_of(json.loads(p["buyer_fields"])),
             )
             for p in parts
         ),
@@ -200,20 +205,31 @@ def _offered(row: asyncpg.Record, parts: Sequence[asyncpg.Record]) -> Offered:
     )  # fmt: skip
 
 
-def _credits(rows: Sequence[asyncpg.Record], parts: Mapping[UUID, list[asyncpg.Record]]) -> dict[AccountKey, Credited]:
+def _asked(rows: Sequence[asyncpg.Record], parts: Mapping[UUID, list[asyncpg.Record]]) -> dict[AccountKey, Asked]:
     found = {}
     for row in rows:
         for one in parts.get(row["sku_id"], [row]):
-            if one["delivery_kind"] == DeliveryKind.DIRECT_TOP_UP:
-                fields = fields_of(json.loads(one["account_fields"]))
-                name = f"{one['product_name']} {one['sku_name']}"
-                found[row["listing_id"], one["sku_id"]] = Credited(one["sku_id"], name, fields, one["refuses_virtual_numbers"])
+            fields = fields_of(json.loads(one["buyer_fields"]))
+            if fields:
+                found[row["listing_id"], one["sku_id"]] = Asked(
+                    one["sku_id"],
+                    f"{one['product_name']} {one['sku_name']}" if _is_bundle(row) else one["product_name"],
+                    fields,
+                    one["refuses_virtual_numbers"],
+                    is_credited=one["delivery_kind"] == DeliveryKind.DIRECT_TOP_UP,
+                    is_part=_is_bundle(row),
+                )
     return found
 
 
-def offers_mark(offers: Sequence[tuple[UUID, int]]) -> str:
-    """A short mark of listings and their prices."""
-    return hashlib.sha256(repr(sorted((str(listing), price) for listing, price in offers)).encode()).hexdigest()[:12]
+def _texts_asked(rows: Sequence[asyncpg.Record], parts: Mapping[UUID, list[asyncpg.Record]]) -> str:
+    """What is asked for, as one text: another one has another mark."""
+    return "".join(one["buyer_fields"] for row in rows for one in parts.get(row["sku_id"], [row]))
+
+
+def offers_mark(offers: Sequence[tuple[UUID, int]], *, asked: str = "") -> str:
+    """A short mark of listings and their prices, and of what is asked of their buyer."""
+    return hashlib.sha256((repr(sorted((str(listing), price) for listing, price in offers)) + asked).encode()).hexdigest()[:12]
 
 
 _FACE = """
@@ -223,8 +239,10 @@ from storefront order by created_at limit 1
 _LISTED = """
 select l.id as listing_id, l.sku_id, l.price_minor, l.was_minor, l.currency, k.name as sku_name, k.is_hot,
        p.id as product_id, p.name as product_name, p.summary, p.category_id, p.cover_icon, p.cover_hue, p.picture_id, p.buyer_limit,
-       p.description_html, p.usage_html, p.delivery_kind, p.account_fields, p.refuses_virtual_numbers
-from listing l join sku k on k.id = l.sku_id join product p on p.id = k.product_id
+       p.description_html, p.usage_html, p.delivery_kind, p.attributes::text as attributes,
+       coalesce(t.buyer_fields, p.account_fields)::text as buyer_fields,
+       coalesce(t.refuses_virtual_numbers, p.refuses_virtual_numbers) as refuses_virtual_numbers
+from listing l join sku k on k.id = l.sku_id join product p on p.id = k.product_id left join product_type t on t.id = p.type_id
 where l.storefront_id = $1 and l.is_published and p.state = 'on_sale'
 order by p.position, p.created_at, k.position
 limit $2

@@ -99,9 +99,9 @@ async def product_page(request: AnyRequest, shelf: Shelf, product: Shelved, **mo
 
 
 def _accounts(request: AnyRequest, product: Shelved, values: Mapping[str, Any]) -> list[AccountForm]:
-    """The fields of the accounts to credit, with what was typed, or the choices so far that stand in the address.
+    """What is asked for, with what was typed, or the choices so far that stand in the address.
 
-    What several of a product's offers credit is asked for once.
+    What several of a product's offers ask for is asked once.
     """
     given, found = values or request.query_params, {}
     for offered in product.offers:

@@ -46,6 +46,7 @@ def surfaces(shop: Shop, operator: str) -> dict[str, Surface]:
     shop.hands.ask("lapse", slug=shop.slug, no=lapsed["no"])
     batch = shop.value("select batch_no from import_batch order by created_at limit 1")
     category = shop.value("select id from category")
+    own = shop.hands.ask("own_type", slug=shop.slug)
     app, desk, front = shop.system.app_url, shop.desk, shop.front
     return {
         "stranger": Surface(
@@ -72,6 +73,12 @@ def surfaces(shop: Shop, operator: str) -> dict[str, Surface]:
                 "product": desk(f"/products/{made['id']}"),
                 "contents": desk(f"/products/{packed['id']}/contents"),
                 "bundle's order": desk(f"/orders/{pack['no']}"),
+                "what buyers fill in": desk(f"/products/{made['id']}/account"),
+                "types": desk("/product-types"),
+                "new type": desk("/product-types/new"),
+                "type": desk(f"/product-types/{own['type']}"),
+                "product of a type": desk(f"/products/{own['product']}"),
+                "new product of a type": desk(f"/products/new?kind={own['type']}"),
                 "categories": desk("/categories"),
                 "pools": desk("/card-pools"),
                 "pool": desk(f"/card-pools/{made['skus'][0]}"),
@@ -108,6 +115,7 @@ def surfaces(shop: Shop, operator: str) -> dict[str, Surface]:
                 "product": front(f"/products/{made['id']}"),
                 "bundle": front(f"/products/{packed['id']}"),
                 "delivered bundle": front(pack["path"]),
+                "product that asks": front(f"/products/{own['product']}?account-region=华东"),
                 "sold out": front(f"/products/{gone['id']}"),
                 "categories": front("/categories"),
                 "category": front(f"/categories/{category}"),

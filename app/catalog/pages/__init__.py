@@ -7,9 +7,11 @@ from app.catalog.pages.pictures import PicturePages
 from app.catalog.pages.products import ProductPages
 from app.catalog.pages.rules import RulesPages
 from app.catalog.pages.settings import DomainSettingsPages, ShopSettingsPages
+from app.catalog.pages.types import TypePages
 
 CATALOG = [
     ProductPages,
+    TypePages,
     AccountPages,
     RulesPages,
     ContentsPages,
