@@ -17,6 +17,7 @@ from uuid import UUID
 import asyncpg
 
 from app.catalog import accounts
+from app.catalog.accounts import AccountField
 from app.kernel import history
 from app.kernel.actor import Actor, ActorKind
 from app.kernel.batching import Batcher
