@@ -19,7 +19,7 @@ def part(worth_minor: int, quantity: int, n: int = 1, kind: str = "card_key") ->
 
 
 def offered(price_minor: int, *parts: Part) -> Offered:
-    return Offered(ID, ID, ID, "Tea Time", "Single", "bundle", price_minor, "CNY", None, False, parts, "partial")
+    return Offered(ID, ID, ID, "Tea Time", "Single", "bundle", price_minor, "CNY", None, False, parts=parts, policy="partial")
 
 
 @pytest.mark.case("A07")
