@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from uuid import UUID
 
@@ -110,16 +110,16 @@ def mark_of(wanted: Quote, contact: str) -> str:
     return wanted.fingerprint(contact).hex()[:32]
 
 
-async def looked_up(tenant: Tenant, asked: Iterable[AccountForm]) -> tuple[list[Confirmed], dict[str, str]]:
+async def looked_up(tenant: Tenant, asked: Sequence[AccountForm]) -> tuple[list[Confirmed], dict[str, str]]:
     """Ask suppliers whether they would credit these accounts: what to show again, and the faults of those they would not.
 
     No transaction is open while they are asked. Whoever does not answer lets the account pass.
     """
     confirmed, errors = [], {}
     for form in asked:
-        found = await pre_check(tenant, form.credited.sku_id, form.values)
+        found = await pre_check(tenant, form.asked.sku_id, form.values)
         holder = found.name if isinstance(found, AccountFits) else ""
-        confirmed.append(Confirmed(form.credited.name, form.read_back(), holder))
+        confirmed.append(Confirmed(form.asked.name, form.read_back(), holder))
         if isinstance(found, AccountRefused):
             errors[form.prefix + next(iter(form.values))] = i18n.gettext(REFUSED)
     return confirmed, errors

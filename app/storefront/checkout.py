@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping, Sequence
 from functools import cache
 from typing import Annotated, Any, TypeVar
 from uuid import UUID
@@ -123,7 +123,7 @@ async def place_order(request: AnyRequest, tenant: Tenant, wanted: Quote, contac
 
 
 async def confirm(
-    request: AnyRequest, sent: RawForm, wanted: Quote, contact: Contact, asked: Iterable[AccountForm]
+    request: AnyRequest, sent: RawForm, wanted: Quote, contact: Contact, asked: Sequence[AccountForm]
 ) -> Response[Any]:
     """Show the accounts once more before anything is ordered, after their suppliers were asked. Raises: InvalidForm."""
     shown, errors = await looked_up(await provide_tenant(request), asked)
@@ -132,7 +132,7 @@ async def confirm(
     hidden = [(name, value) for name, value in sent.values().items() if name != "confirmed" and isinstance(value, str)]
     context: dict[str, Any] = {
         "accounts": shown,
-        "is_credited": any(form.is_credited for _, form in asked),
+        "is_credited": any(form.is_credited for form in asked),
         "hidden": [*hidden, ("confirmed", mark_of(wanted, contact.value))],
         "target": shown_path(request),
         "contact": contact.masked,

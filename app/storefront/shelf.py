@@ -213,7 +213,7 @@ def _asked(rows: Sequence[asyncpg.Record], parts: Mapping[UUID, list[asyncpg.Rec
             if fields:
                 found[row["listing_id"], one["sku_id"]] = Asked(
                     one["sku_id"],
-                    f"{one['product_name']} {one['sku_name']}" if _is_bundle(row) else one["product_name"],
+                    f"{one['product_name']} {one['sku_name']}",
                     fields,
                     one["refuses_virtual_numbers"],
                     is_credited=one["delivery_kind"] == DeliveryKind.DIRECT_TOP_UP,

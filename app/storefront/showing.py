@@ -103,7 +103,8 @@ def _accounts(request: AnyRequest, product: Shelved, values: Mapping[str, Any]) 
 
     What several of a product's offers ask for is asked once.
     """
-    given, found = values or request.query_params, {}
+    given = values or request.query_params
+    found: dict[str, AccountForm] = {}
     for offered in product.offers:
         for form in account_forms(product, offered.listing_id, lambda name, default: str(given.get(name, default))).values():
             found.setdefault(form.prefix, form)
