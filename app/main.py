@@ -40,6 +40,7 @@ from app.kernel.vault import forget_keyrings, refuse_wrong_keys
 from app.ordering.pages import OrderListPages, OrderPages, OrderViewPages
 from app.payments.notices import Notices
 from app.payments.pages import PaymentSettingsPages
+from app.pricing.pages import PRICING
 from app.settings import settings
 from app.storefront.routes import SHOP
 from app.suppliers.pages import SUPPLIERS
@@ -51,6 +52,7 @@ ROUTES: list[ControllerRouterHandler] = [
     *CONSOLE,
     *access_pages.ROUTES,
     *CATALOG,
+    *PRICING,
     *INVENTORY,
     *SUPPLIERS,
     SHOP,

@@ -188,6 +188,8 @@ class Listing(Row, TenantBase):
     currency: Mapped[str] = mapped_column(server_default="CNY")
     is_published: Mapped[bool] = mapped_column(server_default="true")
     """On the shelf; the product must be on sale too. The order function reads it again in its own transaction."""
+    terms_version: Mapped[int] = mapped_column(Integer, server_default="1")
+    """Grows with each change of the rules its price depends on; the order function compares it with what was quoted."""
     sku: Mapped[Sku] = relationship(lazy="raise", back_populates="listing")
 
 

@@ -193,6 +193,11 @@ def split_money(minor: int, currency: str = "CNY") -> tuple[str, str, str]:
 # Times
 
 
+def local_minute(value: datetime) -> str:
+    """A day and time of the business as a browser's field takes it."""
+    return value.astimezone(clock.BUSINESS_ZONE).strftime("%Y-%m-%dT%H:%M")
+
+
 def format_datetime(value: datetime, now: datetime | None = None) -> str:
     """14:31 today, 11 月 20 日 14:31 this year, else with the year."""
     local, today = _local(value), _local(now or clock.now())

@@ -191,6 +191,7 @@ def _filters() -> dict[str, Any]:
         "relative": i18n.relative,
         "duration": i18n.duration,
         "instant": instant,
+        "local_minute": i18n.local_minute,
     }
 
 

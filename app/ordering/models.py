@@ -138,6 +138,9 @@ class OrderLine(TenantBase):
     """The bundle's line this is a part of."""
     bundle_policy: Mapped[str | None]
     """Of a bundle's line: what happens when a part of it cannot be delivered, as it was when it was ordered."""
+    price_rule_id: Mapped[UUID | None]
+    """The rule that made its price, in the version of that moment; None for the list price."""
+    price_rule_version: Mapped[int | None] = mapped_column(Integer)
     attributes: Mapped[list[dict[str, Any]]] = mapped_column(JSONB, server_default="[]")
     """What the product's page said of it when it was sold: names, labels and values."""
 

@@ -148,7 +148,7 @@ async def _call(tx: Tx, sealed: _Sealed) -> Placed:
         [o.product_name for o in lines], [o.sku_name for o in lines], [o.delivery_kind for o in lines],
         [o.quantity for o in lines], [o.unit_price_minor for o in lines],
         list(limits), [units for units, _ in limits.values()], [most for _, most in limits.values()],
-        sealed.address_fingerprint, *_most_held(),
+        sealed.address_fingerprint, *_most_held(), *_terms(quote, lines, stock),
         [o.parent_id for o in lines], [o.total_minor for o in lines], [o.policy for o in lines],
         [share[0] for share in shares], [share[1] for share in shares], [share[2] for share in shares], [share[3] for share in shares],
         list(stock), list(stock.values()),
@@ -160,6 +160,25 @@ async def _call(tx: Tx, sealed: _Sealed) -> Placed:
     if not answer.repeated:
         await _keep_accounts(tx, sealed, lines)
     return answer
+
+
+def _terms(quote: Quote, lines: Sequence[_Line], stock: Mapping[UUID, int]) -> tuple[object, ...]:
+    """What its prices come from and hang on, for the statement to look at again: of each line, and of each stock row it takes from."""
+    priced = [line.priced for line in quote.lines]
+    left = {line.offered.sku_id: line.priced for line in quote.lines}
+    bounds = [left.get(sku_id) for sku_id in stock]
+    return (
+        [line.list_price_minor for line in lines],
+        [line.terms_version for line in lines],
+        [line.rule_id for line in lines],
+        [line.rule_version for line in lines],
+        [one.least_left if one else None for one in bounds],
+        [one.most_left if one else None for one in bounds],
+        max((one.since for one in priced if one.since), default=None),
+        min((one.until for one in priced if one.until), default=None),
+        quote.who.customer_id,
+        quote.who.level_id,
+    )
 
 
 @dataclass(frozen=True, slots=True)
@@ -178,6 +197,10 @@ class _Line:
     total_minor: int
     fields: tuple[AccountField, ...]
     account: Mapping[str, str]
+    list_price_minor: int
+    terms_version: int | None = None
+    rule_id: UUID | None = None
+    rule_version: int | None = None
     policy: str | None = None
     parent_id: UUID | None = None
     amounts_minor: tuple[int, ...] = ()
@@ -186,10 +209,11 @@ class _Line:
 def _lines(quote: Quote) -> list[_Line]:
     found = []
     for line in quote.lines:
-        o, line_id = line.offered, new_id()
+        o, line_id, rule = line.offered, new_id(), line.priced
         names = (o.product_name, o.sku_name, o.delivery_kind)
-        money = (line.quantity, o.price_minor, line.total_minor)
-        found.append(_Line(line_id, o.listing_id, o.sku_id, o.product_id, *names, *money, o.buyer_fields, line.account, o.policy))
+        money = (line.quantity, line.unit_price_minor, line.total_minor)
+        stated, terms = (o.buyer_fields, line.account), (o.price_minor, o.terms_version, rule.rule_id, rule.rule_version)
+        found.append(_Line(line_id, o.listing_id, o.sku_id, o.product_id, *names, *money, *stated, *terms, o.policy))
         found += [_part(line_id, quoted) for quoted in line.parts()]
     return found
 
@@ -198,7 +222,7 @@ def _part(parent_id: UUID, quoted: QuotedPart) -> _Line:
     p, amounts = quoted.part, quoted.amounts_minor
     names = (p.product_name, p.sku_name, p.delivery_kind)
     money = (len(amounts), p.worth_minor, sum(amounts))
-    stated = (p.buyer_fields, quoted.account)
+    stated = (p.buyer_fields, quoted.account, p.worth_minor)
     return _Line(
         new_id(), p.listing_id, p.sku_id, p.product_id, *names, *money, *stated, parent_id=parent_id, amounts_minor=amounts
     )
@@ -250,6 +274,8 @@ def _refusal(request: Request, error: asyncpg.PostgresError) -> DomainError | No
         return TooMuchUnpaid(most=settings().unpaid_units_per_buyer)
     if error.sqlstate == "QY004":
         return TooLargeShare(name=_name(request, error), percent=settings().unpaid_share_percent)
+    if error.sqlstate == "QY005":
+        return OfferChanged()
     return None
 
 
@@ -284,7 +310,8 @@ def _row(sealed: _Sealed) -> tuple[object, ...]:
         request.storefront_id, sealed.order_id, sealed.order_no, request.idempotency_key, sealed.request_hash,
         request.contact.kind, sealed.contact, request.contact.masked, sealed.contact_fingerprint, sealed.tail_fingerprint, request.locale,
         new_id(), offered.listing_id, offered.sku_id, offered.product_id, offered.product_name, offered.sku_name, offered.delivery_kind,
-        line.quantity, offered.price_minor, offered.currency, offered.buyer_limit, sealed.address_fingerprint,
+        line.quantity, line.unit_price_minor, offered.currency, offered.buyer_limit, sealed.address_fingerprint,
+        offered.price_minor, offered.terms_version, line.priced.rule_id, line.priced.rule_version,
     )  # fmt: skip
 
 
@@ -324,6 +351,6 @@ def _batcher(tenant: Tenant, offered: Offered) -> Batcher[Request, Placed]:
     return _batchers[key]
 
 
-_PLACE = f"select * from place_order({', '.join(f'${n}' for n in range(1, 41))})"
-_PLACE_TOGETHER = f"select * from place_orders({', '.join(f'${n}' for n in range(1, 29))})"
+_PLACE = f"select * from place_order({', '.join(f'${n}' for n in range(1, 51))})"
+_PLACE_TOGETHER = f"select * from place_orders({', '.join(f'${n}' for n in range(1, 33))})"
 _KEEP_ACCOUNT = "insert into recharge_account (order_line_id, account, masked, shown) values ($1, $2, $3, $4::jsonb)"

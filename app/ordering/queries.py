@@ -290,6 +290,7 @@ from shop_order where order_no = $1
 """
 _LINES = """
 select l.id, l.line_no, l.product_id, l.sku_id, l.product_name, l.sku_name, l.delivery_kind, l.quantity, l.unit_price_minor, l.total_minor,
+       l.price_rule_id, l.price_rule_version,
        (select sum(u.unit_cost) from delivery_unit u where u.order_line_id = l.id) as cost,
        l.parent_line_id, l.bundle_policy, l.attributes::text as attributes, ra.shown::text as stated
 from order_line l left join recharge_account ra on ra.order_line_id = l.id

@@ -11,6 +11,8 @@ from uuid import UUID
 from app.catalog.accounts import AccountField
 from app.kernel.errors import N_, DomainError
 from app.kernel.money import split_minor
+from app.pricing.rules import ANYBODY, Moment, Priced, Rule, Who
+from app.pricing.rules import price as priced_by
 
 TOP_UP = "direct_top_up"
 """The delivery kind whose lines credit an account."""
@@ -69,7 +71,10 @@ class Part:
 
 @dataclass(frozen=True, slots=True)
 class Offered:
-    """A listing as the shop shows it this moment. A bundle has parts, and a policy for when one of them cannot be delivered."""
+    """A listing as the shop shows it this moment: its list price, and the rules that may change it.
+
+    A bundle has parts, and a policy for when one of them cannot be delivered.
+    """
 
     listing_id: UUID
     sku_id: UUID
@@ -83,8 +88,17 @@ class Offered:
     is_hot: bool
     buyer_fields: tuple[AccountField, ...] = ()
     """What its buyer states before he pays. A bundle's parts ask for theirs."""
+    terms_version: int = 1
+    price_rules: tuple[Rule, ...] = ()
     parts: tuple[Part, ...] = ()
     policy: str | None = None
+
+    def priced(self, quantity: int, moment: Moment | None) -> Priced:
+        """The price of one of so many. `moment` may be missing where there are no rules."""
+        if not self.price_rules:
+            return Priced(self.price_minor)
+        assert moment is not None, "rules are read with the moment they are asked about"
+        return priced_by(self.price_minor, self.price_rules, quantity, moment.of(self.sku_id))
 
     @property
     def units(self) -> int:
@@ -111,6 +125,7 @@ class QuotedLine:
 
     offered: Offered
     quantity: int
+    priced: Priced
     accounts: Mapping[UUID, Mapping[str, str]] = field(default_factory=dict, repr=False)
 
     @property
@@ -119,8 +134,12 @@ class QuotedLine:
         return self.accounts.get(self.offered.sku_id, {})
 
     @property
+    def unit_price_minor(self) -> int:
+        return self.priced.unit_price_minor
+
+    @property
     def total_minor(self) -> int:
-        return self.offered.price_minor * self.quantity
+        return self.unit_price_minor * self.quantity
 
     @property
     def units(self) -> int:
@@ -130,7 +149,7 @@ class QuotedLine:
         """What a line of bundles owes, part by part; nothing for any other line. Their amounts sum to the line's total."""
         if not self.offered.parts:
             return []
-        shares, found = iter(share_out(self.offered.price_minor, self.offered.parts)), []
+        shares, found = iter(share_out(self.unit_price_minor, self.offered.parts)), []
         for part in self.offered.parts:
             of_one = [next(shares) for _ in range(part.quantity)]
             found.append(QuotedPart(part, tuple(of_one * self.quantity), self.accounts.get(part.sku_id, {})))
@@ -139,9 +158,10 @@ class QuotedLine:
 
 @dataclass(frozen=True, slots=True)
 class Quote:
-    """A priced cart. One currency; each listing stands on one line."""
+    """A priced cart. One currency; each listing stands on one line. `who` is whom it was priced for."""
 
     lines: tuple[QuotedLine, ...]
+    who: Who = ANYBODY
 
     @property
     def total_minor(self) -> int:
@@ -157,9 +177,11 @@ class Quote:
 
     @property
     def goes_in_batches(self) -> bool:
-        """Whether it may be placed together with other buyers' orders: one line, and a limit per buyer only where the batches are of one SKU."""
-        offered = self.lines[0].offered
-        is_plain = not self.lines[0].accounts and not offered.parts
+        """Whether it may be placed together with other buyers' orders: one line whose price hangs on nothing that changes by itself, and a limit
+        per buyer only where the batches are of one SKU.
+        """
+        line, offered = self.lines[0], self.lines[0].offered
+        is_plain = not line.accounts and not offered.parts and line.priced.always_holds and self.who == ANYBODY
         return len(self.lines) == 1 and is_plain and (offered.is_hot or not offered.buyer_limit)
 
     def stock(self) -> dict[UUID, int]:
@@ -204,9 +226,13 @@ def share_out(price_minor: int, parts: Sequence[Part]) -> list[int]:
     return shares
 
 
-def quote(wanted: Sequence[tuple[Offered, int]], accounts: Mapping[AccountKey, Mapping[str, str]] | None = None) -> Quote:
-    """Price a cart: the same listing twice becomes one line. `accounts` is what buyers stated, by listing and SKU.
-    Raises: EmptyCart, TooManyLines, BadQuantity, AccountMissing, NothingInIt.
+def quote(
+    wanted: Sequence[tuple[Offered, int]],
+    accounts: Mapping[AccountKey, Mapping[str, str]] | None = None,
+    moment: Moment | None = None,
+) -> Quote:
+    """Price a cart: the same listing twice becomes one line. `accounts` is what buyers stated, by listing and SKU; `moment` is needed where there
+    are rules. Raises: EmptyCart, TooManyLines, BadQuantity, AccountMissing, NothingInIt.
     """
     if not wanted:
         raise EmptyCart
@@ -221,19 +247,19 @@ def quote(wanted: Sequence[tuple[Offered, int]], accounts: Mapping[AccountKey, M
         raise TooManyLines(most=MOST_LINES)
     if max(units.values()) > MOST_UNITS:
         raise BadQuantity(most=MOST_UNITS)
-    lines = sorted((_line(offers[i], n, accounts or {}) for i, n in units.items()), key=lambda line: line.offered.sku_id)
+    lines = [_line(offers[i], n, offers[i].priced(n, moment), accounts or {}) for i, n in units.items()]
     assert len({line.offered.currency for line in lines}) == 1
-    return Quote(tuple(lines))
+    return Quote(tuple(sorted(lines, key=lambda line: line.offered.sku_id)), moment.who if moment else ANYBODY)
 
 
-def _line(offered: Offered, quantity: int, stated: Mapping[AccountKey, Mapping[str, str]]) -> QuotedLine:
-    if offered.delivery_kind == BUNDLE and (not offered.parts or offered.price_minor < offered.units):
+def _line(offered: Offered, quantity: int, priced: Priced, stated: Mapping[AccountKey, Mapping[str, str]]) -> QuotedLine:
+    if offered.delivery_kind == BUNDLE and (not offered.parts or priced.unit_price_minor < offered.units):
         raise NothingInIt(name=offered.product_name)
     own = {one.sku_id: stated.get((offered.listing_id, one.sku_id), {}) for one in offered.asking()}
     for one in offered.asking():
         if _lacks(one, own[one.sku_id]):
             raise AccountMissing(name=one.product_name)
-    return QuotedLine(offered, quantity, own)
+    return QuotedLine(offered, quantity, priced, own)
 
 
 def _lacks(one: Part | Offered, stated: Mapping[str, str]) -> bool:

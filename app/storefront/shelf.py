@@ -7,7 +7,6 @@ Stock is never kept: it is read for every page that shows it.
 from __future__ import annotations
 
 import asyncio
-import hashlib
 import json
 import time
 from collections import OrderedDict
@@ -22,6 +21,8 @@ from app.catalog.accounts import AccountField, fields_of
 from app.catalog.models import DeliveryKind
 from app.kernel.errors import NotFound
 from app.ordering.rules import AccountKey, Offered, Part
+from app.pricing.queries import of_sku, rules_by_product
+from app.pricing.rules import Rule
 from tenants.directory import Tenant
 from tenants.session import Tx, tenant_tx
 
@@ -78,13 +79,6 @@ class Shelved:
     offers: tuple[Offered, ...]
     was_minor: dict[UUID, int | None]
     """Struck-through prices, by listing."""
-    mark: str
-    """Changes when an offer or a price does: a form carries it, so that nobody buys at a price he has not seen."""
-
-    @property
-    def from_minor(self) -> int:
-        """The lowest price among its SKUs."""
-        return min(offer.price_minor for offer in self.offers)
 
 
 @dataclass(frozen=True, slots=True)
@@ -158,8 +152,12 @@ async def _read(tx: Tx) -> Shelf:
     by_product: dict[UUID, list[asyncpg.Record]] = {}
     for row in await tx.fetch(_LISTED, face["storefront_id"], _MOST_LISTED):
         by_product.setdefault(row["product_id"], []).append(row)
-    parts = await bundles.parts_of(tx, [row["sku_id"] for rows in by_product.values() for row in rows if _is_bundle(row)])
-    products = {product_id: _shelved(rows, parts) for product_id, rows in by_product.items()}
+    rules = await rules_by_product(
+        tx, list(by_product)
+    )  # after the listings: terms read before their rules are refused, not the other way round
+    bundled = [row["sku_id"] for rows in by_product.values() for row in rows if _is_bundle(row)]
+    parts = await bundles.parts_of(tx, bundled) if bundled else {}
+    products = {product_id: _shelved(rows, parts, rules.get(product_id, ())) for product_id, rows in by_product.items()}
     offers = {offer.listing_id: offer for product in products.values() for offer in product.offers}
     return Shelf(Face(**dict(face)), categories, products, offers)
 
@@ -168,7 +166,7 @@ def _is_bundle(row: asyncpg.Record) -> bool:
     return bool(row["delivery_kind"] == DeliveryKind.BUNDLE)
 
 
-def _shelved(rows: list[asyncpg.Record], parts: Mapping[UUID, list[asyncpg.Record]]) -> Shelved:
+def _shelved(rows: list[asyncpg.Record], parts: Mapping[UUID, list[asyncpg.Record]], rules: Sequence[Rule]) -> Shelved:
     first = rows[0]
     return Shelved(
         id=first["product_id"],
@@ -184,16 +182,16 @@ def _shelved(rows: list[asyncpg.Record], parts: Mapping[UUID, list[asyncpg.Recor
         buyer_limit=first["buyer_limit"],
         description_html=first["description_html"],
         usage_html=first["usage_html"],
-        offers=tuple(_offered(row, parts.get(row["sku_id"], [])) for row in rows),
+        offers=tuple(_offered(row, parts.get(row["sku_id"], []), of_sku(rules, row["sku_id"])) for row in rows),
         was_minor={row["listing_id"]: row["was_minor"] for row in rows},
-        mark=offers_mark([(row["listing_id"], row["price_minor"]) for row in rows], asked=_texts_asked(rows, parts)),
     )
 
 
-def _offered(row: asyncpg.Record, parts: Sequence[asyncpg.Record]) -> Offered:
+def _offered(row: asyncpg.Record, parts: Sequence[asyncpg.Record], rules: tuple[Rule, ...]) -> Offered:
     return Offered(
         row["listing_id"], row["sku_id"], row["product_id"], row["product_name"], row["sku_name"], row["delivery_kind"],
         row["price_minor"], row["currency"], row["buyer_limit"], row["is_hot"], fields_of(json.loads(row["buyer_fields"])),
+        row["terms_version"], rules,
         tuple(
             Part(
                 p["listing_id"], p["sku_id"], p["product_id"], p["product_name"], p["sku_name"], p["delivery_kind"], p["quantity"],
@@ -222,22 +220,12 @@ def _asked(rows: Sequence[asyncpg.Record], parts: Mapping[UUID, list[asyncpg.Rec
     return found
 
 
-def _texts_asked(rows: Sequence[asyncpg.Record], parts: Mapping[UUID, list[asyncpg.Record]]) -> str:
-    """What is asked for, as one text: another one has another mark."""
-    return "".join(one["buyer_fields"] for row in rows for one in parts.get(row["sku_id"], [row]))
-
-
-def offers_mark(offers: Sequence[tuple[UUID, int]], *, asked: str = "") -> str:
-    """A short mark of listings and their prices, and of what is asked of their buyer."""
-    return hashlib.sha256((repr(sorted((str(listing), price) for listing, price in offers)) + asked).encode()).hexdigest()[:12]
-
-
 _FACE = """
 select id as storefront_id, name, tagline, brand_color, logo_id, contact_rule, support_contact, notice_html
 from storefront order by created_at limit 1
 """
 _LISTED = """
-select l.id as listing_id, l.sku_id, l.price_minor, l.was_minor, l.currency, k.name as sku_name, k.is_hot,
+select l.id as listing_id, l.sku_id, l.price_minor, l.was_minor, l.currency, l.terms_version, k.name as sku_name, k.is_hot,
        p.id as product_id, p.name as product_name, p.summary, p.category_id, p.cover_icon, p.cover_hue, p.picture_id, p.buyer_limit,
        p.description_html, p.usage_html, p.delivery_kind, p.attributes::text as attributes,
        coalesce(t.buyer_fields, p.account_fields)::text as buyer_fields,

@@ -29,6 +29,9 @@ from app.kernel.contact import Contact, parse_contact
 from app.kernel.ids import new_id
 from app.kernel.vault import keyring
 from app.ordering import desk
+from app.pricing import service as pricing
+from app.pricing.rules import Effect
+from app.pricing.service import RuleTerms
 from app.suppliers import importing as offer_imports
 from app.suppliers import offering, testing
 from app.suppliers import service as suppliers
@@ -72,8 +75,15 @@ async def merchant(world: World, tenant: Tenant, *, canary: str = "Skylark") -> 
     made.ids |= await _sold(world, made, bought.id)
     made.ids |= await _staffed(world, made)
     made.ids |= await _supplied(made)
+    made.ids |= await _priced(made, product.id)
     made.unpaid = {**made.ids, **await _addressed(made, waiting.id)}
     return made
+
+
+async def _priced(made: Merchant, product_id: UUID) -> dict[str, object]:
+    async with tenant_session(made.tenant) as session:
+        rule = await pricing.add_rule(session, product_id, RuleTerms(Effect.SHARE, -500, least_quantity=90), actor=STAFF)
+        return {"rule_id": rule.id}
 
 
 async def _pictured(made: Merchant, product_id: UUID) -> dict[str, object]:

@@ -73,6 +73,8 @@ def surfaces(shop: Shop, operator: str) -> dict[str, Surface]:
                 "product": desk(f"/products/{made['id']}"),
                 "contents": desk(f"/products/{packed['id']}/contents"),
                 "bundle's order": desk(f"/orders/{pack['no']}"),
+                "prices": desk(f"/products/{made['id']}/prices"),
+                "price rule": desk(f"/products/{made['id']}/price-rules/new"),
                 "what buyers fill in": desk(f"/products/{made['id']}/account"),
                 "types": desk("/product-types"),
                 "new type": desk("/product-types/new"),

@@ -1,9 +1,11 @@
 -- Place one order with all its claims, or none of them. Plain statements only; ids come from the application; the hottest row goes last.
 -- A bundle's line comes before the lines of its parts, which name it as their parent; each of their units comes with its share. `p_stock` is what
--- the whole order takes of each SKU, in SKU order.
+-- the whole order takes of each SKU, in SKU order; the bounds of what is left stand beside it.
 -- Answers one row: placed | repeated | key_reused | changed (subject: the listing).
+-- A price by rule is as quoted while the listing's terms are those that were read, from p_since until p_until, while between p_least_left and
+-- p_most_left are left of its SKU, and while the buyer has the level he had.
 -- Raises QY001 sold out (detail: the SKU), QY002 over a buyer's limit (detail: the product), QY003 over what one buyer may hold unpaid and
--- QY004 over his share of a SKU's stock (detail: the SKU); the transaction is then rolled back.
+-- QY004 over his share of a SKU's stock (detail: the SKU), QY005 the price changed with the stock; the transaction is then rolled back.
 -- Planned once per connection, by its indexes whatever the tables' size is by then: planning each call anew costs more than the writes.
 create or replace function place_order(
   p_id uuid, p_order_no text, p_storefront uuid, p_key text, p_request_hash bytea,
@@ -13,6 +15,8 @@ create or replace function place_order(
   p_quantities int[], p_prices bigint[],
   p_limited uuid[], p_limited_units int[], p_limits int[],
   p_address_fp bytea, p_most_unpaid int, p_share_percent int, p_always int,
+  p_list_prices bigint[], p_terms int[], p_rules uuid[], p_rule_versions int[], p_least_left int[], p_most_left int[],
+  p_since timestamptz, p_until timestamptz, p_customer uuid, p_level uuid,
   p_parents uuid[], p_totals bigint[], p_policies text[],
   p_share_lines uuid[], p_share_nos int[], p_share_skus uuid[], p_share_amounts bigint[],
   p_stock uuid[], p_stock_units int[]
@@ -38,11 +42,13 @@ begin
   end if;
 
   select w.listing_id into v_changed
-  from unnest(p_listings, p_prices, p_parents) as w (listing_id, price, parent)
-  left join listing l on l.id = w.listing_id and l.is_published and l.price_minor = w.price and l.currency = p_currency and l.storefront_id = p_storefront
+  from unnest(p_listings, p_list_prices, p_terms, p_parents) as w (listing_id, price, terms, parent)
+  left join listing l on l.id = w.listing_id and l.is_published and l.price_minor = w.price and l.terms_version = w.terms
+    and l.currency = p_currency and l.storefront_id = p_storefront
   left join sku s on s.id = l.sku_id
   left join product p on p.id = s.product_id and p.state = 'on_sale'
-  where w.parent is null and p.id is null
+  where (w.parent is null and p.id is null) or now() < p_since or now() >= p_until
+     or (p_customer is not null and not exists (select 1 from customer c where c.id = p_customer and c.level_id is not distinct from p_level))
   limit 1;
   if not found then
     select w.listing into v_changed
@@ -85,11 +91,12 @@ begin
 
   insert into order_line
     (id, order_id, line_no, product_id, sku_id, listing_id, product_name, sku_name, delivery_kind, quantity, unit_price_minor, total_minor,
-     parent_line_id, bundle_policy, attributes)
+     parent_line_id, bundle_policy, price_rule_id, price_rule_version, attributes)
   select w.line_id, p_id, w.n, w.product, w.sku, w.listing, w.product_name, w.sku_name, w.kind, w.quantity, w.price, w.total, w.parent, w.policy,
-         p.attributes
-  from unnest(p_lines, p_products, p_skus, p_listings, p_product_names, p_sku_names, p_kinds, p_quantities, p_prices, p_totals, p_parents, p_policies)
-    with ordinality as w (line_id, product, sku, listing, product_name, sku_name, kind, quantity, price, total, parent, policy, n)
+         w.rule, w.rule_version, p.attributes
+  from unnest(p_lines, p_products, p_skus, p_listings, p_product_names, p_sku_names, p_kinds, p_quantities, p_prices, p_totals, p_parents, p_policies,
+              p_rules, p_rule_versions)
+    with ordinality as w (line_id, product, sku, listing, product_name, sku_name, kind, quantity, price, total, parent, policy, rule, rule_version, n)
   join product p on p.id = w.product;
 
   insert into delivery_unit (order_line_id, unit_no, order_id, sku_id, state, amount_minor)
@@ -116,8 +123,12 @@ begin
   for i in 1 .. array_length(p_stock, 1) loop
     perform expire_card_keys(p_stock[i], 20000) from stock where sku_id = p_stock[i] and turns_on <= v_today;
     update stock set available = available - p_stock_units[i], reserved = reserved + p_stock_units[i]
-    where sku_id = p_stock[i] and turns_on > v_today and available >= p_stock_units[i];
+    where sku_id = p_stock[i] and turns_on > v_today and available >= p_stock_units[i]
+      and available >= coalesce(p_least_left[i], 0) and (p_most_left[i] is null or available <= p_most_left[i]);
     if not found then
+      if exists (select 1 from stock where sku_id = p_stock[i] and available >= p_stock_units[i]) then
+        raise exception 'the price changed with the stock' using errcode = 'QY005', detail = p_stock[i]::text;
+      end if;
       raise exception 'sold out' using errcode = 'QY001', detail = p_stock[i]::text;
     end if;
   end loop;
