@@ -212,8 +212,9 @@ def _lines(quote: Quote) -> list[_Line]:
         o, line_id, rule = line.offered, new_id(), line.priced
         names = (o.product_name, o.sku_name, o.delivery_kind)
         money = (line.quantity, line.unit_price_minor, line.total_minor)
-        stated, terms = (o.buyer_fields, line.account), (o.price_minor, o.terms_version, rule.rule_id, rule.rule_version)
-        found.append(_Line(line_id, o.listing_id, o.sku_id, o.product_id, *names, *money, *stated, *terms, o.policy))
+        stated = (o.buyer_fields, line.account, o.price_minor)
+        terms = (o.terms_version, rule.rule_id, rule.rule_version)
+        found.append(_Line(line_id, o.listing_id, o.sku_id, o.product_id, *names, *money, *stated, *terms, policy=o.policy))
         found += [_part(line_id, quoted) for quoted in line.parts()]
     return found
 

@@ -110,7 +110,9 @@ def steps_of(offered: Offered, moment: Moment | None) -> tuple[tuple[int, int], 
 
 def mark_of_choices(offered: Sequence[Choice]) -> str:
     """Changes when an offer, a price or what buyers state does: a form carries it, so that nobody buys at a price he has not seen."""
-    return mark_of_prices([(choice.offered.listing_id, (choice.steps, choice.offered.buyer_fields)) for choice in offered])
+    return mark_of_prices(
+        [(choice.offered.listing_id, (choice.steps, choice.offered.buyer_fields, choice.offered.parts)) for choice in offered]
+    )
 
 
 def mark_of_prices(prices: Sequence[tuple[UUID, object]]) -> str:
