@@ -71,42 +71,47 @@ async def go_on(tx: Tx, order_ids: Sequence[UUID]) -> None:
     await add_tasks(tx, "fulfillment.deliver", lane=Lane.ORDERS, subject_ids=[row["order_id"] for row in rows])
 
 
-_LIVE = """
-exists (
+_IDLE_UNIT = """
+not exists (
   select 1 from attempt a
   where a.order_line_id = u.order_line_id and a.unit_no = u.unit_no and a.state in ('planned', 'sending', 'accepted', 'unknown', 'succeeded')
 )
 """
-_PARTS = """
+_BEING_BOUGHT = """
+select distinct b.id as whole_line_id, (u.unit_no - 1) / (l.quantity / b.quantity) as whole_no
 from order_line b
 join order_line l on l.parent_line_id = b.id
 join delivery_unit u on u.order_line_id = l.id
-join shop_order o on o.id = u.order_id
-where b.bundle_policy = 'whole'
-"""
-_BEING_BOUGHT = f"""
-select distinct b.id as whole_line_id, (u.unit_no - 1) / (l.quantity / b.quantity) as whole_no
-{_PARTS} and b.id = any($1) and u.state = 'owed' and {_LIVE}
-"""  # own texts
-_BROKEN = f"""
+where b.bundle_policy = 'whole' and b.id = any($1) and u.state = 'owed' and not """
+_BEING_BOUGHT += _IDLE_UNIT
+_BROKEN = """
 select * from (
   select u.order_line_id, u.unit_no, u.order_id, u.sku_id, u.state, u.amount_minor, o.currency, b.id as whole_line_id,
          bool_or(u.state in ('refunding', 'refunded')) over (partition by b.id, (u.unit_no - 1) / (l.quantity / b.quantity)) as is_broken
-  {_PARTS} and b.order_id = any($1) and o.state = 'paid'
+  from order_line b
+  join order_line l on l.parent_line_id = b.id
+  join delivery_unit u on u.order_line_id = l.id
+  join shop_order o on o.id = u.order_id
+  where b.bundle_policy = 'whole' and b.order_id = any($1) and o.state = 'paid'
 ) u
 where is_broken and state in ('owed', 'delivered')
 order by order_line_id, unit_no
-"""  # noqa: S608
+"""
 _WITHDRAW = """
 update attempt a set state = 'failed', reason = $3, decided_at = now(), updated_at = now()
 from unnest($1::uuid[], $2::int[]) as u (order_line_id, unit_no)
 where a.order_line_id = u.order_line_id and a.unit_no = u.unit_no and a.state = 'planned' and a.times_sent = 0
 """
-_IDLE = f"""
+_IDLE = """
 select u.order_line_id, u.unit_no, u.sku_id
 from unnest($1::uuid[], $2::int[]) as w (order_line_id, unit_no) join delivery_unit u using (order_line_id, unit_no)
-where u.state = 'owed' and not {_LIVE}
-"""  # noqa: S608
-_GOING_ON = f"""
-select distinct u.order_id {_PARTS} and b.order_id = any($1) and o.state = 'paid' and u.state = 'owed' and not {_LIVE}
-"""
+where u.state = 'owed' and """
+_IDLE += _IDLE_UNIT
+_GOING_ON = """
+select distinct u.order_id
+from order_line b
+join order_line l on l.parent_line_id = b.id
+join delivery_unit u on u.order_line_id = l.id
+join shop_order o on o.id = u.order_id
+where b.bundle_policy = 'whole' and b.order_id = any($1) and o.state = 'paid' and u.state = 'owed' and """
+_GOING_ON += _IDLE_UNIT
