@@ -2,7 +2,8 @@
 
 from app.catalog.pages.accounts import AccountPages
 from app.catalog.pages.categories import CategoryPages
-from app.catalog.pages.contents import ContentsPages
+from app.catalog.pages.contents import ContentPages
+from app.catalog.pages.parts import PartsPages
 from app.catalog.pages.pictures import PicturePages
 from app.catalog.pages.products import ProductPages
 from app.catalog.pages.rules import RulesPages
@@ -14,7 +15,8 @@ CATALOG = [
     TypePages,
     AccountPages,
     RulesPages,
-    ContentsPages,
+    ContentPages,
+    PartsPages,
     CategoryPages,
     PicturePages,
     ShopSettingsPages,

@@ -1,4 +1,4 @@
-"""What a bundle holds: its parts, how many of each, and what happens when one of them cannot be delivered."""
+"""What a link product opens: an address elsewhere or files, for how long, how often, and how many may be sold."""
 
 from __future__ import annotations
 
@@ -7,61 +7,62 @@ from uuid import UUID
 
 from litestar import Controller, Response, get, post
 from litestar.params import FromPath
-from pydantic import BeforeValidator, Field
+from pydantic import AfterValidator, BeforeValidator, Field, StringConstraints
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from app.access.guards import may
 from app.access.permissions import Permission
-from app.catalog import bundles, queries
-from app.catalog.bundles import MOST_OF_ONE, MOST_PARTS, Contents
-from app.catalog.models import BundlePolicy, DeliveryKind, Product, Sku
-from app.catalog.pages.shared import KINDS, base, may_do, shop_changed
-from app.inventory.queries import sellable
+from app.catalog import contents, filetypes, minting, queries
+from app.catalog.minting import MOST_USES, MintingRules
+from app.catalog.models import DeliveryKind, Product
+from app.catalog.pages import quotas
+from app.catalog.pages.shared import base, may_do, shop_changed
 from app.kernel.actor import Actor
-from app.kernel.errors import N_, DomainError, NotFound
-from app.kernel.forms import Count, Form, InvalidForm, RawForm, parse
+from app.kernel.errors import N_, NotFound
+from app.kernel.forms import Count, Form, InvalidForm, OptionalCount, OptionalDay, RawForm, fail, invalid, parse
 from app.kernel.i18n import gettext
 from app.kernel.web import AnyRequest, page, see_other
-from app.ordering.rules import Part, share_out
 from tenants.directory import Tenant
-from tenants.session import raw
 
-_PAGE = "catalog/contents.html"
-_FEWEST_ROWS = 4
-PRICE_TOO_SMALL = N_("Its price is less than one minor unit for each of its units. Raise the price of the bundle first.")
-POLICIES = {
-    BundlePolicy.PARTIAL: (N_("Deliver the rest"), N_("Exactly its share of the price goes back.")),
-    BundlePolicy.WHOLE: (
-        N_("Give the whole bundle back"),
-        N_("Keys and codes are handed out only once every other part is delivered."),
-    ),
-}
-
-
-class PolicyForm(Form):
-    policy: BundlePolicy = BundlePolicy.PARTIAL
+_PAGE = "catalog/content.html"
+_BODY = contents.LARGEST_BYTES + 64 * 1024
+_REFUSALS = (
+    contents.FileEmpty,
+    contents.FileTooLarge,
+    contents.FileRefused,
+    contents.TooManyFiles,
+    contents.StoreFull,
+)
+OPENINGS = 10
+"""How often one bought link opens where the merchant says nothing else."""
 
 
-class RowForm(Form):
-    """One part."""
+def _address(value: str) -> str:
+    if value and (fault := contents.address_fault(value)):
+        raise fail(fault)
+    return value
 
-    part: UUID
-    quantity: Annotated[Count, BeforeValidator(lambda value: value or "1"), Field(ge=1, le=MOST_OF_ONE)] = 1
+
+class ContentForm(Form):
+    """An address, and how long and how often what was bought opens. Quotas are read by SKU."""
+
+    address: Annotated[str, StringConstraints(max_length=500), AfterValidator(_address)] = ""
+    valid_until: OptionalDay = None
+    valid_days: Annotated[OptionalCount, Field(ge=1, le=3650)] = None
+    most_uses: Annotated[Count, BeforeValidator(lambda value: value or OPENINGS), Field(ge=1, le=MOST_USES)] = OPENINGS
 
 
-class ContentsPages(Controller):
-    path = "/m/{tenant_slug:str}/products/{product_id:uuid}/contents"
+class ContentPages(Controller):
+    path = "/m/{tenant_slug:str}/products/{product_id:uuid}/content"
     guards = (may(Permission.CATALOG_VIEW),)
 
     @get()
     async def show(self, request: AnyRequest, session: AsyncSession, tenant: Tenant, product_id: FromPath[UUID]) -> Response[str]:
-        """The parts of the SKU in the address, or of the first. Raises: NotFound for other kinds."""
-        product = await _bundle_or_404(session, product_id)
-        wanted = request.query_params.get("sku", "")
-        sku = next((one for one in _on_shelf(product) if str(one.id) == wanted), _on_shelf(product)[0])
-        return page(request, _PAGE, **await _context(request, session, tenant, product, sku))
+        """What is opened. Raises: NotFound for products that are no links."""
+        product = await _link_or_404(session, product_id)
+        return page(request, _PAGE, **await _context(request, session, tenant, product))
 
-    @post("/{sku_id:uuid}", guards=[may(Permission.CATALOG_EDIT)])
+    @post(guards=[may(Permission.CATALOG_EDIT)])
     async def change(
         self,
         request: AnyRequest,
@@ -71,105 +72,81 @@ class ContentsPages(Controller):
         actor: Actor,
         sent: RawForm,
         product_id: FromPath[UUID],
-        sku_id: FromPath[UUID],
     ) -> Response[Any]:
-        product = await _bundle_or_404(session, product_id)
-        sku = next((one for one in _on_shelf(product) if one.id == sku_id), None)
-        if sku is None:
-            raise NotFound
+        product = await _link_or_404(session, product_id)
+        context = await _context(request, session, tenant, product)
+        form = parse(ContentForm, sent, retry=_PAGE, **context)
+        allowed = quotas.read(sent, retry=_PAGE, context=context)
+        rules = MintingRules(valid_until=form.valid_until, valid_days=form.valid_days, most_uses=form.most_uses)
         try:
-            contents = read_contents(sent)
-            if sku.listing.price_minor < sum(quantity for _, quantity in contents.parts):
-                raise InvalidForm({"row-0-part": gettext(PRICE_TOO_SMALL)}, sent.values())
-            await bundles.fill(session, product_id, sku_id, contents, actor=actor)
-        except InvalidForm as refusal:
-            refusal.retry, refusal.context = _PAGE, await _context(request, session, tenant, product, sku)
-            raise
-        except (bundles.TooFewParts, bundles.TooManyParts, bundles.PartTwice, bundles.NotAPart) as refusal:
-            raise InvalidForm(
-                {"row-0-part": _said(refusal)}, sent.values(), _PAGE, await _context(request, session, tenant, product, sku)
-            ) from None
+            await contents.set_content(session, product_id, address=form.address, rules=rules, actor=actor)
+        except contents.LastContent as refusal:
+            raise invalid(sent, {"address": refusal.message}, retry=_PAGE, **context) from None
+        await quotas.allow(session, allowed)
         await shop_changed(session, tenant)
-        return see_other(request, f"{base(tenant)}/products/{product_id}/contents?sku={sku_id}", flash=N_("Saved."))
+        return see_other(request, _path(tenant, product_id), flash=N_("Saved."))
 
-
-def read_contents(sent: RawForm) -> Contents:
-    """The parts as they were chosen; rows without one are left out. Raises: InvalidForm with the faults of every row."""
-    errors: dict[str, str] = {}
-    parts: list[tuple[UUID, int]] = []
-    policy = BundlePolicy.PARTIAL
-    try:
-        policy = parse(PolicyForm, sent).policy
-    except InvalidForm as refusal:
-        errors |= refusal.errors
-    for number in range(MOST_PARTS):
-        at = f"row-{number}-"
-        if not sent.get(at + "part").strip():
-            continue
+    @post("/files", guards=[may(Permission.CATALOG_EDIT)], request_max_body_size=_BODY)
+    async def add(
+        self,
+        request: AnyRequest,
+        session: AsyncSession,
+        tenant: Tenant,
+        *,
+        actor: Actor,
+        sent: RawForm,
+        product_id: FromPath[UUID],
+    ) -> Response[Any]:
+        """Take a file in. The first one opens the shelf without limit, where nobody set one."""
+        product = await _link_or_404(session, product_id)
+        context = await _context(request, session, tenant, product)
+        upload = sent.files.get("file")
+        body = await upload.read(contents.LARGEST_BYTES + 1) if upload else b""
         try:
-            row = parse(RowForm, RawForm({name: [sent.get(at + name)] for name in ("part", "quantity")}, {}))
-        except InvalidForm as refusal:
-            errors |= {at + name: message for name, message in refusal.errors.items()}
-            continue
-        parts.append((row.part, row.quantity))
-    if errors:
-        raise InvalidForm(errors, sent.values())
-    return Contents(parts, policy)
+            await contents.add_file(session, product_id, named=upload.filename if upload else "", body=body, actor=actor)
+        except _REFUSALS as refusal:
+            said = gettext(refusal.message) % refusal.facts if refusal.facts else gettext(refusal.message)
+            raise InvalidForm({"file": said}, {}, _PAGE, context) from None
+        unset = {sku.id: quotas.NO_LIMIT for sku in context["skus"] if sku.id not in context["stock"]}
+        await quotas.allow(session, unset)
+        await shop_changed(session, tenant)
+        return see_other(request, _path(tenant, product_id), flash=N_("Saved."))
+
+    @post("/files/{file_id:uuid}/removal", guards=[may(Permission.CATALOG_EDIT)])
+    async def remove(
+        self,
+        request: AnyRequest,
+        session: AsyncSession,
+        tenant: Tenant,
+        *,
+        actor: Actor,
+        product_id: FromPath[UUID],
+        file_id: FromPath[UUID],
+    ) -> Response[Any]:
+        await contents.remove_file(session, product_id, file_id, actor=actor)
+        return see_other(request, _path(tenant, product_id), flash=N_("Taken away."))
 
 
-def _said(refusal: DomainError) -> str:
-    return gettext(refusal.message) % refusal.facts if refusal.facts else gettext(refusal.message)
+def _path(tenant: Tenant, product_id: UUID) -> str:
+    return f"{base(tenant)}/products/{product_id}/content"
 
 
-async def _bundle_or_404(session: AsyncSession, product_id: UUID) -> Product:
+async def _link_or_404(session: AsyncSession, product_id: UUID) -> Product:
     product = await queries.product_or_404(session, product_id)
-    if product.delivery_kind != DeliveryKind.BUNDLE or not _on_shelf(product):
+    if product.delivery_kind != DeliveryKind.LINK:
         raise NotFound
     return product
 
 
-def _on_shelf(product: Product) -> list[Sku]:
-    return [sku for sku in product.skus if sku.listing.is_published]
-
-
-async def _context(request: AnyRequest, session: AsyncSession, tenant: Tenant, product: Product, sku: Sku) -> dict[str, Any]:
-    tx = await raw(session)
-    parts = (await bundles.parts_of(tx, [sku.id])).get(sku.id, [])
-    left = await sellable(tx, [part["sku_id"] for part in parts])
+async def _context(request: AnyRequest, session: AsyncSession, tenant: Tenant, product: Product) -> dict[str, Any]:
     return {
         "base": base(tenant),
         "product": product,
-        "skus": _on_shelf(product),
-        "sku": sku,
-        "parts": parts,
-        "left": left,
-        "sold_as_often": min((left[part["sku_id"]] // part["quantity"] for part in parts), default=0),
-        "alone_minor": sum(part["worth_minor"] * part["quantity"] for part in parts),
-        "shares": _shares(sku.listing.price_minor, parts),
-        "policy": parts[0]["policy"] if parts else BundlePolicy.PARTIAL,
-        "policies": POLICIES,
-        "options": _options(await bundles.choices(tx), parts),
-        "rows": min(MOST_PARTS, max(_FEWEST_ROWS, len(parts) + 2)),
-        "most_of_one": MOST_OF_ONE,
+        "rules": minting.rules_of({"most_uses": OPENINGS, **product.minting}),
+        "files": await contents.files_of(session, product.id),
+        "kinds": filetypes.SOLD_AS,
+        "most_files": contents.MOST_FILES,
+        "most_mb": contents.LARGEST_BYTES // 1024**2,
         "may_edit": may_do(request, Permission.CATALOG_EDIT),
+        **await quotas.context_of(session, product),
     }
-
-
-def _shares(price_minor: int, parts: list[Any]) -> list[int]:
-    """What each part's units come to together in the price of one bundle."""
-    asked = [
-        Part(p["listing_id"], p["sku_id"], p["product_id"], p["product_name"], p["sku_name"], p["delivery_kind"], p["quantity"], p["worth_minor"])
-        for p in parts
-    ]  # fmt: skip
-    if not asked:
-        return []
-    shares = iter(share_out(price_minor, asked))
-    return [sum(next(shares) for _ in range(part.quantity)) for part in asked]
-
-
-def _options(choices: list[Any], parts: list[Any]) -> list[tuple[str, str]]:
-    """What may be chosen, and what is a part already though it left its shelf."""
-    kept = [(str(p["sku_id"]), f"{p['product_name']} {p['sku_name']}") for p in parts]
-    found = [(str(row["sku_id"]), f"{row['name']} ({gettext(KINDS[DeliveryKind(row['delivery_kind'])][0])})") for row in choices]
-    known = {value for value, _ in found}
-    return [("", gettext(N_("Nothing"))), *found, *(one for one in kept if one[0] not in known)]

@@ -22,7 +22,7 @@ async def empty_bundle(world: World, price_minor: int = 3000) -> tuple[str, UUID
     product = await world.product(
         SkuTerms("Single", price_minor), name="Tea Time", delivery_kind=DeliveryKind.BUNDLE, on_sale=False
     )
-    return f"/products/{product.id}/contents", product.skus[0].id
+    return f"/products/{product.id}/parts", product.skus[0].id
 
 
 def filled(*parts: tuple[Sku, int], policy: str = "partial") -> dict[str, str]:
@@ -82,7 +82,7 @@ async def test_a_price_too_small_for_its_units_is_refused(world: World) -> None:
 async def test_a_bundle_goes_on_sale_only_when_it_holds_something(world: World) -> None:
     (path, sku_id), owner = await empty_bundle(world), await staff(world)
     coffee, tea = await keys(world, "Coffee", 2000, 5), await keys(world, "Tea", 1000, 3)
-    product = path.removesuffix("/contents")
+    product = path.removesuffix("/parts")
     answer = await owner.post(f"{product}/publication")
     assert answer.status_code == 422
     assert "Say first what is in Single" in words(answer.text)
@@ -103,5 +103,5 @@ async def test_roles_other_tenants_other_kinds_and_fragments(world: World) -> No
     assert (await stranger.post(f"{path}/{sku_id}", sent)).status_code == 404
     owner = await staff(world)
     assert "<html" in (await owner.get(path)).text
-    assert (await owner.get(f"/products/{coffee.product_id}/contents")).status_code == 404
+    assert (await owner.get(f"/products/{coffee.product_id}/parts")).status_code == 404
     assert (await owner.post(f"{path}/{coffee.id}", sent)).status_code == 404
