@@ -115,7 +115,8 @@ order by id
 for update
 """
 _OWED = """
-select u.order_line_id, u.unit_no, u.order_id, u.sku_id, u.amount_minor, o.currency, o.paid_at, l.delivery_kind,
+select u.order_line_id, u.unit_no, u.order_id, u.sku_id, u.amount_minor, o.currency, coalesce(o.owed_again_at, o.paid_at) as paid_at,
+       l.delivery_kind,
        case when l.parent_line_id is null then u.amount_minor else greatest(u.amount_minor, l.unit_price_minor) end as worth_minor,
        b.id as whole_line_id, (u.unit_no - 1) / (l.quantity / b.quantity) as whole_no
 from delivery_unit u
@@ -128,7 +129,7 @@ where u.order_id = any($1) and u.state = 'owed'
     where a.order_line_id = u.order_line_id and a.unit_no = u.unit_no
       and a.state in ('planned', 'sending', 'accepted', 'unknown', 'succeeded')
   )
-order by o.paid_at, u.order_line_id, u.unit_no
+order by coalesce(o.owed_again_at, o.paid_at), u.order_line_id, u.unit_no
 """
 _DELIVER = """
 update delivery_unit u
