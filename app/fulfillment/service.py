@@ -10,7 +10,7 @@ from uuid import UUID
 import asyncpg
 
 from app.catalog.models import DeliveryKind
-from app.fulfillment import attempts, minting, wholes
+from app.fulfillment import attempts, handing, minting, wholes
 from app.fulfillment.ending import give_up, settle_orders
 from app.inventory import service as inventory
 from app.ledger import service as ledger
@@ -40,12 +40,14 @@ async def deliver_orders(tx: Tx, order_ids: Sequence[UUID]) -> None:
     ready = [unit for unit in units if wholes.whole_of(unit) not in under_way]
     claimed = await _claim(tx, [unit for unit in ready if unit["delivery_kind"] in _FROM_OWN_STOCK])
     ours = claimed.keys() | {_key(unit) for unit in ready if unit["delivery_kind"] in minting.MINTED}
-    unserved = await attempts.plan(tx, [unit for unit in ready if _key(unit) not in ours])
+    others = [unit for unit in ready if unit["delivery_kind"] not in handing.HANDED and _key(unit) not in ours]
+    unserved = await attempts.plan(tx, others)
     held = wholes.incomplete(ready, ours)
     handed_out = [unit for unit in ready if _key(unit) in ours and wholes.whole_of(unit) not in held]
     claimed = await _keep(tx, claimed, {_key(unit) for unit in handed_out})
     await _complete(tx, claimed)
     minted = await minting.mint(tx, [unit for unit in handed_out if unit["delivery_kind"] in minting.MINTED])
+    await handing.put_in_queue(tx, [unit for unit in ready if unit["delivery_kind"] in handing.HANDED])
     served = claimed.keys() | minted.keys()
     await inventory.warn_if_low(tx, sorted({unit["sku_id"] for unit in units}))
     await _book_sales(tx, units, served)
