@@ -113,7 +113,7 @@ async def _refuse(tx: Tx, contents: Contents) -> None:
 _PARTS = """
 select b.bundle_sku_id, b.sku_id, b.quantity, w.policy, k.name as sku_name, p.id as product_id, p.name as product_name, p.delivery_kind,
        coalesce(t.buyer_fields, p.account_fields)::text as buyer_fields,
-       coalesce(t.refuses_virtual_numbers, p.refuses_virtual_numbers) as refuses_virtual_numbers, l.id as listing_id,
+       coalesce(t.refuses_virtual_numbers, p.refuses_virtual_numbers) as refuses_virtual_numbers, p.binds_account, l.id as listing_id,
        coalesce(l.price_minor, k.face_value_minor, 0) as worth_minor
 from bundle_part b
 join bundle w on w.sku_id = b.bundle_sku_id

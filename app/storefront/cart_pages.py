@@ -18,7 +18,7 @@ from app.kernel.web import AnyRequest, page, see_other
 from app.ordering.placing import OfferChanged
 from app.ordering.rules import MOST_UNITS, AccountKey, EmptyCart, Offered, TooManyLines, quote
 from app.pricing.rules import Moment
-from app.storefront import carts, checkout
+from app.storefront import binding, carts, checkout
 from app.storefront.accounts import AccountForm, account_forms, mark_of
 from app.storefront.checkout import PLACING_REFUSALS, NotOnSale, RequestKey, Units
 from app.storefront.moments import moment_of
@@ -100,7 +100,8 @@ class CartPages(Controller):
         shelf = shelf_in(request)
         wanted = carts.on_shelf(carts.read(request), shelf)
         try:
-            accounts = _accounts(wanted, shelf, sent.get, checks=True)
+            stated = _accounts(wanted, shelf, sent.get, checks=True)
+            accounts = {key: await binding.checked(request, tenant, account) for key, account in stated.items()}
             if sent.get("act") == "change":
                 return await _cart_page(request, tenant, shelf, values=sent.values())
             form, contact = checkout.read_form(CartCheckoutForm, sent, shelf, faults=checkout.faults_of(accounts))

@@ -24,6 +24,7 @@ from app.ordering.holds import TooMuchFromAddress
 from app.ordering.placing import KeyReused, OfferChanged, OverBuyerLimit, Placed, SoldOut, TooLargeShare, TooMuchUnpaid
 from app.ordering.rules import MOST_UNITS, AccountKey, AccountMissing, NothingInIt, Offered, Quote, quote
 from app.settings import settings
+from app.storefront import binding
 from app.storefront.accounts import AccountForm, account_forms, looked_up, mark_of
 from app.storefront.moments import moment_of
 from app.storefront.opening import shelf_in
@@ -75,7 +76,7 @@ class Checkout(Controller):
         """What other handlers are given this one takes itself, without the framework's group of tasks around it."""
         tenant, sent, shelf = await provide_tenant(request), await provide_sent(request), shelf_in(request)
         try:
-            accounts = _accounts(sent, shelf)
+            accounts = await _accounts(request, tenant, sent, shelf)
             if sent.get("act") == "change":
                 return await _change(request, sent, shelf)
             form, contact = read_form(CheckoutForm, sent, shelf, faults=faults_of(accounts))
@@ -181,12 +182,13 @@ async def _offered(request: AnyRequest, shelf: Shelf, form: CheckoutForm) -> Off
     return offered
 
 
-def _accounts(sent: RawForm, shelf: Shelf) -> dict[AccountKey, AccountForm]:
+async def _accounts(request: AnyRequest, tenant: Tenant, sent: RawForm, shelf: Shelf) -> dict[AccountKey, AccountForm]:
     """What a form states, for what asks for something."""
     offered = shelf.offers.get(_uuid(sent.get("listing")) or _NOBODY)
     if offered is None:
         return {}
-    return account_forms(shelf.products[offered.product_id], offered.listing_id, sent.get, checks=True)
+    stated = account_forms(shelf.products[offered.product_id], offered.listing_id, sent.get, checks=True)
+    return {key: await binding.checked(request, tenant, account) for key, account in stated.items()}
 
 
 def faults_of(accounts: Mapping[AccountKey, AccountForm]) -> dict[str, str]:

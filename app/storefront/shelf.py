@@ -55,6 +55,9 @@ class Asked:
     refuses_virtual_numbers: bool
     is_credited: bool
     is_part: bool
+    binds_account: bool
+    shown_at: UUID
+    """The product on whose page it is asked."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -73,6 +76,8 @@ class Shelved:
     """What buyers of its offers state before they pay: accounts to credit, or what its type asks for."""
     attributes: tuple[tuple[str, str], ...]
     """What is said of it: labels and values."""
+    binds_account: bool
+    """Whether something it credits is for its buyer alone."""
     buyer_limit: int | None
     description_html: str
     usage_html: str
@@ -179,6 +184,7 @@ def _shelved(rows: list[asyncpg.Record], parts: Mapping[UUID, list[asyncpg.Recor
         delivery_kind=first["delivery_kind"],
         asked=_asked(rows, parts),
         attributes=tuple((one["label"], one["value"]) for one in json.loads(first["attributes"])),
+        binds_account=any(one["binds_account"] for row in rows for one in parts.get(row["sku_id"], [row])),
         buyer_limit=first["buyer_limit"],
         description_html=first["description_html"],
         usage_html=first["usage_html"],
@@ -216,6 +222,8 @@ def _asked(rows: Sequence[asyncpg.Record], parts: Mapping[UUID, list[asyncpg.Rec
                     one["refuses_virtual_numbers"],
                     is_credited=one["delivery_kind"] == DeliveryKind.DIRECT_TOP_UP,
                     is_part=_is_bundle(row),
+                    binds_account=one["binds_account"],
+                    shown_at=row["product_id"],
                 )
     return found
 
@@ -227,7 +235,7 @@ from storefront order by created_at limit 1
 _LISTED = """
 select l.id as listing_id, l.sku_id, l.price_minor, l.was_minor, l.currency, l.terms_version, k.name as sku_name, k.is_hot,
        p.id as product_id, p.name as product_name, p.summary, p.category_id, p.cover_icon, p.cover_hue, p.picture_id, p.buyer_limit,
-       p.description_html, p.usage_html, p.delivery_kind, p.attributes::text as attributes,
+       p.description_html, p.usage_html, p.delivery_kind, p.binds_account, p.attributes::text as attributes,
        coalesce(t.buyer_fields, p.account_fields)::text as buyer_fields,
        coalesce(t.refuses_virtual_numbers, p.refuses_virtual_numbers) as refuses_virtual_numbers
 from listing l join sku k on k.id = l.sku_id join product p on p.id = k.product_id left join product_type t on t.id = p.type_id
