@@ -221,6 +221,8 @@ ROWS: dict[str, frozenset[Role] | For] = {
     f"POST {M}/categories/{{category_id}}/clone": RUNS,
     f"GET {M}/products/{{product_id}}/rules": EVERY_ROLE,
     f"POST {M}/products/{{product_id}}/rules": RUNS,
+    f"GET {M}/products/{{product_id}}/parts": EVERY_ROLE,
+    f"POST {M}/products/{{product_id}}/parts/{{sku_id}}": RUNS,
     f"GET {M}/products/{{product_id}}/content": EVERY_ROLE,
     f"POST {M}/products/{{product_id}}/content": RUNS,
     f"POST {M}/products/{{product_id}}/content/files": RUNS,
