@@ -21,7 +21,7 @@ from app.catalog.pages import CATALOG
 from app.console.pages import CONSOLE
 from app.fulfillment.counter import RedeemPages, RevocationPages
 from app.fulfillment.notices import SupplyNotices
-from app.fulfillment.pages import AttemptPages
+from app.fulfillment.pages import AttemptPages, DecisionPages
 from app.insight import alarms
 from app.insight.audit_pages import AuditPages
 from app.insight.pages import DashboardPages
@@ -58,6 +58,7 @@ ROUTES: list[ControllerRouterHandler] = [
     OrderViewPages,
     OrderPages,
     AttemptPages,
+    DecisionPages,
     CasePages,
     RedeemPages,
     RevocationPages,

@@ -43,6 +43,19 @@ async def tell_balance(tx: Tx, connection_id: UUID, readers: Readers) -> None:
         await _tell(tx, "supplier_balance_low", facts, readers)
 
 
+async def tell_too_dear(tx: Tx, offer_id: UUID, readers: Readers) -> None:
+    """An offer costs more than the least margin of its SKU allows: its orders go elsewhere, or are paid back."""
+    row = await tx.fetchrow(_OFFER, offer_id)
+    if row is not None:
+        facts = {
+            "offer": row["name"],
+            "connection": row["connection"],
+            "cost": f"{row['unit_cost'].normalize():f} {row['currency']}",
+            "url": links.merchant(tx.tenant, f"/suppliers/offers/{offer_id}"),
+        }
+        await _tell(tx, "offer_too_dear", facts, readers)
+
+
 async def _tell(tx: Tx, template: str, facts: Mapping[str, str], readers: Readers) -> None:
     await queue_messages(tx, [Message(template, ("email", address), locale, facts) for address, locale in readers])
 
@@ -54,4 +67,9 @@ where r.sku_id = $1
 """
 _BALANCE = """
 select name, balance, balance_currency from supplier_connection where id = $1 and balance < warn_below
+"""
+_OFFER = """
+select o.name, o.unit_cost, o.currency, c.name as connection
+from supplier_offer o join supplier_connection c on c.id = o.connection_id
+where o.id = $1
 """
