@@ -25,6 +25,7 @@ from app.fulfillment.pages import AttemptPages, DecisionPages
 from app.insight import alarms
 from app.insight.audit_pages import AuditPages
 from app.insight.pages import DashboardPages
+from app.integrations.pages import NoticePages, RobotPages
 from app.inventory.pages import INVENTORY
 from app.kernel import csrf, http, logs, metrics, web
 from app.kernel.assets import asset
@@ -63,6 +64,8 @@ ROUTES: list[ControllerRouterHandler] = [
     RedeemPages,
     RevocationPages,
     PaymentSettingsPages,
+    RobotPages,
+    NoticePages,
     AuditPages,
 ]
 """The slices' pages, in the order of the sidebar."""

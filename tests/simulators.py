@@ -117,9 +117,39 @@ class OutboxSimulator:
             time.sleep(0.05)
         return found
 
+    def robot(self, company: str, *, is_signed: bool = True) -> "GroupRobot":
+        """Open a group chat with a robot of this company."""
+        opened = self.http.post("/robots", json={"company": company, "is_signed": is_signed}).raise_for_status().json()
+        return GroupRobot(self.http, **opened)
+
     def stop(self) -> None:
         self.http.close()
         self.process.stop()
+
+
+class GroupRobot:
+    """A robot of a group chat at the outbox's companies: its address and secret, and what the group was told."""
+
+    def __init__(self, http: httpx2.Client, token: str, address: str, secret: str) -> None:
+        self._http = http
+        self.token, self.address, self.secret = token, address, secret
+
+    def refuse(self, how: str) -> None:
+        """`busy`, `down`, `no`, or nothing to behave well again."""
+        self._http.patch(f"/robots/{self.token}", json={"refuses": how}).raise_for_status()
+
+    def texts(self) -> list[str]:
+        """What the group was told, newest first."""
+        return [message["text"] for message in self._book()["messages"]]
+
+    def calls(self) -> Mapping[str, int]:
+        """How calls ended: `taken`, `refused`, `too fast`, `too long`."""
+        found: Mapping[str, int] = self._book()["calls"]
+        return found
+
+    def _book(self) -> Mapping[str, Any]:
+        found: Mapping[str, Any] = self._http.get("/robots/messages", params={"token": self.token}).raise_for_status().json()
+        return found
 
 
 @contextmanager

@@ -8,9 +8,10 @@ from uuid import UUID
 from app.access import messages as access_messages
 from app.catalog import service as catalog
 from app.customers import service as customers
-from app.fulfillment import asking, buying, mailing, shelving
+from app.fulfillment import asking, buying, mailing, shelving, showing
 from app.fulfillment import service as fulfillment
-from app.integrations import sending
+from app.integrations import robots, sending
+from app.integrations.alerts import Readers
 from app.inventory import importing, quarantining, warning
 from app.inventory import service as inventory
 from app.kernel.faults import fault
@@ -20,7 +21,7 @@ from app.ordering import service as ordering
 from app.payments import refunding
 from app.payments import service as payments
 from app.settings import settings
-from app.suppliers import alerting, health, syncing, testing
+from app.suppliers import alerting, health, syncing, testing, watching
 from app.suppliers import importing as offer_importing
 from tenants import provisioning, routing
 from tenants.directory import Tenant
@@ -91,7 +92,20 @@ async def tell_too_dear(tenant: Tenant, tasks: list[TaskRow]) -> None:
     await _tell(tenant, tasks, alerting.tell_too_dear)
 
 
-async def _tell(tenant: Tenant, tasks: list[TaskRow], tell: Callable[[Tx, UUID, alerting.Readers], Awaitable[None]]) -> None:
+@handles("suppliers.watch", lane=Lane.MESSAGES, timeout_s=30)
+async def watch_supplier(tenant: Tenant, tasks: list[TaskRow]) -> None:
+    await _tell(tenant, tasks, watching.watch)
+
+
+@handles("fulfillment.watch_balance", lane=Lane.MESSAGES, timeout_s=30)
+async def watch_balance(tenant: Tenant, tasks: list[TaskRow]) -> None:
+    async def look(tx: Tx, connection_id: UUID, readers: Readers) -> None:
+        await watching.watch_balance(tx, connection_id, await showing.pace_of(tx, connection_id), readers)
+
+    await _tell(tenant, tasks, look)
+
+
+async def _tell(tenant: Tenant, tasks: list[TaskRow], tell: Callable[[Tx, UUID, Readers], Awaitable[None]]) -> None:
     assert tasks[0].subject_id
     readers = await access_messages.stock_watchers(tenant)
     async with tenant_tx(tenant) as tx:
@@ -191,6 +205,12 @@ async def send_code(tenant: Tenant, tasks: list[TaskRow]) -> None:
 async def send(tenant: Tenant, tasks: list[TaskRow]) -> None:
     assert tasks[0].subject_id
     await sending.send(tenant, tasks[0].subject_id, more_lines=mailing.lines)
+
+
+@handles("integrations.tell_robot", lane=Lane.MESSAGES, timeout_s=300)
+async def tell_robot(tenant: Tenant, tasks: list[TaskRow]) -> None:
+    assert tasks[0].subject_id
+    await robots.tell(tenant, tasks[0].subject_id)
 
 
 @handles("tenants.furnish", lane=Lane.ORDERS, timeout_s=60, tries=40)

@@ -15,6 +15,7 @@ import structlog
 from app.customers import service as customers
 from app.customers import sessions as buyer_sessions
 from app.insight import alarms
+from app.integrations import alerts
 from app.inventory import service as inventory
 from app.kernel import audit_heads, logs
 from app.kernel.rates import forget
@@ -83,7 +84,7 @@ async def keep_spares(_is_over: IsOver) -> None:
 
 
 async def tidy(_is_over: IsOver) -> None:
-    """Expired keys leave the shelf; old counters, codes and buyers' sessions go."""
+    """Expired keys leave the shelf; old counters, codes, buyers' sessions and alerts go."""
     async with tenant_tx(PLATFORM) as tx:
         await forget(tx)
     for home in await _tenants():
@@ -97,6 +98,7 @@ async def _tidy_home(home: Tenant) -> None:
             await forget(tx)
             await customers.forget_codes(tx)
             await buyer_sessions.forget_ended(tx)
+            await alerts.forget(tx)
     except (asyncpg.PostgresError, asyncpg.InterfaceError, OSError, TimeoutError) as error:
         _log.error("tidy.failed", tenant=home.slug, error=type(error).__name__)
 

@@ -14,6 +14,7 @@ from app.access.models import MemberRole
 from app.access.permissions import Permission, allows
 from app.access.sessions import Identity
 from app.access.shell import Asked, Membership, merchant_shell, personal_shell
+from app.integrations import alerts
 from app.kernel import audit
 from app.kernel.actor import Actor, ActorKind
 from app.kernel.csrf import STAFF_COOKIE
@@ -138,12 +139,22 @@ async def _enter_tenant(connection: Connection) -> MemberRole | None:
         tenant=tenant,
         role=role,
         actor=Actor(ActorKind.OPERATOR if is_viewing else ActorKind.STAFF, identity.user_id, identity.name),
-        shell=merchant_shell(Asked(connection.scope["path"], identity, memberships, role), tenant),
+        shell=merchant_shell(
+            Asked(connection.scope["path"], identity, memberships, role, await _unread(connection, tenant, identity)), tenant
+        ),
     )
     structlog.contextvars.bind_contextvars(tenant=tenant.slug, user=str(identity.user_id))
     if is_viewing:
         await _record_view(connection, tenant, identity)
     return role
+
+
+async def _unread(connection: Connection, tenant: Tenant, identity: Identity) -> int:
+    """How many alerts wait for him: looked up for whole pages alone."""
+    if connection.scope["method"] != "GET" or connection.headers.get("hx-request-type") == "partial":  # type: ignore[typeddict-item]
+        return 0
+    async with tenant_tx(tenant) as tx:
+        return await alerts.unread(tx, identity.user_id)
 
 
 async def _memberships(identity: Identity) -> list[Membership]:

@@ -52,6 +52,8 @@ class Asked:
     identity: Identity
     memberships: Sequence[Membership]
     role: MemberRole | None = None
+    unread: int = 0
+    """Alerts he has not read."""
 
     def may(self, permission: Permission) -> bool:
         """Whether the page of this right is open to him: an operator who looks sees every page."""
@@ -78,7 +80,10 @@ COMMANDS = (
     Place(N_("Supplier health"), "/suppliers/board", "activity", Permission.SUPPLY_VIEW),
     Place(N_("Cases"), "/cases", "circle-help", Permission.ORDERS_VIEW),
     Place(N_("Categories"), "/categories", "tags", Permission.CATALOG_VIEW),
+    Place(N_("Product types"), "/product-types", "layers", Permission.CATALOG_VIEW),
     Place(N_("Own domain"), "/settings/domain", "globe", Permission.SETTINGS_VIEW),
+    Place(N_("Group robots"), "/settings/robots", "megaphone", Permission.SETTINGS_VIEW),
+    Place(N_("Notices"), "/notices", "bell", Permission.DASHBOARD_VIEW),
     Place(N_("Invite a colleague"), "/team#invite", "user-plus", Permission.TEAM_EDIT),
 )
 """More that the palette finds."""
@@ -102,6 +107,8 @@ def merchant_shell(asked: Asked, tenant: Tenant) -> Shell:
         "home_href": root,
         "view_as": _view_as(asked, tenant) if asked.role is None else None,
         "test_mode": _test_mode(asked, root),
+        "notices_href": f"{root}/notices",
+        "notices_unread": asked.unread,
     }
 
 
@@ -136,7 +143,13 @@ def _own(asked: Asked) -> Shell:
     }
 
 
-_BELONGS = {"/imports/": "/card-pools", "/categories": "/products", "/skus/": "/products", "/cases": "/orders"}
+_BELONGS = {
+    "/imports/": "/card-pools",
+    "/categories": "/products",
+    "/product-types": "/products",
+    "/skus/": "/products",
+    "/cases": "/orders",
+}
 """Pages without an item of their own, and the one they stand under."""
 
 

@@ -16,6 +16,7 @@ from app.kernel import clock, history, i18n
 from app.kernel.actor import Actor
 from app.kernel.errors import N_, DomainError, NotFound
 from app.kernel.history import Happened
+from app.suppliers.watching import Pace
 from tenants.session import Tx
 
 _MOST_SHOWN = 200
@@ -77,6 +78,16 @@ async def spent_in_a_day(tx: Tx) -> dict[UUID, Decimal]:
     return {row["connection_id"]: row["spent"] for row in rows}
 
 
+async def pace_of(tx: Tx, connection_id: UUID) -> Pace:
+    """What was spent at a connection in the last day, in the last hour, and since its balance was read."""
+    now = clock.now()
+    row = await tx.fetchrow(
+        _PACE, first_id_at(now - timedelta(hours=25)), now - timedelta(hours=24), now - timedelta(hours=1), connection_id
+    )
+    assert row is not None
+    return Pace(row["in_a_day"], row["in_an_hour"], row["since_reading"])
+
+
 def first_id_at(at: datetime) -> UUID:
     """The smallest row id an instant can have: ids begin with their millisecond, so the primary key finds what is newer."""
     return UUID(int=int(at.timestamp() * 1000) << 80)
@@ -102,6 +113,13 @@ select connection_id, (count(*) filter (where state = 'unknown'))::int as unknow
 from attempt
 where state in ('sending', 'accepted', 'unknown')
 group by connection_id
+"""
+_PACE = """
+select coalesce(sum(coalesce(a.unit_cost, a.expected_cost)), 0) as in_a_day,
+       coalesce(sum(coalesce(a.unit_cost, a.expected_cost)) filter (where a.decided_at > $3), 0) as in_an_hour,
+       coalesce(sum(coalesce(a.unit_cost, a.expected_cost)) filter (where a.decided_at > c.balance_at), 0) as since_reading
+from attempt a join supplier_connection c on c.id = a.connection_id
+where a.id > $1 and a.connection_id = $4 and a.state in ('succeeded', 'succeeded_late') and a.decided_at > $2
 """
 _SPENT = """
 select connection_id, sum(coalesce(unit_cost, expected_cost)) as spent

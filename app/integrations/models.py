@@ -1,14 +1,17 @@
-"""Table of outgoing messages."""
+"""Tables of what people are told: messages to one person, alerts for the merchant's people, and the robots that are told of them."""
 
 from __future__ import annotations
 
 from datetime import datetime
 from enum import StrEnum
+from typing import Any
+from uuid import UUID
 
-from sqlalchemy import Index, LargeBinary, text
+from sqlalchemy import ForeignKey, Index, LargeBinary, SmallInteger, Text, UniqueConstraint, text
+from sqlalchemy.dialects.postgresql import ARRAY
 from sqlalchemy.orm import Mapped, mapped_column
 
-from app.kernel.models import HomeBase, Row, one_of, sealed
+from app.kernel.models import HomeBase, Instant, Row, TenantBase, one_of, sealed
 
 
 class MessageMedium(StrEnum):
@@ -38,5 +41,74 @@ class OutgoingMessage(Row, HomeBase):
     recipient_masked: Mapped[str]
     params: Mapped[bytes] = mapped_column(LargeBinary, info=sealed())
     state: Mapped[str] = mapped_column(server_default=MessageState.WAITING)
+    sent_at: Mapped[datetime | None]
+    last_error: Mapped[str] = mapped_column(server_default="")
+
+
+class Alert(Row, TenantBase):
+    """One thing the merchant's people are told, once under its key however often it is raised. Its words are those of the mail of the same template."""
+
+    __tablename__ = "alert"
+    __table_args__ = (UniqueConstraint("key"), Index("ix_alert_newest", "created_at"))
+    key: Mapped[str]
+    template: Mapped[str]
+    params: Mapped[dict[str, Any]]
+    """Names and figures that fill the words, and the path of the page it leads to. No secrets."""
+
+
+class AlertReader(TenantBase):
+    """Until when somebody has read the alerts."""
+
+    __tablename__ = "alert_reader"
+    user_id: Mapped[UUID] = mapped_column(primary_key=True)
+    read_until: Mapped[datetime]
+
+
+class RobotCompany(StrEnum):
+    """Whose group chats a robot writes to."""
+
+    DINGTALK = "dingtalk"
+    WECOM = "wecom"
+    FEISHU = "feishu"
+
+
+class Robot(Row, TenantBase):
+    """A robot of a group chat that is told of chosen alerts."""
+
+    __tablename__ = "robot"
+    __table_args__ = (one_of("company", RobotCompany),)
+    company: Mapped[str]
+    name: Mapped[str] = mapped_column(unique=True)
+    config: Mapped[bytes] = mapped_column(LargeBinary, info=sealed())
+    """Its address and secret, as one sealed JSON object."""
+    address_masked: Mapped[str]
+    locale: Mapped[str]
+    events: Mapped[list[str]] = mapped_column(ARRAY(Text))
+    """Templates of the alerts it is told of."""
+    is_on: Mapped[bool] = mapped_column(server_default="true")
+    called_at: Mapped[list[datetime]] = mapped_column(ARRAY(Instant), server_default="{}")
+    """When it was called lately: the company allows so many calls a minute."""
+
+
+class RobotMessageState(StrEnum):
+    WAITING = "waiting"
+    SENT = "sent"
+    FAILED = "failed"
+
+
+class RobotMessage(Row, TenantBase):
+    """One alert for one robot."""
+
+    __tablename__ = "robot_message"
+    __table_args__ = (
+        one_of("state", RobotMessageState),
+        UniqueConstraint("robot_id", "alert_id"),
+        Index("ix_robot_message_waiting", "robot_id", "due_at", postgresql_where=text("state = 'waiting'")),
+    )
+    robot_id: Mapped[UUID] = mapped_column(ForeignKey("robot.id", ondelete="cascade"))
+    alert_id: Mapped[UUID] = mapped_column(ForeignKey("alert.id"))
+    state: Mapped[str] = mapped_column(server_default=RobotMessageState.WAITING)
+    due_at: Mapped[datetime] = mapped_column(server_default=text("now()"))
+    times_tried: Mapped[int] = mapped_column(SmallInteger, server_default="0")
     sent_at: Mapped[datetime | None]
     last_error: Mapped[str] = mapped_column(server_default="")

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 from uuid import UUID
@@ -100,7 +100,10 @@ WORDINGS: dict[str, Wording] = {
     ),
     "supplier_failing": Wording(
         N_("%(connection)s is failing: nothing is bought from it now"),
-        (N_("More than half of its calls went unanswered, or somebody stopped it. New orders go to your other suppliers."),),
+        (
+            N_("More than half of its calls went unanswered, or somebody stopped it. New orders go to your other suppliers."),
+            N_("It serves: %(goods)s"),
+        ),
         N_("See the board"),
     ),
     "supplier_back": Wording(
@@ -132,6 +135,25 @@ WORDINGS: dict[str, Wording] = {
         (N_("It is below the line you drew. Top it up before purchases are refused for lack of money."),),
         N_("See the suppliers"),
     ),
+    "supplier_balance_ending": Wording(
+        N_("Your balance at %(connection)s lasts about %(hours)s hours"),
+        (
+            N_(
+                "%(balance)s are left at the pace of your last purchases. Top it up before purchases are refused for lack of money."
+            ),
+        ),
+        N_("See the board"),
+    ),
+    "supply_brown_out": Wording(
+        N_("%(supplier)s answers badly for %(goods)s"),
+        (
+            N_(
+                "Through %(connection)s, %(well)s of %(calls)s calls of the last 5 minutes were answered; 95 of 100 took %(p95)s."
+            ),
+            N_("Orders are still bought there unless it fails altogether. Look at it, or stop it by hand."),
+        ),
+        N_("See the board"),
+    ),
     "many_reveals": Wording(
         N_("%(name)s has opened %(keys)s keys within an hour"),
         (
@@ -149,25 +171,42 @@ async def render(tenant: Tenant, template: str, locale: str, params: dict[str, A
     """A message's words, then the lines a slice above adds. Its link is made from the tenant's record."""
     wording = WORDINGS[template]
     with i18n.speaking(locale):
-        facts = {"shop": tenant.name, **params}
-        if "amount_minor" in params:
-            facts["amount"] = i18n.format_money(params["amount_minor"], params["currency"])
-        lines = [*(i18n.gettext(line) % facts for line in wording.lines), *more_lines]
+        subject, lines = words(template, {"shop": tenant.name, **params})
+        lines += more_lines
         url = await _url(tenant, params)
-        subject = i18n.gettext(wording.subject) % facts
         action = i18n.gettext(wording.action) if wording.action else ""
         html = templating.render("mail/message.html", subject=subject, lines=lines, url=url, action=action)
         plain = "\n\n".join([*lines, *([url] if url else [])])
     return Rendered(subject, plain + "\n", html)
 
 
+async def spoken(tenant: Tenant, template: str, locale: str, params: dict[str, Any]) -> tuple[str, list[str], str]:
+    """A message's subject, lines and link in a language, for who takes plain text alone."""
+    with i18n.speaking(locale):
+        subject, lines = words(template, {"shop": tenant.name, **params})
+        return subject, lines, await _url(tenant, params)
+
+
+def words(template: str, params: Mapping[str, Any]) -> tuple[str, list[str]]:
+    """A message's subject and lines in the language spoken this moment. A list among its facts is told with commas."""
+    wording = WORDINGS[template]
+    facts = {name: _told(value) for name, value in params.items()}
+    if "amount_minor" in params:
+        facts["amount"] = i18n.format_money(params["amount_minor"], params["currency"])
+    return i18n.gettext(wording.subject) % facts, [i18n.gettext(line) % facts for line in wording.lines]
+
+
+def _told(value: Any) -> Any:
+    return i18n.gettext(N_(", ")).join(value) if isinstance(value, list) else value
+
+
 async def _url(tenant: Tenant, params: dict[str, Any]) -> str:
     if "url" in params:
         return str(params["url"])
+    if "path" in params:
+        return links.merchant(tenant, params["path"])
     if "order_id" in params:
         async with tenant_tx(tenant) as tx:
             signature = (await keyring(tx)).link_signature("order", UUID(params["order_id"]))
         return links.order(tenant, params["order_no"], signature)
-    if "sku_id" in params:
-        return links.merchant(tenant, f"/card-pools/{params['sku_id']}")
     return ""

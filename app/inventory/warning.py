@@ -5,12 +5,12 @@ from __future__ import annotations
 from collections.abc import Sequence
 from uuid import UUID
 
-from app.integrations.service import Message, queue_messages
+from app.integrations.alerts import Raised, raise_alert
 from tenants.session import Tx
 
 
 async def warn(tx: Tx, sku_id: UUID, recipients: Sequence[tuple[str, str]]) -> None:
-    """Mail the stock watchers (address and locale) how many are left, unless stock is back meanwhile."""
+    """Tell the stock watchers (address and locale) how many are left, unless stock is back meanwhile. A SKU its suppliers cannot deliver is told of as such."""
     row = await tx.fetchrow(_LOW, sku_id)
     if row is None:
         return
@@ -19,13 +19,14 @@ async def warn(tx: Tx, sku_id: UUID, recipients: Sequence[tuple[str, str]]) -> N
         "sku": row["sku"],
         "left": row["available"],
         "threshold": row["warn_below"],
-        "sku_id": str(sku_id),
+        "path": f"/card-pools/{sku_id}",
     }
-    await queue_messages(tx, [Message("stock_low", ("email", address), locale, params) for address, locale in recipients])
+    await raise_alert(tx, Raised("stock_low", f"stock_low:{sku_id}:{row['warned_at']}", params), recipients)
 
 
 _LOW = """
-select p.name as product, k.name as sku, s.available, k.warn_below
+select p.name as product, k.name as sku, s.available, s.warned_at, k.warn_below
 from stock s join sku k on k.id = s.sku_id join product p on p.id = k.product_id
 where s.sku_id = $1 and s.available < greatest(k.warn_below, 1)
+  and not exists (select 1 from supply_route r where r.sku_id = s.sku_id and r.shelf_reason <> '')
 """

@@ -166,6 +166,7 @@ def _globals() -> dict[str, Any]:
         "values": {},
         "request_path": "/",
         "lang_switch_url": "",
+        "notices_unread": 0,
         "csrf_token": str,
         "csrf_field": _csrf_field_now,
         **dict.fromkeys(["nav", "tabbar", "palette", "flashes", "switcher", "account"], ()),

@@ -80,7 +80,7 @@ class Checkout(Controller):
             offered = _offered(shelf, form)
             count_checkout(request, tenant)
             wanted = quote([(offered, form.quantity)], {offered.listing_id: account.values} if account else None)
-            if account and sent.get("confirmed") != mark_of(wanted, contact.value):
+            if account and account.values and sent.get("confirmed") != mark_of(wanted, contact.value):
                 return await confirm(request, sent, wanted, contact, [(offered, account)])
             placed = await place_order(request, tenant, wanted, contact, key=form.request_id)
         except InvalidForm as fault:
@@ -130,6 +130,7 @@ async def confirm(
     hidden = [(name, value) for name, value in sent.values().items() if name != "confirmed" and isinstance(value, str)]
     context: dict[str, Any] = {
         "accounts": shown,
+        "is_credited": any(form.is_credited for _, form in asked),
         "hidden": [*hidden, ("confirmed", mark_of(wanted, contact.value))],
         "target": shown_path(request),
         "contact": contact.masked,
@@ -179,7 +180,7 @@ def _offered(shelf: Shelf, form: CheckoutForm) -> Offered:
 def _account(sent: RawForm, shelf: Shelf) -> AccountForm | None:
     """The account a form states, for a product that credits one."""
     product = product_of(sent, shelf)
-    return account_form(product, sent.get, checks=True) if product and product.account_fields else None
+    return account_form(product, sent.get, checks=True) if product and product.buyer_fields else None
 
 
 async def _change(request: AnyRequest, sent: RawForm, shelf: Shelf) -> Response[str]:

@@ -98,7 +98,7 @@ async def product_page(request: AnyRequest, shelf: Shelf, product: Shelved, **mo
 
 def _account(request: AnyRequest, product: Shelved, values: Mapping[str, Any]) -> AccountForm | None:
     """The fields of the account to credit, with what was typed, or the choices so far that stand in the address."""
-    if not product.account_fields:
+    if not product.buyer_fields:
         return None
     given = values or request.query_params
     return account_form(product, lambda name, default: str(given.get(name, default)))

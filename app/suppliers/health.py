@@ -17,7 +17,7 @@ from app.kernel.history import Happened
 from app.kernel.tasks import Lane, add_task, add_tasks
 from app.suppliers.models import BREAKER_EDGES, BreakerState
 from app.suppliers.queries import skus_of_connection
-from app.suppliers.rules import OPEN_FOR_S, Recent, next_breaker
+from app.suppliers.rules import OPEN_FOR_S, TOO_SLOW_MS, Recent, next_breaker
 from tenants.session import Tx
 
 _BOUNDS = ((300, "within_300_ms"), (1_000, "within_1_s"), (3_000, "within_3_s"), (10_000, "within_10_s"))
@@ -55,8 +55,11 @@ async def note_calls(tx: Tx, calls: Sequence[Called]) -> None:
         [offer for offer, _ in keys],
         [connection for _, connection in keys],
         *([by_offer[key][column] for key in keys] for column in columns),
+        clock.now(),
     )
     failing = sorted({call.connection_id for call in calls if not call.went_well})
+    badly = {call.connection_id for call in calls if not call.went_well or call.took_ms > TOO_SLOW_MS}
+    await add_tasks(tx, "suppliers.watch", lane=Lane.MESSAGES, subject_ids=sorted(badly))
     for row in await tx.fetch(_TO_JUDGE, sorted({call.connection_id for call in calls}), failing):
         await _judge(tx, row["id"], [call for call in calls if call.connection_id == row["id"]])
 
@@ -135,7 +138,7 @@ async def move_breaker(tx: Tx, row: asyncpg.Record, after: BreakerState, *, reas
 _COUNT = """
 insert into supply_minute as m
   (offer_id, connection_id, minute, calls, well, refused, delivered, within_300_ms, within_1_s, within_3_s, within_10_s)
-select c.offer_id, c.connection_id, date_trunc('minute', now()), c.calls, c.well, c.refused, c.delivered, c.w300, c.w1, c.w3, c.w10
+select c.offer_id, c.connection_id, date_trunc('minute', $11::timestamptz), c.calls, c.well, c.refused, c.delivered, c.w300, c.w1, c.w3, c.w10
 from unnest($1::uuid[], $2::uuid[], $3::int[], $4::int[], $5::int[], $6::int[], $7::int[], $8::int[], $9::int[], $10::int[])
   as c (offer_id, connection_id, calls, well, refused, delivered, w300, w1, w3, w10)
 on conflict (offer_id, minute) do update

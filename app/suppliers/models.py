@@ -309,3 +309,32 @@ class OfferImportLine(TenantBase):
     result: Mapped[str] = mapped_column(server_default=ImportResult.WAITING)
     product_id: Mapped[UUID | None] = mapped_column(ForeignKey("product.id"))
     price_minor: Mapped[int | None]
+
+
+class AlarmKind(StrEnum):
+    """What is watched: an offer that is answered badly, a balance that will run out."""
+
+    BROWN_OUT = "brown_out"
+    BALANCE_ENDING = "balance_ending"
+
+
+class SupplyAlarm(Row, TenantBase):
+    """Something that is wrong with a supply, from when it was seen until it was over. One is open at a time, so one alert goes out."""
+
+    __tablename__ = "supply_alarm"
+    __table_args__ = (
+        one_of("kind", AlarmKind),
+        Index(
+            "uq_supply_alarm_open",
+            "kind",
+            "connection_id",
+            "offer_id",
+            unique=True,
+            postgresql_where=text("closed_at is null"),
+            postgresql_nulls_not_distinct=True,
+        ),
+    )
+    kind: Mapped[str]
+    connection_id: Mapped[UUID] = mapped_column(ForeignKey("supplier_connection.id"))
+    offer_id: Mapped[UUID | None] = mapped_column(ForeignKey("supplier_offer.id"))
+    closed_at: Mapped[datetime | None]

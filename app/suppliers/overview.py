@@ -14,7 +14,7 @@ import asyncpg
 
 from app.kernel import clock
 from app.suppliers.models import BreakerState
-from app.suppliers.queries import Route, routes_of
+from app.suppliers.queries import Route, p95, routes_of
 from tenants.session import Tx
 
 MINUTES = 60
@@ -82,7 +82,7 @@ def _line(row: asyncpg.Record, beats: dict[datetime, Minute]) -> Line:
     success_bp = row["well"] * 10_000 // row["calls"] if row["calls"] else None
     start = clock.now().replace(second=0, microsecond=0) - timedelta(minutes=MINUTES - 1)
     minutes = tuple(beats.get(start + timedelta(minutes=n), Minute(0, 0)) for n in range(MINUTES))
-    return Line(row, standing_of(row, success_bp), success_bp, _p95(row), minutes)
+    return Line(row, standing_of(row, success_bp), success_bp, p95(row), minutes)
 
 
 def standing_of(row: asyncpg.Record, success_bp: int | None) -> Standing:
@@ -96,17 +96,6 @@ def standing_of(row: asyncpg.Record, success_bp: int | None) -> Standing:
     if row["breaker"] == BreakerState.HALF_OPEN:
         return Standing.PROBING
     return Standing.DEGRADED if success_bp is not None and success_bp < _DEGRADED_BP else Standing.HEALTHY
-
-
-def _p95(row: asyncpg.Record) -> int | None:
-    if not row["calls"]:
-        return None
-    answered = 0
-    for column, bound_ms in (("within_300_ms", 300), ("within_1_s", 1_000), ("within_3_s", 3_000), ("within_10_s", 10_000)):
-        answered += row[column]
-        if answered * 100 >= row["calls"] * 95:
-            return bound_ms
-    return 600_000
 
 
 async def _minutes(tx: Tx, connection_id: UUID | None) -> dict[UUID, dict[datetime, Minute]]:

@@ -143,3 +143,48 @@ def next_breaker(now_open_s: float, breaker: BreakerState, recent: Recent) -> Br
             if recent.well_in_a_row >= CLOSES_AFTER:
                 return BreakerState.CLOSED
             return BreakerState.OPEN if recent.calls and recent.well_in_a_row == 0 else breaker
+
+
+# What is seen before it fails ------------------------------------------------------------------------------------------
+
+BROWN_OUT_CALLS = 5
+BROWN_OUT_UNDER_BP = 8_000
+WELL_AGAIN_BP = 9_500
+TOO_SLOW_MS = 10_000
+_HOURS_A_DAY = 24
+
+
+@dataclass(frozen=True, slots=True)
+class Calls:
+    """What some minutes of calls for one offer came to; `p95_ms` is the bound under which 95 of 100 were answered."""
+
+    calls: int
+    well: int
+    p95_ms: int | None
+
+
+def is_brown_out(recent: Calls) -> bool:
+    """Whether an offer is answered so badly that somebody should know: under 80 of 100, or slower than is counted."""
+    if recent.calls < BROWN_OUT_CALLS:
+        return False
+    return recent.well * 10_000 < recent.calls * BROWN_OUT_UNDER_BP or (recent.p95_ms or 0) > TOO_SLOW_MS
+
+
+def is_over(recent: Calls, *, is_quiet: bool) -> bool:
+    """Whether a brown-out is over: answered well again for some calls, or not called for long. Between the two lines it stays as it is."""
+    if is_quiet:
+        return True
+    return recent.calls >= 3 and recent.well * 10_000 >= recent.calls * WELL_AGAIN_BP and (recent.p95_ms or 0) <= TOO_SLOW_MS
+
+
+def hours_left(left: Decimal, in_a_day: Decimal, in_an_hour: Decimal) -> Decimal | None:
+    """For how many hours a balance lasts at the faster of two paces: of the last day, and of the last hour. None where nothing is spent."""
+    an_hour = max(in_a_day / _HOURS_A_DAY, in_an_hour)
+    return left / an_hour if an_hour > 0 else None
+
+
+def bound_words(p95_ms: int | None) -> str:
+    """A bound of calls' times, for a message."""
+    if p95_ms is None:
+        return "–"
+    return "> 10 s" if p95_ms > TOO_SLOW_MS else f"≤ {p95_ms / 1000:g} s"

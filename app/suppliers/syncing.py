@@ -83,6 +83,7 @@ async def read_balance(tenant: Tenant, connection: Opened) -> None:
     async with tenant_tx(tenant) as tx:
         row = await tx.fetchrow(_BALANCE, connection.id, found.amount, found.currency)
         assert row is not None
+        await add_task(tx, "fulfillment.watch_balance", lane=Lane.MESSAGES, subject_id=connection.id)
         if row["is_low"] and not row["was_low"]:
             await add_task(tx, "suppliers.tell_balance", lane=Lane.MESSAGES, subject_id=connection.id)
 

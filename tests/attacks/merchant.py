@@ -21,6 +21,9 @@ from app.catalog import pictures
 from app.catalog import service as catalog
 from app.customers import service as customers
 from app.customers import sessions as buyers
+from app.integrations import robots
+from app.integrations.models import RobotCompany
+from app.integrations.robots import RobotTerms
 from app.kernel.actor import Actor, ActorKind
 from app.kernel.contact import Contact, parse_contact
 from app.kernel.ids import new_id
@@ -156,7 +159,15 @@ async def _supplied(made: Merchant) -> dict[str, object]:
         "import_id": import_id,
         "test_id": test_id,
     }
-    return {**found, "attempt_id": new_id()}
+    return {**found, "attempt_id": new_id(), "robot_id": await _told(made)}
+
+
+async def _told(made: Merchant) -> UUID:
+    """The robot of a group chat of a company that is not there."""
+    address = "http://127.0.0.1:9/robot/send?access_token=t"
+    terms = RobotTerms(RobotCompany.DINGTALK, "Ops", address, "SEC", "en", ("supplier_failing",))
+    async with tenant_session(made.tenant) as session:
+        return await robots.keep(session, terms, actor=STAFF)
 
 
 async def buyers_session(world: World, tenant: Tenant, phone: str = "13800132046") -> str:

@@ -44,6 +44,7 @@ def surfaces(shop: Shop, operator: str) -> dict[str, Surface]:
     shop.hands.ask("lapse", slug=shop.slug, no=lapsed["no"])
     batch = shop.value("select batch_no from import_batch order by created_at limit 1")
     category = shop.value("select id from category")
+    own = shop.hands.ask("own_type", slug=shop.slug)
     app, desk, front = shop.system.app_url, shop.desk, shop.front
     return {
         "stranger": Surface(
@@ -68,6 +69,12 @@ def surfaces(shop: Shop, operator: str) -> dict[str, Surface]:
                 "products": desk("/products"),
                 "new product": desk("/products/new"),
                 "product": desk(f"/products/{made['id']}"),
+                "what buyers fill in": desk(f"/products/{made['id']}/account"),
+                "types": desk("/product-types"),
+                "new type": desk("/product-types/new"),
+                "type": desk(f"/product-types/{own['type']}"),
+                "product of a type": desk(f"/products/{own['product']}"),
+                "new product of a type": desk(f"/products/new?kind={own['type']}"),
                 "categories": desk("/categories"),
                 "pools": desk("/card-pools"),
                 "pool": desk(f"/card-pools/{made['skus'][0]}"),
@@ -77,6 +84,9 @@ def surfaces(shop: Shop, operator: str) -> dict[str, Surface]:
                 "settings": desk("/settings"),
                 "domain": desk("/settings/domain"),
                 "payments": desk("/settings/payments"),
+                "robots": desk("/settings/robots"),
+                "new robot": desk("/settings/robots/new?company=feishu"),
+                "notices": desk("/notices"),
                 "team": desk("/team"),
                 "audit": desk("/audit"),
                 "me": f"{app}/me",
@@ -99,6 +109,7 @@ def surfaces(shop: Shop, operator: str) -> dict[str, Surface]:
             {
                 "home": front(),
                 "product": front(f"/products/{made['id']}"),
+                "product that asks": front(f"/products/{own['product']}?account-region=华东"),
                 "sold out": front(f"/products/{gone['id']}"),
                 "categories": front("/categories"),
                 "category": front(f"/categories/{category}"),

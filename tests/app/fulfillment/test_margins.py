@@ -20,7 +20,7 @@ from tests.simulators import SupplierSimulator, supplier_simulator
 from tests.world import World
 
 pytestmark = [pytest.mark.anyio, pytest.mark.database]
-_TOLD = "select count(*) from outgoing_message where template = 'offer_too_dear'"
+_TOLD = "select count(*) from alert where template = 'offer_too_dear'"
 
 
 @pytest.fixture(scope="module")
