@@ -14,13 +14,16 @@ from tenants.session import Tx
 class Purpose(Enum):
     """The accounts of a tenant: name, the side that grows it, whether it may cross zero.
 
-    Money at a gateway is a debit account; what we owe (paid and not delivered, or not explained) and what we earned are credit accounts.
+    Money at a gateway is a debit account, and so is what suppliers owe us back; what we owe (paid and not delivered, or not explained) and what
+    we earned or recovered are credit accounts.
     """
 
     GATEWAY = ("gateway", "debit", True)
     DEPOSITS = ("buyer_deposits", "credit", False)
     SALES = ("sales", "credit", True)
     SUSPENSE = ("suspense", "credit", False)
+    SUPPLIER_CREDITS = ("supplier_credits", "debit", True)
+    RECOVERED = ("recovered_costs", "credit", True)
 
 
 class TransferKind(Enum):
@@ -32,6 +35,7 @@ class TransferKind(Enum):
     REFUND_UNDELIVERED = ("refund_undelivered", Purpose.DEPOSITS, Purpose.GATEWAY)
     REFUND_DELIVERED = ("refund_delivered", Purpose.SALES, Purpose.GATEWAY)
     REFUND_SURPLUS = ("refund_surplus", Purpose.SUSPENSE, Purpose.GATEWAY)
+    SUPPLIER_CREDIT = ("supplier_credit", Purpose.SUPPLIER_CREDITS, Purpose.RECOVERED)
 
 
 @dataclass(frozen=True, slots=True)
