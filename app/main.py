@@ -25,6 +25,7 @@ from app.fulfillment.pages import AttemptPages
 from app.insight import alarms
 from app.insight.audit_pages import AuditPages
 from app.insight.pages import DashboardPages
+from app.insight.profit_pages import ProfitPages
 from app.integrations.pages import NoticePages, RobotPages
 from app.inventory.pages import INVENTORY
 from app.kernel import csrf, http, logs, metrics, web
@@ -57,6 +58,7 @@ ROUTES: list[ControllerRouterHandler] = [
     *SUPPLIERS,
     SHOP,
     DashboardPages,
+    ProfitPages,
     OrderListPages,
     OrderViewPages,
     OrderPages,

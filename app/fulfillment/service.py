@@ -3,22 +3,22 @@
 from __future__ import annotations
 
 from collections import Counter, defaultdict
-from collections.abc import Sequence, Set
+from collections.abc import Mapping, Sequence
 from decimal import Decimal
 from uuid import UUID
 
 import asyncpg
 
 from app.catalog.models import DeliveryKind
-from app.fulfillment import attempts, minting
+from app.fulfillment import attempts, booking, minting
 from app.fulfillment.ending import give_up, settle_orders
 from app.inventory import service as inventory
 from app.ledger import service as ledger
-from app.ledger.service import Posting, TransferKind
 from tenants.session import Tx
 
 Unit = tuple[UUID, int]
 """An order line's id and a unit number within it."""
+_NOTHING = Decimal(0)
 _FROM_OWN_STOCK = frozenset({DeliveryKind.CARD_KEY})
 
 
@@ -42,7 +42,8 @@ async def deliver_orders(tx: Tx, order_ids: Sequence[UUID]) -> None:
     served = claimed.keys() | minted.keys()
     unserved = await attempts.plan(tx, [unit for unit in units if (unit["order_line_id"], unit["unit_no"]) not in served])
     await inventory.warn_if_low(tx, sorted({unit["sku_id"] for unit in units}))
-    await _book_sales(tx, units, served)
+    costs = {unit: key.unit_cost for unit, key in claimed.items()}
+    await _book_sales(tx, units, {**dict.fromkeys(minted, _NOTHING), **costs})
     await _move_stock(tx, units, claimed)
     await inventory.move_bought(tx, dict(Counter(u["sku_id"] for u in units if (u["order_line_id"], u["unit_no"]) in minted)))
     await give_up(tx, unserved)
@@ -74,16 +75,10 @@ async def _complete(tx: Tx, claimed: dict[Unit, inventory.Claimed]) -> None:
     await tx.execute(_DELIVER, lines, numbers, keys, costs)
 
 
-async def _book_sales(tx: Tx, units: Sequence[asyncpg.Record], served: Set[Unit]) -> None:
-    """A transfer per delivered unit. Near the end, because every capture of the tenant waits for the same accounts."""
-    await ledger.transfer(
-        tx,
-        [
-            Posting(TransferKind.SALE, unit["order_line_id"], unit["amount_minor"], unit["currency"], leg=str(unit["unit_no"]))
-            for unit in units
-            if (unit["order_line_id"], unit["unit_no"]) in served
-        ],
-    )
+async def _book_sales(tx: Tx, units: Sequence[asyncpg.Record], costs: Mapping[Unit, Decimal]) -> None:
+    """The sale and the cost of each delivered unit. Near the end, because every capture of the tenant waits for the same accounts."""
+    delivered = [(unit, costs[key]) for unit in units if (key := (unit["order_line_id"], unit["unit_no"])) in costs]
+    await ledger.transfer(tx, [posting for unit, cost in delivered for posting in booking.sold(unit, cost)])
 
 
 async def _move_stock(tx: Tx, units: Sequence[asyncpg.Record], claimed: dict[Unit, inventory.Claimed]) -> None:

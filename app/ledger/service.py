@@ -15,12 +15,15 @@ class Purpose(Enum):
     """The accounts of a tenant: name, the side that grows it, whether it may cross zero.
 
     Money at a gateway is a debit account; what we owe (paid and not delivered, or not explained) and what we earned are credit accounts.
+    `goods` falls by what is delivered and is not raised when we buy: it says what left us, not what we have.
     """
 
     GATEWAY = ("gateway", "debit", True)
     DEPOSITS = ("buyer_deposits", "credit", False)
     SALES = ("sales", "credit", True)
     SUSPENSE = ("suspense", "credit", False)
+    COST_OF_GOODS = ("cost_of_goods", "debit", True)
+    GOODS = ("goods", "debit", True)
 
 
 class TransferKind(Enum):
@@ -29,6 +32,7 @@ class TransferKind(Enum):
     CAPTURE = ("capture", Purpose.GATEWAY, Purpose.DEPOSITS)
     SURPLUS = ("surplus", Purpose.GATEWAY, Purpose.SUSPENSE)
     SALE = ("sale", Purpose.DEPOSITS, Purpose.SALES)
+    COST_OF_GOODS = ("cost_of_goods", Purpose.COST_OF_GOODS, Purpose.GOODS)
     REFUND_UNDELIVERED = ("refund_undelivered", Purpose.DEPOSITS, Purpose.GATEWAY)
     REFUND_DELIVERED = ("refund_delivered", Purpose.SALES, Purpose.GATEWAY)
     REFUND_SURPLUS = ("refund_surplus", Purpose.SUSPENSE, Purpose.GATEWAY)

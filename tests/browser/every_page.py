@@ -70,6 +70,7 @@ def surfaces(shop: Shop, operator: str) -> dict[str, Surface]:
                 "product": desk(f"/products/{made['id']}"),
                 "prices": desk(f"/products/{made['id']}/prices"),
                 "price rule": desk(f"/products/{made['id']}/price-rules/new"),
+                "profit": desk("/profit?by=sku"),
                 "categories": desk("/categories"),
                 "pools": desk("/card-pools"),
                 "pool": desk(f"/card-pools/{made['skus'][0]}"),
