@@ -81,6 +81,7 @@ COMMANDS = (
     Place(N_("Profit"), "/profit", "chart-line", Permission.PAYMENTS_VIEW),
     Place(N_("Cases"), "/cases", "circle-help", Permission.ORDERS_VIEW),
     Place(N_("Categories"), "/categories", "tags", Permission.CATALOG_VIEW),
+    Place(N_("Product types"), "/product-types", "layers", Permission.CATALOG_VIEW),
     Place(N_("Own domain"), "/settings/domain", "globe", Permission.SETTINGS_VIEW),
     Place(N_("Group robots"), "/settings/robots", "megaphone", Permission.SETTINGS_VIEW),
     Place(N_("Notices"), "/notices", "bell", Permission.DASHBOARD_VIEW),
@@ -143,7 +144,13 @@ def _own(asked: Asked) -> Shell:
     }
 
 
-_BELONGS = {"/imports/": "/card-pools", "/categories": "/products", "/skus/": "/products", "/cases": "/orders"}
+_BELONGS = {
+    "/imports/": "/card-pools",
+    "/categories": "/products",
+    "/product-types": "/products",
+    "/skus/": "/products",
+    "/cases": "/orders",
+}
 """Pages without an item of their own, and the one they stand under."""
 
 

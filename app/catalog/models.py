@@ -32,6 +32,13 @@ class DeliveryKind(StrEnum):
 _SELLING = frozenset({DeliveryKind.CARD_KEY, DeliveryKind.DIRECT_TOP_UP, DeliveryKind.VOUCHER, DeliveryKind.SERIAL})
 
 
+class TypeState(StrEnum):
+    """A retired type makes no new products; those it has are sold on."""
+
+    ACTIVE = "active"
+    RETIRED = "retired"
+
+
 class ProductState(StrEnum):
     DRAFT = "draft"
     ON_SALE = "on_sale"
@@ -79,6 +86,24 @@ class Category(Row, TenantBase):
     position: Mapped[int] = mapped_column(Integer, server_default="0")
 
 
+class ProductType(Row, TenantBase):
+    """A type of goods the merchant defined: how it is delivered, what its buyers state, and what is said of each product of it.
+
+    Fields are those of `app.catalog.accounts`. Orders keep what they were sold with, whatever the type says later.
+    """
+
+    __tablename__ = "product_type"
+    __table_args__ = (one_of("delivery_kind", DeliveryKind), one_of("state", TypeState))
+    name: Mapped[str] = mapped_column(unique=True)
+    icon: Mapped[str] = mapped_column(server_default="ticket")
+    delivery_kind: Mapped[str]
+    state: Mapped[str] = mapped_column(server_default=TypeState.ACTIVE)
+    buyer_fields: Mapped[list[dict[str, Any]]] = mapped_column(JSONB, server_default="[]")
+    refuses_virtual_numbers: Mapped[bool] = mapped_column(server_default="false")
+    product_fields: Mapped[list[dict[str, Any]]] = mapped_column(JSONB, server_default="[]")
+    """What the merchant states of each product, and its page shows."""
+
+
 class Product(Row, TenantBase):
     """What the buyer thinks he buys. `description_html` and `usage_html` are sanitised when they are written."""
 
@@ -101,15 +126,25 @@ class Product(Row, TenantBase):
     picture_id: Mapped[UUID | None] = mapped_column(ForeignKey("picture.id"))
     buyer_limit: Mapped[int | None] = mapped_column(Integer)
     """Most units of this product one buyer may ever hold, over all his orders."""
+    type_id: Mapped[UUID | None] = mapped_column(ForeignKey("product_type.id"), index=True)
+    """The merchant's own type it is of; its fields then come from there, and not from this row."""
+    attributes: Mapped[list[dict[str, Any]]] = mapped_column(JSONB, server_default="[]")
+    """What is said of it by its type's fields: names, labels and values."""
     account_fields: Mapped[list[dict[str, Any]]] = mapped_column(JSONB, server_default="[]")
-    """What a buyer states of the account a top-up credits: `app.catalog.accounts`."""
+    """What the buyers of a product without a type of its own state: `app.catalog.accounts`."""
     refuses_virtual_numbers: Mapped[bool] = mapped_column(server_default="false")
     """Whether mobile numbers of carriers without a network of their own are refused."""
     minting: Mapped[dict[str, Any]] = mapped_column(JSONB, server_default="{}")
     """Where, when and how often what we mint for it may be used: `app.catalog.minting`."""
     position: Mapped[int] = mapped_column(Integer, server_default="0")
     category: Mapped[Category | None] = relationship(lazy="raise")
+    type: Mapped[ProductType | None] = relationship(lazy="raise")
     skus: Mapped[list[Sku]] = relationship(lazy="raise", order_by="Sku.position", back_populates="product")
+
+    @property
+    def buyer_fields(self) -> list[dict[str, Any]]:
+        """What its buyers state, wherever that is said."""
+        return self.type.buyer_fields if self.type else self.account_fields
 
 
 class Sku(Row, TenantBase):

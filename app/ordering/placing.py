@@ -16,6 +16,7 @@ from uuid import UUID
 
 import asyncpg
 
+from app.catalog import accounts
 from app.kernel import history
 from app.kernel.actor import Actor, ActorKind
 from app.kernel.batching import Batcher
@@ -24,7 +25,7 @@ from app.kernel.errors import N_, DomainError
 from app.kernel.history import Happened
 from app.kernel.ids import new_id, new_number
 from app.kernel.vault import Keyring, keyring
-from app.ordering.rules import Offered, Quote, QuotedLine, masked_account
+from app.ordering.rules import Offered, Quote, QuotedLine
 from app.settings import settings
 from tenants.directory import Tenant
 from tenants.session import Tx, tenant_tx
@@ -176,17 +177,18 @@ def _terms(quote: Quote) -> tuple[object, ...]:
 
 
 async def _keep_accounts(tx: Tx, sealed: _Sealed, lines: Mapping[UUID, QuotedLine]) -> None:
-    """Write down, sealed, which outside account each line credits, and that its buyer confirmed it."""
+    """Write down, sealed, what each line's buyer stated, and that he confirmed it; beside it, masked, under the labels he read."""
     ring = await keyring(tx)
-    rows = [
-        (line_id, ring.seal("recharge_account", "account", line_id, json.dumps(dict(line.account))), masked_account(line.account))
-        for line_id, line in lines.items()
-        if line.account
-    ]
-    await tx.executemany("insert into recharge_account (order_line_id, account, masked) values ($1, $2, $3)", rows)
+    rows = []
+    for line_id, line in lines.items():
+        if line.account:
+            shown = accounts.masked(line.offered.buyer_fields, line.account)
+            kept = ring.seal("recharge_account", "account", line_id, json.dumps(dict(line.account)))
+            rows.append((line_id, kept, " ".join(one["value"] for one in shown), json.dumps(shown)))
+    await tx.executemany(_KEEP_ACCOUNT, rows)
     if rows and sealed.request.is_confirmed:
         buyer = Actor(ActorKind.BUYER, None, sealed.request.contact.masked)
-        facts = {"masked": [masked for _, _, masked in rows]}
+        facts = {"masked": [row[2] for row in rows]}
         await history.record(tx, Happened("order", sealed.order_id, "order.account_confirmed", facts=facts), actor=buyer)
 
 
@@ -299,3 +301,4 @@ def _batcher(tenant: Tenant, offered: Offered) -> Batcher[Request, Placed]:
 
 _PLACE = f"select * from place_order({', '.join(f'${n}' for n in range(1, 42))})"
 _PLACE_TOGETHER = f"select * from place_orders({', '.join(f'${n}' for n in range(1, 33))})"
+_KEEP_ACCOUNT = "insert into recharge_account (order_line_id, account, masked, shown) values ($1, $2, $3, $4::jsonb)"

@@ -291,14 +291,16 @@ from shop_order where order_no = $1
 _LINES = """
 select l.id, l.line_no, l.product_id, l.sku_id, l.product_name, l.sku_name, l.delivery_kind, l.quantity, l.unit_price_minor, l.total_minor,
        l.price_rule_id, l.price_rule_version,
-       (select sum(u.unit_cost) from delivery_unit u where u.order_line_id = l.id) as cost
-from order_line l where l.order_id = $1
+       (select sum(u.unit_cost) from delivery_unit u where u.order_line_id = l.id) as cost,
+       l.attributes::text as attributes, ra.shown::text as stated
+from order_line l left join recharge_account ra on ra.order_line_id = l.id
+where l.order_id = $1
 order by l.line_no
 """
 _UNITS = """
 select u.order_line_id, u.unit_no, u.state, u.amount_minor, u.delivered_at, u.revealed_at, u.card_key_id,
        l.line_no, l.product_name, l.sku_name, l.delivery_kind, coalesce(k.masked, m.masked, ra.masked) as masked, b.batch_no,
-       ra.order_line_id is not null as is_account, u.minted_id, m.state as minted_state, m.uses, m.most_uses
+       ra.order_line_id is not null and coalesce(u.card_key_id, u.minted_id) is null as is_account, u.minted_id, m.state as minted_state, m.uses, m.most_uses
 from delivery_unit u
 join order_line l on l.id = u.order_line_id
 left join card_key k on k.id = u.card_key_id

@@ -8,6 +8,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from uuid import UUID
 
+from app.catalog.accounts import AccountField
 from app.kernel.errors import N_, DomainError
 from app.pricing.rules import ANYBODY, Moment, Priced, Rule, Who
 from app.pricing.rules import price as priced_by
@@ -36,7 +37,7 @@ class BadQuantity(DomainError):
 
 class AccountMissing(DomainError):
     status = 422
-    message = N_("Say which account %(name)s goes to. Nothing was ordered.")
+    message = N_("Say first what %(name)s asks for, such as the account it goes to. Nothing was ordered.")
 
 
 @dataclass(frozen=True, slots=True)
@@ -53,6 +54,8 @@ class Offered:
     currency: str
     buyer_limit: int | None
     is_hot: bool
+    buyer_fields: tuple[AccountField, ...] = ()
+    """What its buyer states before he pays."""
     terms_version: int = 1
     price_rules: tuple[Rule, ...] = ()
 
@@ -63,10 +66,16 @@ class Offered:
         assert moment is not None, "rules are read with the moment they are asked about"
         return priced_by(self.price_minor, self.price_rules, quantity, moment.of(self.sku_id))
 
+    def lacks(self, stated: Mapping[str, str]) -> bool:
+        """Whether something must still be stated. A top-up credits some account, whatever its fields say."""
+        return (self.delivery_kind == TOP_UP and not stated) or any(
+            one.is_required and not stated.get(one.name) for one in self.buyer_fields
+        )
+
 
 @dataclass(frozen=True, slots=True)
 class QuotedLine:
-    """One SKU and quantity at a price. `account` is the outside account its units credit, by field name; empty where none is."""
+    """One SKU and quantity at a price. `account` is what its buyer stated, by field name: the outside account its units credit, where they do."""
 
     offered: Offered
     quantity: int
@@ -133,7 +142,7 @@ def quote(
     accounts: Mapping[UUID, Mapping[str, str]] | None = None,
     moment: Moment | None = None,
 ) -> Quote:
-    """Price a cart: the same listing twice becomes one line. `accounts` are recharge accounts by listing; `moment` is needed where there are rules.
+    """Price a cart: the same listing twice becomes one line. `accounts` is what buyers stated, by listing; `moment` is needed where there are rules.
     Raises: EmptyCart, TooManyLines, BadQuantity, AccountMissing.
     """
     if not wanted:
@@ -151,19 +160,8 @@ def quote(
         raise BadQuantity(most=MOST_UNITS)
     stated = accounts or {}
     for listing_id, offered in offers.items():
-        if offered.delivery_kind == TOP_UP and not stated.get(listing_id):
+        if offered.lacks(stated.get(listing_id, {})):
             raise AccountMissing(name=offered.product_name)
     lines = [QuotedLine(offers[i], n, offers[i].priced(n, moment), stated.get(i, {})) for i, n in units.items()]
     assert len({line.offered.currency for line in lines}) == 1
     return Quote(tuple(sorted(lines, key=lambda line: line.offered.sku_id)), moment.who if moment else ANYBODY)
-
-
-def masked_account(account: Mapping[str, str]) -> str:
-    """A recharge account as pages show it: of each value the first three and the last two or four characters."""
-    return " ".join(_masked(value) for value in account.values())
-
-
-def _masked(value: str) -> str:
-    if len(value) <= 4:
-        return value[:1] + "***"
-    return f"{value[:3]}****{value[-4:]}" if len(value) >= 9 else f"{value[:2]}***{value[-2:]}"

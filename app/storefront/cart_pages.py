@@ -110,8 +110,8 @@ class CartPages(Controller):
                 raise OfferChanged
             checkout.count_checkout(request, tenant)
             priced = quote(wanted, {listing: account.values for listing, account in accounts.items()}, moment)
-            if accounts and sent.get("confirmed") != mark_of(priced, contact.value):
-                asked = [(shelf.offers[listing], account) for listing, account in accounts.items()]
+            asked = [(shelf.offers[listing], account) for listing, account in accounts.items() if account.values]
+            if asked and sent.get("confirmed") != mark_of(priced, contact.value):
                 return await checkout.confirm(request, sent, priced, contact, asked)
             placed = await checkout.place_order(request, tenant, priced, contact, key=form.request_id)
         except InvalidForm as fault:
@@ -177,7 +177,7 @@ def _accounts(
     return {
         offered.listing_id: account_form(product, given, prefix=prefix_in_cart(offered.listing_id), checks=checks)
         for offered, _ in wanted
-        if (product := shelf.products[offered.product_id]).account_fields
+        if (product := shelf.products[offered.product_id]).buyer_fields
     }
 
 

@@ -82,7 +82,7 @@ class Checkout(Controller):
             count_checkout(request, tenant)
             stated = {offered.listing_id: account.values} if account else None
             wanted = quote([(offered, form.quantity)], stated, await moment_of(request, tenant, [offered]))
-            if account and sent.get("confirmed") != mark_of(wanted, contact.value):
+            if account and account.values and sent.get("confirmed") != mark_of(wanted, contact.value):
                 return await confirm(request, sent, wanted, contact, [(offered, account)])
             placed = await place_order(request, tenant, wanted, contact, key=form.request_id)
         except InvalidForm as fault:
@@ -132,6 +132,7 @@ async def confirm(
     hidden = [(name, value) for name, value in sent.values().items() if name != "confirmed" and isinstance(value, str)]
     context: dict[str, Any] = {
         "accounts": shown,
+        "is_credited": any(form.is_credited for _, form in asked),
         "hidden": [*hidden, ("confirmed", mark_of(wanted, contact.value))],
         "target": shown_path(request),
         "contact": contact.masked,
@@ -181,7 +182,7 @@ async def _offered(request: AnyRequest, shelf: Shelf, form: CheckoutForm) -> Off
 def _account(sent: RawForm, shelf: Shelf) -> AccountForm | None:
     """The account a form states, for a product that credits one."""
     product = product_of(sent, shelf)
-    return account_form(product, sent.get, checks=True) if product and product.account_fields else None
+    return account_form(product, sent.get, checks=True) if product and product.buyer_fields else None
 
 
 async def _change(request: AnyRequest, sent: RawForm, shelf: Shelf) -> Response[str]:

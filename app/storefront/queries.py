@@ -78,6 +78,16 @@ class BoughtLine:
         return next((unit.masked for unit in self.units), "")
 
     @property
+    def stated(self) -> list[tuple[str, str]]:
+        """What its buyer stated: labels, and values masked."""
+        return [(one["label"], one["value"]) for one in json.loads(self.row["stated"] or "[]")]
+
+    @property
+    def attributes(self) -> list[tuple[str, str]]:
+        """What was said of it when it was sold: labels and values."""
+        return [(one["label"], one["value"]) for one in json.loads(self.row["attributes"])]
+
+    @property
     def delivered(self) -> list[BoughtUnit]:
         return [unit for unit in self.units if unit.state == UnitState.DELIVERED]
 
@@ -191,8 +201,8 @@ where o.order_no = $1
 """
 _LINES = """
 select l.id, l.product_id, l.product_name, l.sku_name, l.delivery_kind, l.quantity, l.unit_price_minor, l.total_minor,
-       p.cover_icon, p.cover_hue, p.picture_id, p.usage_html
-from order_line l join product p on p.id = l.product_id
+       p.cover_icon, p.cover_hue, p.picture_id, p.usage_html, l.attributes::text as attributes, ra.shown::text as stated
+from order_line l join product p on p.id = l.product_id left join recharge_account ra on ra.order_line_id = l.id
 where l.order_id = $1
 order by l.line_no
 """

@@ -55,8 +55,10 @@ class Shelved:
     cover_hue: int
     picture_id: UUID | None
     delivery_kind: str
-    account_fields: tuple[AccountField, ...]
-    """What its buyer states of the account to credit."""
+    buyer_fields: tuple[AccountField, ...]
+    """What its buyer states before he pays: the account to credit, or what its type asks for."""
+    attributes: tuple[tuple[str, str], ...]
+    """What is said of it: labels and values."""
     refuses_virtual_numbers: bool
     buyer_limit: int | None
     description_html: str
@@ -147,6 +149,7 @@ async def _read(tx: Tx) -> Shelf:
 
 def _shelved(rows: list[asyncpg.Record], rules: Sequence[Rule]) -> Shelved:
     first = rows[0]
+    fields = fields_of(json.loads(first["buyer_fields"]))
     return Shelved(
         id=first["product_id"],
         name=first["product_name"],
@@ -156,7 +159,8 @@ def _shelved(rows: list[asyncpg.Record], rules: Sequence[Rule]) -> Shelved:
         cover_hue=first["cover_hue"],
         picture_id=first["picture_id"],
         delivery_kind=first["delivery_kind"],
-        account_fields=fields_of(json.loads(first["account_fields"])),
+        buyer_fields=fields,
+        attributes=tuple((one["label"], one["value"]) for one in json.loads(first["attributes"])),
         refuses_virtual_numbers=first["refuses_virtual_numbers"],
         buyer_limit=first["buyer_limit"],
         description_html=first["description_html"],
@@ -164,7 +168,7 @@ def _shelved(rows: list[asyncpg.Record], rules: Sequence[Rule]) -> Shelved:
         offers=tuple(
             Offered(
                 row["listing_id"], row["sku_id"], row["product_id"], row["product_name"], row["sku_name"], row["delivery_kind"],
-                row["price_minor"], row["currency"], row["buyer_limit"], row["is_hot"],
+                row["price_minor"], row["currency"], row["buyer_limit"], row["is_hot"], fields,
                 row["terms_version"], of_sku(rules, row["sku_id"]),
             )
             for row in rows
@@ -180,8 +184,10 @@ from storefront order by created_at limit 1
 _LISTED = """
 select l.id as listing_id, l.sku_id, l.price_minor, l.was_minor, l.currency, l.terms_version, k.name as sku_name, k.is_hot,
        p.id as product_id, p.name as product_name, p.summary, p.category_id, p.cover_icon, p.cover_hue, p.picture_id, p.buyer_limit,
-       p.description_html, p.usage_html, p.delivery_kind, p.account_fields, p.refuses_virtual_numbers
-from listing l join sku k on k.id = l.sku_id join product p on p.id = k.product_id
+       p.description_html, p.usage_html, p.delivery_kind, p.attributes::text as attributes,
+       coalesce(t.buyer_fields, p.account_fields)::text as buyer_fields,
+       coalesce(t.refuses_virtual_numbers, p.refuses_virtual_numbers) as refuses_virtual_numbers
+from listing l join sku k on k.id = l.sku_id join product p on p.id = k.product_id left join product_type t on t.id = p.type_id
 where l.storefront_id = $1 and l.is_published and p.state = 'on_sale'
 order by p.position, p.created_at, k.position
 limit $2

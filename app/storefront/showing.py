@@ -106,8 +106,8 @@ def steps_of(offered: Offered, moment: Moment | None) -> tuple[tuple[int, int], 
 
 
 def mark_of_choices(offered: Sequence[Choice]) -> str:
-    """Changes when an offer or a price does: a form carries it, so that nobody buys at a price he has not seen."""
-    return mark_of_prices([(choice.offered.listing_id, choice.steps) for choice in offered])
+    """Changes when an offer, a price or what buyers state does: a form carries it, so that nobody buys at a price he has not seen."""
+    return mark_of_prices([(choice.offered.listing_id, (choice.steps, choice.offered.buyer_fields)) for choice in offered])
 
 
 def mark_of_prices(prices: Sequence[tuple[UUID, object]]) -> str:
@@ -150,7 +150,7 @@ def _units(text: str) -> int:
 
 def _account(request: AnyRequest, product: Shelved, values: Mapping[str, Any]) -> AccountForm | None:
     """The fields of the account to credit, with what was typed, or the choices so far that stand in the address."""
-    if not product.account_fields:
+    if not product.buyer_fields:
         return None
     given = values or request.query_params
     return account_form(product, lambda name, default: str(given.get(name, default)))

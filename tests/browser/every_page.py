@@ -44,6 +44,7 @@ def surfaces(shop: Shop, operator: str) -> dict[str, Surface]:
     shop.hands.ask("lapse", slug=shop.slug, no=lapsed["no"])
     batch = shop.value("select batch_no from import_batch order by created_at limit 1")
     category = shop.value("select id from category")
+    own = shop.hands.ask("own_type", slug=shop.slug)
     app, desk, front = shop.system.app_url, shop.desk, shop.front
     return {
         "stranger": Surface(
@@ -71,6 +72,12 @@ def surfaces(shop: Shop, operator: str) -> dict[str, Surface]:
                 "prices": desk(f"/products/{made['id']}/prices"),
                 "price rule": desk(f"/products/{made['id']}/price-rules/new"),
                 "profit": desk("/profit?by=sku"),
+                "what buyers fill in": desk(f"/products/{made['id']}/account"),
+                "types": desk("/product-types"),
+                "new type": desk("/product-types/new"),
+                "type": desk(f"/product-types/{own['type']}"),
+                "product of a type": desk(f"/products/{own['product']}"),
+                "new product of a type": desk(f"/products/new?kind={own['type']}"),
                 "categories": desk("/categories"),
                 "pools": desk("/card-pools"),
                 "pool": desk(f"/card-pools/{made['skus'][0]}"),
@@ -105,6 +112,7 @@ def surfaces(shop: Shop, operator: str) -> dict[str, Surface]:
             {
                 "home": front(),
                 "product": front(f"/products/{made['id']}"),
+                "product that asks": front(f"/products/{own['product']}?account-region=华东"),
                 "sold out": front(f"/products/{gone['id']}"),
                 "categories": front("/categories"),
                 "category": front(f"/categories/{category}"),

@@ -13,6 +13,7 @@ import sys
 import traceback
 from collections.abc import AsyncIterator, Mapping
 from contextlib import asynccontextmanager
+from dataclasses import replace
 from datetime import date
 from decimal import Decimal
 from pathlib import Path
@@ -63,6 +64,22 @@ async def merchant(world: Any, *, name: str = "Yunqi Cards", with_gateway: bool 
 async def operator(world: Any) -> dict[str, str]:
     """The session of one of the platform's people."""
     return {"token": await _person(None, None)}
+
+
+async def own_type(world: Any, *, slug: str) -> dict[str, str]:
+    """A type with lists that depend on each other, and a product of it on sale with keys; their ids."""
+    from app.catalog import product_types
+    from app.catalog.models import DeliveryKind
+    from operations.demo_data.own_types import GAME_COINS
+    from tenants.session import tenant_session
+    from tests.world import STAFF
+
+    tenant, terms = await _tenant(slug), replace(GAME_COINS, delivery_kind=DeliveryKind.CARD_KEY)
+    async with tenant_session(tenant) as session:
+        made = await product_types.create_type(session, terms, actor=STAFF)
+    said = [{"name": "平台", "label": "平台", "value": "手机"}]
+    sold = await product(world, slug=slug, name="Jade coins", skus=[["60", 600]], type_id=made.id, attributes=said)
+    return {"type": str(made.id), "product": sold["id"]}
 
 
 async def product(
@@ -163,7 +180,7 @@ async def rows(world: Any, *, slug: str, query: str, args: list[Any] | None = No
 
 VERBS = {
     verb.__name__: verb
-    for verb in (merchant, operator, product, stock, order, pay_order, lapse, quarantine, rows, top_up, voucher)
+    for verb in (merchant, operator, product, stock, order, pay_order, lapse, quarantine, rows, top_up, voucher, own_type)
 }
 
 

@@ -6,5 +6,6 @@ from app.catalog.pages.pictures import PicturePages
 from app.catalog.pages.products import ProductPages
 from app.catalog.pages.rules import RulesPages
 from app.catalog.pages.settings import DomainSettingsPages, ShopSettingsPages
+from app.catalog.pages.types import TypePages
 
-CATALOG = [ProductPages, AccountPages, RulesPages, CategoryPages, PicturePages, ShopSettingsPages, DomainSettingsPages]
+CATALOG = [ProductPages, TypePages, AccountPages, RulesPages, CategoryPages, PicturePages, ShopSettingsPages, DomainSettingsPages]

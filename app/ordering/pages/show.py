@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from typing import Annotated, Any
 from uuid import UUID
 
@@ -217,6 +218,7 @@ async def _whole(request: AnyRequest, tx: Tx, tenant: Tenant, order_no: str) -> 
         "orders_path": f"/m/{tenant.slug}/orders",
         "lines": lines,
         "units": units,
+        "stated": _stated(lines),
         "attempts": attempts,
         "attempt_seconds": showing.seconds,
         "payments": payments,
@@ -268,6 +270,18 @@ def _money(
     owed = any(unit["state"] in (UnitState.OWED, UnitState.RESERVED) for unit in units)
     margin = None if cost is None or owed or pending or order["paid_at"] is None else order["total_minor"] - returned - cost
     return {"cost_minor": cost, "returned_minor": returned, "pending_minor": pending, "margin_minor": margin}
+
+
+def _stated(lines: list[asyncpg.Record]) -> list[tuple[str, list[tuple[str, str]]]]:
+    """By line, what was said of the product when it was sold, and what its buyer stated, masked."""
+    found = []
+    for line in lines:
+        pairs = [
+            (one["label"], one["value"]) for kept in (line["attributes"], line["stated"]) for one in json.loads(kept or "[]")
+        ]
+        if pairs:
+            found.append((f"{line['product_name']} {line['sku_name']}", pairs))
+    return found
 
 
 def _unit(units: list[asyncpg.Record], line: str, unit: str) -> asyncpg.Record:

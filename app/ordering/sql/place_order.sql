@@ -75,11 +75,12 @@ begin
 
   insert into order_line
     (id, order_id, line_no, product_id, sku_id, listing_id, product_name, sku_name, delivery_kind, quantity, unit_price_minor, total_minor,
-     price_rule_id, price_rule_version)
+     price_rule_id, price_rule_version, attributes)
   select w.line_id, p_id, w.n, w.product, w.sku, w.listing, w.product_name, w.sku_name, w.kind, w.quantity, w.price, w.price * w.quantity,
-         w.rule, w.rule_version
+         w.rule, w.rule_version, p.attributes
   from unnest(p_lines, p_products, p_skus, p_listings, p_product_names, p_sku_names, p_kinds, p_quantities, p_prices, p_rules, p_rule_versions)
-    with ordinality as w (line_id, product, sku, listing, product_name, sku_name, kind, quantity, price, rule, rule_version, n);
+    with ordinality as w (line_id, product, sku, listing, product_name, sku_name, kind, quantity, price, rule, rule_version, n)
+  join product p on p.id = w.product;
 
   insert into delivery_unit (order_line_id, unit_no, order_id, sku_id, state, amount_minor)
   select w.line_id, u.unit_no, p_id, w.sku, 'reserved', w.price
