@@ -46,6 +46,7 @@ ACTIONS: Final[Mapping[str, str]] = {
     "price_rule.changed": N_("Changed a price rule"),
     "price_rule.switched_on": N_("Switched a price rule on"),
     "price_rule.switched_off": N_("Switched a price rule off"),
+    "sku.floor_set": N_("Set a SKU's least margin"),
     "category.renamed": N_("Renamed a category"),
     "category.deleted": N_("Deleted a category"),
     "product.created": N_("Created a product"),

@@ -21,7 +21,16 @@ from app.kernel.vault import keyring, opened_keyring
 from app.kernel.web import NO_STORE, AnyRequest, SparingHandler, page, provide_sent, provide_tenant, see_other, shown_path
 from app.ordering import holds, placing
 from app.ordering.holds import TooMuchFromAddress
-from app.ordering.placing import KeyReused, OfferChanged, OverBuyerLimit, Placed, SoldOut, TooLargeShare, TooMuchUnpaid
+from app.ordering.placing import (
+    KeyReused,
+    NotSoldNow,
+    OfferChanged,
+    OverBuyerLimit,
+    Placed,
+    SoldOut,
+    TooLargeShare,
+    TooMuchUnpaid,
+)
 from app.ordering.rules import MOST_UNITS, AccountMissing, Offered, Quote, quote
 from app.settings import settings
 from app.storefront.accounts import AccountForm, account_form, looked_up, mark_of
@@ -43,6 +52,7 @@ PLACING_REFUSALS = (
     TooLargeShare,
     TooMuchFromAddress,
     OfferChanged,
+    NotSoldNow,
     KeyReused,
 )
 RequestKey = Annotated[str, StringConstraints(pattern=r"^[0-9A-Za-z-]{16,64}$")]

@@ -169,7 +169,7 @@ def _shelved(rows: list[asyncpg.Record], rules: Sequence[Rule]) -> Shelved:
             Offered(
                 row["listing_id"], row["sku_id"], row["product_id"], row["product_name"], row["sku_name"], row["delivery_kind"],
                 row["price_minor"], row["currency"], row["buyer_limit"], row["is_hot"], fields,
-                row["terms_version"], of_sku(rules, row["sku_id"]),
+                row["terms_version"], of_sku(rules, row["sku_id"]), row["least_minor"],
             )
             for row in rows
         ),
@@ -182,7 +182,7 @@ select id as storefront_id, name, tagline, brand_color, logo_id, contact_rule, s
 from storefront order by created_at limit 1
 """
 _LISTED = """
-select l.id as listing_id, l.sku_id, l.price_minor, l.was_minor, l.currency, l.terms_version, k.name as sku_name, k.is_hot,
+select l.id as listing_id, l.sku_id, l.price_minor, l.was_minor, l.currency, l.terms_version, l.least_minor, k.name as sku_name, k.is_hot,
        p.id as product_id, p.name as product_name, p.summary, p.category_id, p.cover_icon, p.cover_hue, p.picture_id, p.buyer_limit,
        p.description_html, p.usage_html, p.delivery_kind, p.attributes::text as attributes,
        coalesce(t.buyer_fields, p.account_fields)::text as buyer_fields,
