@@ -16,9 +16,11 @@ from sqlalchemy.exc import DBAPIError
 
 from app.access import answers
 from app.access import pages as access_pages
+from app.access.api import ApiPages
 from app.cases.pages import CasePages
 from app.catalog.pages import CATALOG
 from app.console.pages import CONSOLE
+from app.fulfillment.api import RedemptionApi
 from app.fulfillment.counter import RedeemPages, RevocationPages
 from app.fulfillment.notices import SupplyNotices
 from app.fulfillment.pages import AttemptPages
@@ -72,6 +74,8 @@ ROUTES: list[ControllerRouterHandler] = [
     AuditPages,
 ]
 """The slices' pages, in the order of the sidebar."""
+MACHINES: list[ControllerRouterHandler] = [ApiPages, RedemptionApi]
+"""What programs of merchants ask."""
 MOST_BODY_BYTES = 256 * 1024
 
 
@@ -130,7 +134,7 @@ async def _lifespan(_app: Litestar) -> AsyncIterator[None]:
 def create_app() -> Hosts:
     """The application behind its host map."""
     inner = Litestar(
-        route_handlers=[healthz, readyz, figures, asset, Notices, SupplyNotices, *ROUTES],
+        route_handlers=[healthz, readyz, figures, asset, Notices, SupplyNotices, *MACHINES, *ROUTES],
         guards=[csrf.guard],
         dependencies={
             "sent": Provide(web.provide_sent),

@@ -184,6 +184,7 @@ def _filters() -> dict[str, Any]:
         "cost": i18n.format_cost,
         "number": i18n.format_number,
         "compact": i18n.format_compact,
+        "size": i18n.format_size,
         "percent": i18n.format_percent,
         "datetime": i18n.format_datetime,
         "date": i18n.format_date,

@@ -36,6 +36,9 @@ PROMISES = {
         "You get a code to show at the counter. It appears on your order's page as soon as your payment has arrived."
     ),
     DeliveryKind.SERIAL: N_("You get a serial number of your own, with a list of its uses, as soon as your payment has arrived."),
+    DeliveryKind.LINK: N_(
+        "You get a link of your own. It stands on your order's page as soon as your payment has arrived, with its last day and how often it opens."
+    ),
 }
 """What a buyer may count on, by how it is delivered."""
 

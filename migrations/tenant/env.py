@@ -1,5 +1,6 @@
 import os
 
+import app.access.models
 import app.cases.models
 import app.catalog.models
 import app.customers.models
