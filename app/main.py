@@ -25,7 +25,7 @@ from app.fulfillment.api import RedemptionApi
 from app.fulfillment.counter import RedeemPages, RevocationPages
 from app.fulfillment.handovers import HandoverPages
 from app.fulfillment.notices import SupplyNotices
-from app.fulfillment.pages import AttemptPages
+from app.fulfillment.pages import AttemptPages, DecisionPages
 from app.insight import alarms
 from app.insight.audit_pages import AuditPages
 from app.insight.pages import DashboardPages
@@ -68,6 +68,7 @@ ROUTES: list[ControllerRouterHandler] = [
     OrderViewPages,
     OrderPages,
     AttemptPages,
+    DecisionPages,
     CasePages,
     *AFTER_SALES,
     RedeemPages,

@@ -17,6 +17,7 @@ NOTES = REFUNDS | {Role.SUPPORT}
 REVEALS = frozenset({Role.OWNER, Role.OPERATOR, Role.SUPPORT})
 SEES_MONEY = frozenset({Role.OWNER, Role.FINANCE_MAKER, Role.FINANCE_CHECKER})
 AUDITS = frozenset({Role.OWNER, Role.FINANCE_CHECKER})
+OVERRIDES = frozenset({Role.OWNER, Role.OPERATOR, Role.FINANCE_CHECKER})
 
 
 class For(StrEnum):
@@ -348,6 +349,12 @@ ROWS: dict[str, frozenset[Role] | For] = {
     f"GET {M}/skus/{{sku_id}}/route": EVERY_ROLE,
     f"POST {M}/skus/{{sku_id}}/route": RUNS,
     f"POST {ORDER}/attempts/{{attempt_id}}/question": NOTES,
+    f"GET {ORDER}/attempts/{{attempt_id}}/decision": EVERY_ROLE,
+    f"POST {ORDER}/attempts/{{attempt_id}}/resending": REFUNDS,
+    f"POST {ORDER}/attempts/{{attempt_id}}/failure": REFUNDS,
+    f"POST {ORDER}/attempts/{{attempt_id}}/overrides": REFUNDS,
+    f"POST {ORDER}/attempts/{{attempt_id}}/overrides/approval": OVERRIDES,
+    f"POST {ORDER}/attempts/{{attempt_id}}/overrides/refusal": OVERRIDES,
     # A shop
     "GET /s": For.BUYERS,
     "GET /s/brand.css": For.BUYERS,
