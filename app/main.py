@@ -29,6 +29,7 @@ from app.fulfillment.pages import AttemptPages, DecisionPages
 from app.insight import alarms
 from app.insight.audit_pages import AuditPages
 from app.insight.pages import DashboardPages
+from app.insight.profit_pages import ProfitPages
 from app.insight.stock_pages import StockReportPages
 from app.integrations.pages import NoticePages, RobotPages
 from app.inventory.pages import INVENTORY
@@ -62,6 +63,7 @@ ROUTES: list[ControllerRouterHandler] = [
     *SUPPLIERS,
     SHOP,
     DashboardPages,
+    ProfitPages,
     OrderListPages,
     OrderViewPages,
     OrderPages,

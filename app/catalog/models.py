@@ -194,6 +194,7 @@ class Sku(Row, TenantBase):
         UniqueConstraint("product_id", "name"),
         CheckConstraint("face_value_minor >= 0", name="face_value_not_negative"),
         CheckConstraint("warn_below >= 0", name="warn_below_not_negative"),
+        CheckConstraint("floor_bp between 0 and 9999", name="floor_is_a_share"),
         CheckConstraint("warn_days between 0 and 365", name="warn_days_bounded"),
     )
     product_id: Mapped[UUID] = mapped_column(ForeignKey("product.id"), index=True)
@@ -206,6 +207,8 @@ class Sku(Row, TenantBase):
     """A warning goes out, too, when what is left lasts fewer days at the speed of late; zero leaves it at the count."""
     is_hot: Mapped[bool] = mapped_column(server_default="false")
     """Sold through the micro-batcher: for a flash sale, when many buyers want this one SKU at once."""
+    floor_bp: Mapped[int | None] = mapped_column(Integer)
+    """The least margin of its price, in basis points: below it nobody buys it, and no offer that leaves less is bought. None is no floor."""
     position: Mapped[int] = mapped_column(Integer, server_default="0")
     product: Mapped[Product] = relationship(lazy="raise", back_populates="skus")
     listing: Mapped[Listing] = relationship(lazy="raise", back_populates="sku", uselist=False)
@@ -230,6 +233,8 @@ class Listing(Row, TenantBase):
     """On the shelf; the product must be on sale too. The order function reads it again in its own transaction."""
     terms_version: Mapped[int] = mapped_column(Integer, server_default="1")
     """Grows with each change of the rules its price depends on; the order function compares it with what was quoted."""
+    least_minor: Mapped[int | None]
+    """The least unit price its SKU's cost and floor allow, kept by `app.pricing.floors`; the order function sells nothing below it."""
     sku: Mapped[Sku] = relationship(lazy="raise", back_populates="listing")
 
 

@@ -14,14 +14,14 @@ from app.cases import service as cases
 from app.cases.models import CaseKind
 from app.cases.service import Trouble
 from app.catalog.models import DeliveryKind
-from app.fulfillment import attempts
+from app.fulfillment import attempts, booking
 from app.fulfillment.attempts import Decided
+from app.fulfillment.booking import Spent
 from app.fulfillment.models import AttemptState
 from app.inventory import service as inventory
 from app.inventory.bought import BoughtKey, store_bought
 from app.inventory.models import NEVER, KeyState
 from app.ledger import service as ledger
-from app.ledger.service import Posting, TransferKind
 from app.suppliers.connectors.port import Delivered, Issued
 from app.suppliers.costing import learn_costs
 from tenants.session import Tx
@@ -153,17 +153,20 @@ async def _deliver(tx: Tx, served: Sequence[_Served]) -> None:
         [one.row["id"] for one in served],
         [one.unit_cost for one in served],
     )
-    await ledger.transfer(tx, [_sale(one.unit) for one in served])
+    await ledger.transfer(
+        tx,
+        [
+            posting
+            for one in served
+            for posting in booking.sold(one.unit, Spent(one.row["id"], one.unit_cost, one.row["currency"]))
+        ],
+    )
     await inventory.move_bought(tx, dict(Counter(one.unit["sku_id"] for one in served)))
 
 
 async def _learn_costs(tx: Tx, surprising: Sequence[_Served]) -> None:
     if surprising:
         await learn_costs(tx, {one.row["offer_id"]: one.unit_cost for one in surprising})
-
-
-def _sale(unit: asyncpg.Record) -> Posting:
-    return Posting(TransferKind.SALE, unit["order_line_id"], unit["amount_minor"], unit["currency"], leg=str(unit["unit_no"]))
 
 
 async def _keep_spare(tx: Tx, row: asyncpg.Record, issued: Sequence[Issued]) -> None:

@@ -3,18 +3,18 @@
 from __future__ import annotations
 
 from collections import Counter, defaultdict
-from collections.abc import Sequence, Set
+from collections.abc import Mapping, Sequence, Set
 from decimal import Decimal
 from uuid import UUID
 
 import asyncpg
 
 from app.catalog.models import DeliveryKind
-from app.fulfillment import attempts, handing, minting, wholes
+from app.fulfillment import attempts, booking, handing, minting, wholes
+from app.fulfillment.booking import Spent
 from app.fulfillment.ending import give_up, settle_orders
 from app.inventory import service as inventory
 from app.ledger import service as ledger
-from app.ledger.service import Posting, TransferKind
 from tenants.session import Tx
 
 Unit = tuple[UUID, int]
@@ -48,9 +48,9 @@ async def deliver_orders(tx: Tx, order_ids: Sequence[UUID]) -> None:
     await _complete(tx, claimed)
     minted = await minting.mint(tx, [unit for unit in handed_out if unit["delivery_kind"] in minting.MINTED])
     await handing.put_in_queue(tx, [unit for unit in ready if unit["delivery_kind"] in handing.HANDED])
-    served = claimed.keys() | minted.keys()
     await inventory.warn_if_low(tx, sorted({unit["sku_id"] for unit in units}))
-    await _book_sales(tx, units, served)
+    spent = {unit: Spent(key.id, key.unit_cost) for unit, key in claimed.items()}
+    await _book_sales(tx, units, {**dict.fromkeys(minted), **spent})
     await _move_stock(tx, units, claimed)
     await inventory.move_bought(tx, dict(Counter(u["sku_id"] for u in units if (u["order_line_id"], u["unit_no"]) in minted)))
     await give_up(tx, unserved)
@@ -92,16 +92,10 @@ async def _complete(tx: Tx, claimed: dict[Unit, inventory.Claimed]) -> None:
     await tx.execute(_DELIVER, lines, numbers, keys, costs)
 
 
-async def _book_sales(tx: Tx, units: Sequence[asyncpg.Record], served: Set[Unit]) -> None:
-    """A transfer per delivered unit. Near the end, because every capture of the tenant waits for the same accounts."""
-    await ledger.transfer(
-        tx,
-        [
-            Posting(TransferKind.SALE, unit["order_line_id"], unit["amount_minor"], unit["currency"], leg=str(unit["unit_no"]))
-            for unit in units
-            if (unit["order_line_id"], unit["unit_no"]) in served
-        ],
-    )
+async def _book_sales(tx: Tx, units: Sequence[asyncpg.Record], spent: Mapping[Unit, Spent | None]) -> None:
+    """The sale and the cost of each delivered unit. Near the end, because every capture of the tenant waits for the same accounts."""
+    delivered = [(unit, spent[key]) for unit in units if (key := (unit["order_line_id"], unit["unit_no"])) in spent]
+    await ledger.transfer(tx, [posting for unit, cost in delivered for posting in booking.sold(unit, cost)])
 
 
 async def _move_stock(tx: Tx, units: Sequence[asyncpg.Record], claimed: dict[Unit, inventory.Claimed]) -> None:

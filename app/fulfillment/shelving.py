@@ -9,6 +9,7 @@ from app.kernel import history
 from app.kernel.errors import N_
 from app.kernel.history import Happened
 from app.kernel.tasks import Lane, add_task
+from app.pricing import floors
 from app.suppliers import queries as suppliers
 from app.suppliers.rules import Candidate, most_cost, obstacle
 from tenants.session import Tx
@@ -23,11 +24,12 @@ async def shelve(tx: Tx, sku_id: UUID) -> None:
 
     Idempotent. Locks: the route, then the stock row. Units already sold keep what was allowed for them.
     """
-    route_row = await tx.fetchrow("select sku_id, shelf_reason, floor_bp from supply_route where sku_id = $1 for update", sku_id)
+    route_row = await tx.fetchrow("select sku_id, shelf_reason from supply_route where sku_id = $1 for update", sku_id)
+    await floors.refresh(tx, [sku_id])
     if route_row is None:
         return
     route = (await suppliers.routes_of(tx, [sku_id]))[sku_id]
-    price = await tx.fetchval("select min(price_minor) from listing where sku_id = $1 and is_published", sku_id)
+    price = await floors.lowest_price(tx, sku_id)
     limit = most_cost(price, route.floor_bp) if price else None
     obstacles = [obstacle(candidate, most_cost=limit) for candidate in route.candidates]
     able = [c for c, why in zip(route.candidates, obstacles, strict=True) if why is None]

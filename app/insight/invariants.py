@@ -125,6 +125,17 @@ where a.debits_minor <> coalesce((select sum(amount_minor) from transfer where d
 """,
     ),
     Invariant(
+        "COST",
+        N_("What the ledger says delivered units cost is what they cost, each rounded once."),
+        """
+select u.order_line_id::text from delivery_unit u
+where u.delivered_at >= (select min(at) from transfer where kind = 'cost_of_goods')
+group by u.order_line_id
+having max(u.lost_cost) = 0 and sum(round(coalesce(u.unit_cost, 0) * 100)) <>
+       coalesce((select sum(t.amount_minor) from transfer t where t.subject_id = u.order_line_id and t.kind = 'cost_of_goods'), 0)
+""",
+    ),
+    Invariant(
         "INV-7",
         N_(
             "An order that was paid has exactly one capture over its total; any other capture is a surplus with a refund or a case of its own."

@@ -92,6 +92,8 @@ async def release(tx: Tx, units: dict[UUID, int]) -> None:
 async def put_on_shelf(tx: Tx, *, sku_id: UUID, units: int, from_column: str, last_day: date) -> None:
     """Count keys that became free: imported, or out of quarantine. After their last valid day they leave by themselves. Locks: the stock row."""
     await tx.execute(_ON_SHELF[from_column], sku_id, units, last_day)
+    if await tx.fetchval("select floor_bp is not null from sku where id = $1", sku_id):
+        await add_task(tx, "fulfillment.shelve", lane=Lane.ORDERS, subject_id=sku_id)
     await expire_again(tx, sku_id)
 
 

@@ -16,12 +16,15 @@ class Purpose(Enum):
 
     Money at a gateway is a debit account, and so is what suppliers owe us back; what we owe (paid and not delivered, or not explained) and what
     we earned or recovered are credit accounts.
+    `goods` falls by what is delivered and is not raised when we buy: it says what left us, not what we have.
     """
 
     GATEWAY = ("gateway", "debit", True)
     DEPOSITS = ("buyer_deposits", "credit", False)
     SALES = ("sales", "credit", True)
     SUSPENSE = ("suspense", "credit", False)
+    COST_OF_GOODS = ("cost_of_goods", "debit", True)
+    GOODS = ("goods", "debit", True)
     SUPPLIER_CREDITS = ("supplier_credits", "debit", True)
     RECOVERED = ("recovered_costs", "credit", True)
 
@@ -32,6 +35,7 @@ class TransferKind(Enum):
     CAPTURE = ("capture", Purpose.GATEWAY, Purpose.DEPOSITS)
     SURPLUS = ("surplus", Purpose.GATEWAY, Purpose.SUSPENSE)
     SALE = ("sale", Purpose.DEPOSITS, Purpose.SALES)
+    COST_OF_GOODS = ("cost_of_goods", Purpose.COST_OF_GOODS, Purpose.GOODS)
     REFUND_UNDELIVERED = ("refund_undelivered", Purpose.DEPOSITS, Purpose.GATEWAY)
     REFUND_DELIVERED = ("refund_delivered", Purpose.SALES, Purpose.GATEWAY)
     REFUND_SURPLUS = ("refund_surplus", Purpose.SUSPENSE, Purpose.GATEWAY)

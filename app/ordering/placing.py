@@ -56,6 +56,12 @@ class OfferChanged(DomainError):
     message = N_("The price or offer changed a moment ago. Look at it again before you pay; nothing was ordered.")
 
 
+class NotSoldNow(DomainError):
+    """Its price is below what it costs with the merchant's least margin."""
+
+    message = N_("%(name)s cannot be bought this moment. Nothing was ordered and nothing is to be paid; look in again later.")
+
+
 class KeyReused(DomainError):
     status = 422
     message = N_("This form was sent before with other content. Open the product again.")
@@ -110,7 +116,7 @@ async def place(tenant: Tenant, request: Request) -> Placed:
     """Place an order, in a transaction of its own.
 
     Idempotent: the same key and content give the same order. Locks: the stock rows of its SKUs, last and in SKU order.
-    Raises: SoldOut, OverBuyerLimit, TooMuchUnpaid, TooLargeShare, OfferChanged, KeyReused, ShopClosed; then nothing was taken.
+    Raises: SoldOut, OverBuyerLimit, TooMuchUnpaid, TooLargeShare, OfferChanged, NotSoldNow, KeyReused, ShopClosed; then nothing was taken.
     """
     if not tenant.is_open:
         raise ShopClosed
@@ -254,6 +260,11 @@ def _answer(request: Request, row: asyncpg.Record) -> Placed | DomainError:
             return KeyReused()
         case "sold_out":
             return SoldOut(name=f"{offered.product_name} {offered.sku_name}")
+        case "below_floor":
+            line = next(
+                (one for one in request.quote.lines if one.offered.listing_id == row.get("subject")), request.quote.lines[0]
+            )
+            return NotSoldNow(name=f"{line.offered.product_name} {line.offered.sku_name}")
         case "over_limit":
             return OverBuyerLimit(name=offered.product_name, limit=offered.buyer_limit)
         case "over_unpaid":

@@ -92,6 +92,12 @@ class Offered:
     price_rules: tuple[Rule, ...] = ()
     parts: tuple[Part, ...] = ()
     policy: str | None = None
+    least_minor: int | None = None
+    """The least unit price its cost and the merchant's least margin allow."""
+
+    def is_held_back(self, unit_price_minor: int) -> bool:
+        """Whether it is sold to nobody at this price."""
+        return self.least_minor is not None and unit_price_minor < self.least_minor
 
     def priced(self, quantity: int, moment: Moment | None) -> Priced:
         """The price of one of so many. `moment` may be missing where there are no rules."""

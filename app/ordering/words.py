@@ -144,6 +144,7 @@ TRANSFER_WORDS: Final = {
     "capture": N_("Captured"),
     "surplus": N_("Captured, not needed by the order"),
     "sale": N_("Sold"),
+    "cost_of_goods": N_("Cost of what was delivered"),
     "refund_undelivered": N_("Given back, not delivered"),
     "refund_delivered": N_("Given back, after delivery"),
     "refund_surplus": N_("Surplus given back"),
@@ -153,6 +154,8 @@ ACCOUNT_WORDS: Final = {
     "buyer_deposits": N_("Owed to buyers"),
     "sales": N_("Sales"),
     "suspense": N_("Unexplained money"),
+    "cost_of_goods": N_("Cost of goods"),
+    "goods": N_("Goods handed out"),
 }
 
 

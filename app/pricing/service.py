@@ -16,7 +16,7 @@ from app.kernel import audit
 from app.kernel.actor import Actor
 from app.kernel.errors import N_, DomainError, NotFound
 from app.kernel.ids import new_id
-from app.pricing import queries
+from app.pricing import floors, queries
 from app.pricing.models import PriceRule
 from app.pricing.queries import MOST_RULES, as_rule
 from app.pricing.rules import Audience, Effect
@@ -46,7 +46,7 @@ class RuleTerms:
 
 
 async def add_rule(session: AsyncSession, product_id: UUID, terms: RuleTerms, *, actor: Actor) -> PriceRule:
-    """A new rule, switched on. Locks: the product's listings. Raises: NotFound for a SKU of another product, TooManyRules."""
+    """A new rule, switched on. Locks: the product's listings. Raises: NotFound for a SKU of another product, TooManyRules, BelowFloor."""
     await _new_terms(session, product_id)
     await _refuse_foreign_sku(session, product_id, terms.sku_id)
     count = select(func.count()).select_from(PriceRule).where(PriceRule.product_id == product_id)
@@ -56,11 +56,12 @@ async def add_rule(session: AsyncSession, product_id: UUID, terms: RuleTerms, *,
     session.add(rule)
     await session.flush()
     await _tell(session, "price_rule.added", rule, actor)
+    await floors.hold(session, product_id)
     return rule
 
 
 async def change_rule(session: AsyncSession, product_id: UUID, rule_id: UUID, terms: RuleTerms, *, actor: Actor) -> PriceRule:
-    """Other terms of a rule, as its next version. Idempotent. Locks: the product's listings, the rule. Raises: NotFound."""
+    """Other terms of a rule, as its next version. Idempotent. Locks: the product's listings, the rule. Raises: NotFound, BelowFloor."""
     await _new_terms(session, product_id)
     await _refuse_foreign_sku(session, product_id, terms.sku_id)
     rule = await queries.rule_or_404(session, product_id, rule_id)
@@ -70,26 +71,28 @@ async def change_rule(session: AsyncSession, product_id: UUID, rule_id: UUID, te
     for name, value in wanted.items():
         setattr(rule, name, value)
     await _next(session, rule, "price_rule.changed", actor)
+    await floors.hold(session, product_id)
     return rule
 
 
 async def switch_rule(session: AsyncSession, product_id: UUID, rule_id: UUID, *, is_on: bool, actor: Actor) -> PriceRule:
     """Switch a rule on or off: from the next quote on its price is asked, or the price without it. Idempotent.
 
-    Locks: the product's listings, the rule. Raises: NotFound.
+    Locks: the product's listings, the rule. Raises: NotFound, BelowFloor.
     """
     await _new_terms(session, product_id)
     rule = await queries.rule_or_404(session, product_id, rule_id)
     if rule.is_on != is_on:
         rule.is_on = is_on
         await _next(session, rule, "price_rule.switched_on" if is_on else "price_rule.switched_off", actor)
+        await floors.hold(session, product_id)
     return rule
 
 
 async def set_tiers(session: AsyncSession, product_id: UUID, tiers: Mapping[UUID, Mapping[int, int]], *, actor: Actor) -> None:
     """The steps by quantity of a product's SKUs: unit prices by least quantity. A step left out is switched off; one that comes back is itself.
 
-    Idempotent. Locks: the product's listings. Raises: NotFound for a SKU of another product, TooManyRules.
+    Idempotent. Locks: the product's listings. Raises: NotFound for a SKU of another product, TooManyRules, BelowFloor.
     """
     await _new_terms(session, product_id)
     known = {(r.sku_id, r.least_quantity): r for r in await queries.rules_of(session, product_id) if as_rule(r).is_tier}

@@ -21,7 +21,16 @@ from app.kernel.vault import keyring, opened_keyring
 from app.kernel.web import NO_STORE, AnyRequest, SparingHandler, page, provide_sent, provide_tenant, see_other, shown_path
 from app.ordering import holds, placing
 from app.ordering.holds import TooMuchFromAddress
-from app.ordering.placing import KeyReused, OfferChanged, OverBuyerLimit, Placed, SoldOut, TooLargeShare, TooMuchUnpaid
+from app.ordering.placing import (
+    KeyReused,
+    NotSoldNow,
+    OfferChanged,
+    OverBuyerLimit,
+    Placed,
+    SoldOut,
+    TooLargeShare,
+    TooMuchUnpaid,
+)
 from app.ordering.rules import MOST_UNITS, AccountKey, AccountMissing, NothingInIt, Offered, Quote, quote
 from app.settings import settings
 from app.storefront import binding
@@ -45,6 +54,7 @@ PLACING_REFUSALS = (
     TooLargeShare,
     TooMuchFromAddress,
     OfferChanged,
+    NotSoldNow,
     KeyReused,
 )
 RequestKey = Annotated[str, StringConstraints(pattern=r"^[0-9A-Za-z-]{16,64}$")]

@@ -206,6 +206,7 @@ def _offered(row: asyncpg.Record, parts: Sequence[asyncpg.Record], rules: tuple[
             for p in parts
         ),
         parts[0]["policy"] if parts else None,
+        row["least_minor"],
     )  # fmt: skip
 
 
@@ -233,7 +234,7 @@ select id as storefront_id, name, tagline, brand_color, logo_id, contact_rule, s
 from storefront order by created_at limit 1
 """
 _LISTED = """
-select l.id as listing_id, l.sku_id, l.price_minor, l.was_minor, l.currency, l.terms_version, k.name as sku_name, k.is_hot,
+select l.id as listing_id, l.sku_id, l.price_minor, l.was_minor, l.currency, l.terms_version, l.least_minor, k.name as sku_name, k.is_hot,
        p.id as product_id, p.name as product_name, p.summary, p.category_id, p.cover_icon, p.cover_hue, p.picture_id, p.buyer_limit,
        p.description_html, p.usage_html, p.delivery_kind, p.binds_account, p.attributes::text as attributes,
        coalesce(t.buyer_fields, p.account_fields)::text as buyer_fields,

@@ -101,9 +101,10 @@ async def choices(request: AnyRequest, product: Shelved) -> list[Choice]:
     tenant = request.scope["state"]["tenant"]
     moment = await moment_of(request, tenant, product.offers)
     left = moment.left if moment else await _left(tenant, [offer.sku_id for offer in product.offers])
+    steps = [steps_of(offer, moment) for offer in product.offers]
     return [
-        Choice(offer, product.was_minor[offer.listing_id], left.get(offer.sku_id, 0), steps_of(offer, moment))
-        for offer in product.offers
+        Choice(offer, product.was_minor[offer.listing_id], 0 if offer.is_held_back(own[0][1]) else left.get(offer.sku_id, 0), own)
+        for offer, own in zip(product.offers, steps, strict=True)
     ]
 
 

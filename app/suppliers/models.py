@@ -144,18 +144,15 @@ class RoutePolicy(StrEnum):
 
 
 class SupplyRoute(TenantBase):
-    """How one SKU is bought: which offers may serve it, in which order, and below which margin it is not sold."""
+    """How one SKU is bought: which offers may serve it, and in which order. Below which margin it is not sold stands at the SKU."""
 
     __tablename__ = "supply_route"
     __table_args__ = (
         one_of("policy", RoutePolicy),
-        CheckConstraint("floor_bp between 0 and 9999", name="floor_is_a_share"),
         CheckConstraint("deadline_s between 60 and 172800", name="deadline_bounded"),
     )
     sku_id: Mapped[UUID] = mapped_column(ForeignKey("sku.id"), primary_key=True)
     policy: Mapped[str] = mapped_column(server_default=RoutePolicy.CHEAPEST)
-    floor_bp: Mapped[int] = mapped_column(Integer, server_default="0")
-    """The least margin of the price, in basis points; an offer that leaves less is not bought."""
     deadline_s: Mapped[int] = mapped_column(Integer, server_default="1800")
     """Seconds from payment until a unit must be delivered or refunded, or a person is asked."""
     shelf_reason: Mapped[str] = mapped_column(server_default="")

@@ -130,10 +130,11 @@ def p95(row: asyncpg.Record) -> int | None:
 
 
 _ROUTES = """
-select r.sku_id, r.policy, r.floor_bp, r.deadline_s, o.id as offer_id, o.supplier_sku, o.connection_id, o.unit_cost, o.currency, o.stock,
+select r.sku_id, r.policy, coalesce(k.floor_bp, 0) as floor_bp, r.deadline_s, o.id as offer_id, o.supplier_sku, o.connection_id, o.unit_cost, o.currency, o.stock,
        o.is_on_sale, c.is_on, c.breaker, c.balance, ro.position, ro.weight,
        h.calls, h.well, h.within_300_ms, h.within_1_s, h.within_3_s, h.within_10_s
 from supply_route r
+join sku k on k.id = r.sku_id
 left join route_offer ro on ro.sku_id = r.sku_id
 left join supplier_offer o on o.id = ro.offer_id
 left join supplier_connection c on c.id = o.connection_id

@@ -9,8 +9,10 @@ from dataclasses import dataclass, field
 from decimal import Decimal
 from uuid import UUID
 
+from sqlalchemy import update
 from sqlalchemy.ext.asyncio import AsyncSession
 
+from app.catalog.models import Sku
 from app.kernel import audit, clock
 from app.kernel.actor import Actor
 from app.kernel.errors import N_, DomainError, NotFound
@@ -183,8 +185,9 @@ async def route(session: AsyncSession, sku_id: UUID, terms: RouteTerms, *, actor
         raise NoSuchOffer
     known = await session.get(SupplyRoute, sku_id)
     chosen = known or SupplyRoute(sku_id=sku_id)
-    chosen.policy, chosen.floor_bp, chosen.deadline_s = terms.policy, terms.floor_bp, terms.deadline_s
+    chosen.policy, chosen.deadline_s = terms.policy, terms.deadline_s
     session.add(chosen)
+    await session.execute(update(Sku).where(Sku.id == sku_id).values(floor_bp=terms.floor_bp or None))
     await session.flush()
     tx = await raw(session)
     await tx.execute("delete from route_offer where sku_id = $1", sku_id)

@@ -188,6 +188,7 @@ ROWS: dict[str, frozenset[Role] | For] = {
     f"POST {M}/categories/{{category_id}}": RUNS,
     f"POST {M}/categories/{{category_id}}/position": RUNS,
     f"POST {M}/categories/{{category_id}}/removal": RUNS,
+    f"GET {M}/profit": SEES_MONEY,
     f"GET {M}/products/{{product_id}}/prices": EVERY_ROLE,
     f"POST {M}/products/{{product_id}}/prices": RUNS,
     f"GET {M}/products/{{product_id}}/price-rules/new": RUNS,

@@ -27,6 +27,8 @@ from app.kernel.errors import N_, BadRequest, DomainError, NotFound
 from app.kernel.forms import InvalidForm, RawForm, invalid
 from app.kernel.i18n import gettext
 from app.kernel.web import page, see_other
+from app.pricing import floors
+from app.pricing.floors import BelowFloor
 from app.suppliers import queries as suppliers
 from tenants.directory import Tenant
 from tenants.session import raw
@@ -122,7 +124,8 @@ class ProductPages(Controller):
         try:
             terms = await _with_category(session, terms, new_category)
             await catalog.change_product(session, product_id, terms, actor=actor)
-        except (NotFound, catalog.SkuNameTwice, catalog.NothingToSell) as refusal:
+            await floors.hold(session, product_id)
+        except (NotFound, catalog.SkuNameTwice, catalog.NothingToSell, BelowFloor) as refusal:
             raise _as_fault(sent, refusal, context) from None
         await shop_changed(session, tenant)
         return see_other(request, f"{base(tenant)}/products/{product_id}", flash=N_("Saved."))

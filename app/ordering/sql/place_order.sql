@@ -1,7 +1,7 @@
 -- Place one order with all its claims, or none of them. Plain statements only; ids come from the application; the hottest row goes last.
 -- A bundle's line comes before the lines of its parts, which name it as their parent; each of their units comes with its share. `p_stock` is what
 -- the whole order takes of each SKU, in SKU order; the bounds of what is left stand beside it.
--- Answers one row: placed | repeated | key_reused | changed (subject: the listing).
+-- Answers one row: placed | repeated | key_reused | changed | below_floor (subject: the listing).
 -- A price by rule is as quoted while the listing's terms are those that were read, from p_since until p_until, while between p_least_left and
 -- p_most_left are left of its SKU, and while the buyer has the level he had.
 -- Raises QY001 sold out (detail: the SKU), QY002 over a buyer's limit (detail: the product), QY003 over what one buyer may hold unpaid and
@@ -63,6 +63,15 @@ begin
   end if;
   if found then
     return query select 'changed', null::uuid, null::text, v_changed;
+    return;
+  end if;
+
+  select w.listing_id into v_changed
+  from unnest(p_listings, p_prices, p_parents) as w (listing_id, price, parent) join listing l on l.id = w.listing_id and w.price < l.least_minor
+  where w.parent is null
+  limit 1;
+  if found then
+    return query select 'below_floor', null::uuid, null::text, v_changed;
     return;
   end if;
 

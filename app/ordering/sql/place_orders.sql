@@ -2,7 +2,7 @@
 -- Stock rows are locked first and in SKU order, so calls at the same time queue instead of deadlocking.
 -- Their prices hang on nothing but the listing's terms: one that hangs on time, stock or the buyer is placed by itself.
 -- Each buyer comes once in a batch, so that what he holds unpaid already can be asked for all of them together.
--- Answers one row per buyer, in their order: placed | repeated | key_reused | changed | sold_out | over_limit | over_unpaid | over_share.
+-- Answers one row per buyer, in their order: placed | repeated | key_reused | changed | below_floor | sold_out | over_limit | over_unpaid | over_share.
 -- A repeated key inside one batch, or one placed by another process meanwhile, fails the batch; the caller then places singles.
 -- Planned once per connection, by its indexes whatever the tables' size is by then: planning each call anew costs more than the writes.
 create or replace function place_orders(
@@ -34,9 +34,10 @@ begin
   select jsonb_object_agg(o.idempotency_key, jsonb_build_array(o.id, o.order_no, encode(o.request_hash, 'hex')))
   into v_known from shop_order o where o.idempotency_key = any(p_keys);
 
-  select array_agg(case when p.id is null then 'changed' else 'placed' end order by w.n) into v_outcomes
-  from unnest(p_listings, p_list_prices, p_terms, p_currencies, p_storefronts) with ordinality
-    as w (listing_id, price, terms, currency, storefront_id, n)
+  select array_agg(case when p.id is null then 'changed' when w.asked < l.least_minor then 'below_floor' else 'placed' end order by w.n)
+  into v_outcomes
+  from unnest(p_listings, p_list_prices, p_prices, p_terms, p_currencies, p_storefronts) with ordinality
+    as w (listing_id, price, asked, terms, currency, storefront_id, n)
   left join listing l on l.id = w.listing_id and l.is_published and l.price_minor = w.price and l.terms_version = w.terms
     and l.currency = w.currency and l.storefront_id = w.storefront_id
   left join sku s on s.id = l.sku_id

@@ -25,6 +25,7 @@ TWICE = N_("Another step of this SKU begins with this number already.")
 ENDS_BEFORE_START = N_("The end must be after the start.")
 _MOST_LESS = 9_900
 _MOST_MORE = 100_000
+_MOST_FLOOR = 9_999
 
 
 def _above_zero(value: int) -> int:
@@ -79,6 +80,26 @@ def _read_step(sent: RawForm, at: str, faults: dict[str, str]) -> TypedStep | No
         faults.update({f"{at}-{name}": words for name, words in refusal.errors.items()})
         return None, None
     return step.least, step.price
+
+
+def read_floors(sent: RawForm, sku_ids: Sequence[UUID]) -> tuple[dict[UUID, int | None], dict[str, str]]:
+    """The least margins typed for these SKUs, and the faults by field. Empty is none; what was not sent stays."""
+    found: dict[UUID, int | None] = {}
+    faults: dict[str, str] = {}
+    for sku_id in sku_ids:
+        name = floor_name(sku_id)
+        if name not in sent:
+            continue
+        text = sent.get(name).strip().removesuffix("%")
+        share = parse_minor(text) if text else None
+        if text and (share is None or share > _MOST_FLOOR):
+            faults[name] = gettext(N_("Type a percentage such as 12.5."))
+        found[sku_id] = share
+    return found, faults
+
+
+def floor_name(sku_id: UUID) -> str:
+    return f"floor-{sku_id.hex}"
 
 
 def step_name(sku_id: UUID, n: int) -> str:

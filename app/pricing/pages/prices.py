@@ -16,9 +16,12 @@ from app.catalog.queries import product_or_404
 from app.kernel.actor import Actor
 from app.kernel.errors import N_
 from app.kernel.forms import InvalidForm, RawForm
+from app.kernel.i18n import gettext
 from app.kernel.web import AnyRequest, page, see_other
+from app.pricing import floors
 from app.pricing import service as pricing
-from app.pricing.pages.forms import read_steps
+from app.pricing.floors import BelowFloor
+from app.pricing.pages.forms import read_floors, read_steps
 from app.pricing.pages.shared import on_shelf, prices_context
 from tenants.directory import Tenant
 
@@ -48,13 +51,19 @@ class PricePages(Controller):
     ) -> Response[Any]:
         """Save the steps, or with `act=look` only say what they would leave."""
         product = await product_or_404(session, product_id)
-        steps = read_steps(sent, [sku.id for sku in on_shelf(product)])
+        skus = [sku.id for sku in on_shelf(product)]
+        steps, (margins, wrong) = read_steps(sent, skus), read_floors(sent, skus)
+        faults = {**steps.faults, **wrong}
         if sent.get("act") == "look":
             context = await prices_context(request, session, tenant, product, steps)
-            return either(request, _PAGE, "pricing/_grid.html", **context, errors=steps.faults, values=sent.values())
-        if steps.faults:
-            context = await prices_context(request, session, tenant, product, steps)
-            raise InvalidForm(dict(steps.faults), sent.values(), _PAGE, context)
-        await pricing.set_tiers(session, product_id, steps.by_sku, actor=actor)
+            return either(request, _PAGE, "pricing/_grid.html", **context, errors=faults, values=sent.values())
+        context = await prices_context(request, session, tenant, product, steps)
+        if faults:
+            raise InvalidForm(faults, sent.values(), _PAGE, context)
+        try:
+            await pricing.set_tiers(session, product_id, steps.by_sku, actor=actor)
+            await floors.set_floors(session, product_id, margins, actor=actor)
+        except BelowFloor as refusal:
+            raise InvalidForm({"grid": gettext(refusal.message) % refusal.facts}, sent.values(), _PAGE, context) from None
         await shop_changed(session, tenant)
         return see_other(request, f"/m/{tenant.slug}/products/{product_id}/prices", flash=N_("Saved."))

@@ -21,6 +21,7 @@ from app.kernel.i18n import gettext
 from app.kernel.web import AnyRequest, page, see_other
 from app.pricing import queries
 from app.pricing import service as pricing
+from app.pricing.floors import BelowFloor
 from app.pricing.models import PriceRule
 from app.pricing.pages.forms import Kind, kind_of, read_rule, typed
 from app.pricing.pages.shared import on_shelf
@@ -63,7 +64,7 @@ class RulePages(Controller):
         terms = _read(sent, context)
         try:
             await pricing.add_rule(session, product_id, terms, actor=actor)
-        except (NotFound, TooManyRules) as refusal:
+        except (NotFound, TooManyRules, BelowFloor) as refusal:
             raise _as_fault(sent, refusal, context) from None
         await shop_changed(session, tenant)
         return see_other(request, f"{context['here']}/prices", flash=N_("The rule applies from now on."))
@@ -96,7 +97,7 @@ class RulePages(Controller):
         terms = _read(sent, context)
         try:
             await pricing.change_rule(session, product_id, rule_id, terms, actor=actor)
-        except NotFound as refusal:
+        except (NotFound, BelowFloor) as refusal:
             raise _as_fault(sent, refusal, context) from None
         await shop_changed(session, tenant)
         return see_other(request, f"{context['here']}/prices", flash=N_("Saved."))
@@ -155,4 +156,5 @@ def _read(sent: RawForm, context: dict[str, Any]) -> RuleTerms:
 def _as_fault(sent: RawForm, refusal: DomainError, context: dict[str, Any]) -> InvalidForm:
     if isinstance(refusal, NotFound):
         return InvalidForm({"sku": gettext(_GONE)}, sent.values(), _PAGE, context)
-    return InvalidForm({"kind": gettext(refusal.message) % refusal.facts}, sent.values(), _PAGE, context)
+    field = "value" if isinstance(refusal, BelowFloor) else "kind"
+    return InvalidForm({field: gettext(refusal.message) % refusal.facts}, sent.values(), _PAGE, context)

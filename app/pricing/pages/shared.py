@@ -17,7 +17,7 @@ from app.kernel.money import line_minor
 from app.kernel.web import AnyRequest
 from app.pricing import queries
 from app.pricing.costs import costs_of
-from app.pricing.pages.forms import Steps, TypedStep, step_name
+from app.pricing.pages.forms import Steps, TypedStep, floor_name, step_name
 from app.pricing.queries import as_rule, of_sku
 from app.pricing.rules import Rule, unit_price
 from app.pricing.service import MOST_TIERS
@@ -55,6 +55,10 @@ class Grid:
     cost: Decimal | None
     margin: Margin | None
     rows: tuple[Row, ...]
+
+    @property
+    def floor_name(self) -> str:
+        return floor_name(self.sku.id)
 
 
 def margin_of(price_minor: int, cost: Decimal | None) -> Margin | None:

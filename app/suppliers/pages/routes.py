@@ -69,7 +69,7 @@ async def _context(request: AnyRequest, session: AsyncSession, tenant: Tenant, s
     text = request.query_params.get("q", "").strip()[:120]
     if "\x00" in text:
         raise BadRequest
-    limit = rules.most_cost(price_minor, known.floor_bp) if known is not None and price_minor else None
+    limit = rules.most_cost(price_minor, sku.floor_bp or 0) if known is not None and price_minor else None
     return {
         **shared(request, tenant),
         "here": f"/m/{tenant.slug}/skus/{sku_id}/route",

@@ -52,7 +52,7 @@ async def test_route_is_made_of_offers_of_several_connections(world: World, comp
         assert (await owner.post(path, sent)).status_code == 303
     placed = await world.rows("select offer_id from route_offer order by position")
     assert [row["offer_id"] for row in placed] == [other, one]
-    assert await world.value("select floor_bp from supply_route") == 500
+    assert await world.value("select floor_bp from sku where floor_bp is not null") == 500
     await world.work(Lane.ORDERS)
     page = html.unescape((await owner.get(path)).text)
     assert "Chosen as the first of the fixed order that can serve." in page
