@@ -33,6 +33,7 @@ EVENTS: Mapping[str, tuple[str, str]] = {
     "sku_relisted": (N_("A product is on the shelf again"), "ok"),
     "supplier_balance_low": (N_("A balance is under the line you drew"), "warn"),
     "supplier_balance_ending": (N_("A balance will run out soon"), "warn"),
+    "supplier_bill_closed": (N_("A supplier's bill closed"), "info"),
     "stock_low": (N_("Card-keys are running low"), "warn"),
 }
 """What alerts are about, by template: the words a merchant chooses by, and the tone."""

@@ -21,6 +21,8 @@ class Purpose(Enum):
     DEPOSITS = ("buyer_deposits", "credit", False)
     SALES = ("sales", "credit", True)
     SUSPENSE = ("suspense", "credit", False)
+    SUPPLIER_PAYABLE = ("supplier_payable", "credit", True)
+    SUPPLIER_CORRECTIONS = ("supplier_corrections", "debit", True)
 
 
 class TransferKind(Enum):
@@ -32,6 +34,8 @@ class TransferKind(Enum):
     REFUND_UNDELIVERED = ("refund_undelivered", Purpose.DEPOSITS, Purpose.GATEWAY)
     REFUND_DELIVERED = ("refund_delivered", Purpose.SALES, Purpose.GATEWAY)
     REFUND_SURPLUS = ("refund_surplus", Purpose.SUSPENSE, Purpose.GATEWAY)
+    SUPPLIER_CHARGE = ("supplier_charge", Purpose.SUPPLIER_CORRECTIONS, Purpose.SUPPLIER_PAYABLE)
+    SUPPLIER_CREDIT = ("supplier_credit", Purpose.SUPPLIER_PAYABLE, Purpose.SUPPLIER_CORRECTIONS)
 
 
 @dataclass(frozen=True, slots=True)

@@ -9,6 +9,7 @@ import app.inventory.models
 import app.ledger.models
 import app.ordering.models
 import app.payments.models
+import app.settlement.models
 import app.suppliers.models  # noqa: F401
 from app.kernel.models import HomeBase, TenantBase
 from migrations import environment
