@@ -41,6 +41,7 @@ from app.ordering.pages import OrderListPages, OrderPages, OrderViewPages
 from app.payments.notices import Notices
 from app.payments.pages import PaymentSettingsPages
 from app.settings import settings
+from app.settlement.pages import SettlementPages
 from app.storefront.routes import SHOP
 from app.suppliers.pages import SUPPLIERS
 from tenants import routing
@@ -53,6 +54,7 @@ ROUTES: list[ControllerRouterHandler] = [
     *CATALOG,
     *INVENTORY,
     *SUPPLIERS,
+    SettlementPages,
     SHOP,
     DashboardPages,
     OrderListPages,

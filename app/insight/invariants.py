@@ -202,6 +202,15 @@ where u.revealed_at is not null and not exists (
         "select id::text from shop_order where state = 'awaiting_payment' and expires_at < now() - interval '60 seconds'",
     ),
     Invariant(
+        "BILL",
+        N_("What a supplier's bill says is owed is the sum of its lines."),
+        """
+select b.id::text from settlement_statement b left join settlement_line l on l.statement_id = b.id
+group by b.id, b.total_minor, b.purchases
+having b.total_minor <> coalesce(sum(l.amount_minor), 0) or b.purchases <> count(l.attempt_id)
+""",
+    ),
+    Invariant(
         "LIMIT",
         N_("No buyer holds more of a limited product than its limit."),
         """

@@ -137,7 +137,11 @@ WORDINGS: dict[str, Wording] = {
     ),
     "supplier_bill_closed": Wording(
         N_("The bill of %(supplier)s to %(last_day)s is closed: %(amount)s"),
-        (N_("It holds what was bought from %(first_day)s on and what was adjusted. It does not change any more; corrections go to the next one."),),
+        (
+            N_(
+                "It holds what was bought from %(first_day)s on and what was adjusted. It does not change any more; corrections go to the next one."
+            ),
+        ),
         N_("See the bill"),
     ),
     "supply_brown_out": Wording(

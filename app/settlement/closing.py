@@ -30,7 +30,9 @@ async def close_due(tx: Tx, supplier_id: UUID, readers: Readers) -> int:
 
     Idempotent: one bill per supplier, period and currency, and each purchase is on one bill at most. Locks: the supplier.
     """
-    supplier = await tx.fetchrow("select id, name, settlement_days, created_at from supplier where id = $1 for update", supplier_id)
+    supplier = await tx.fetchrow(
+        "select id, name, settlement_days, created_at from supplier where id = $1 for update", supplier_id
+    )
     if supplier is None or supplier["settlement_days"] == 0:
         return 0
     last = await tx.fetchval("select max(last_day) from settlement_statement where supplier_id = $1", supplier_id)
@@ -67,7 +69,9 @@ async def mark_paid(tx: Tx, bill_id: UUID, *, note: str, actor: Actor) -> None:
     if state == "paid":
         raise PaidAlready
     await tx.execute(
-        "update settlement_statement set state = 'paid', paid_at = now(), paid_note = $2, updated_at = now() where id = $1", bill_id, note
+        "update settlement_statement set state = 'paid', paid_at = now(), paid_note = $2, updated_at = now() where id = $1",
+        bill_id,
+        note,
     )
     await audit.record(tx, actor, "settlement.paid", subject=("settlement_statement", bill_id), reason=note)
 

@@ -58,7 +58,9 @@ async def decide(tx: Tx, difference_id: UUID, decision: Decision, *, actor: Acto
     booked = await _book(tx, row) if decision.state is DifferenceState.ADJUSTED else 0
     await tx.execute(_DECIDED, difference_id, decision.state, decision.note, actor.name, booked)
     facts = {"kind": row["kind"], "out_no": row["out_no"], "adjusted_minor": booked}
-    happened = Happened("discrepancy", difference_id, f"difference.{decision.state}", before, decision.state, decision.note, facts)
+    happened = Happened(
+        "discrepancy", difference_id, f"difference.{decision.state}", before, decision.state, decision.note, facts
+    )
     await history.record(tx, happened, actor=actor)
     action = f"settlement.{decision.state}"
     await audit.record(tx, actor, action, subject=("discrepancy", difference_id), reason=decision.note, facts=facts)

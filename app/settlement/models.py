@@ -175,7 +175,9 @@ class SettlementLine(TenantBase):
     __table_args__ = (
         CheckConstraint("num_nonnulls(attempt_id, discrepancy_id) = 1", name="of_one_thing"),
         Index("uq_settlement_line_attempt", "attempt_id", unique=True, postgresql_where=text("attempt_id is not null")),
-        Index("uq_settlement_line_discrepancy", "discrepancy_id", unique=True, postgresql_where=text("discrepancy_id is not null")),
+        Index(
+            "uq_settlement_line_discrepancy", "discrepancy_id", unique=True, postgresql_where=text("discrepancy_id is not null")
+        ),
     )
     statement_id: Mapped[UUID] = mapped_column(ForeignKey("settlement_statement.id"), primary_key=True)
     line_no: Mapped[int] = mapped_column(Integer, primary_key=True)

@@ -33,7 +33,8 @@ async def lines_of(tx: Tx, statement_id: UUID, *, after: int = 0) -> list[asyncp
 async def counts(tx: Tx, statement_id: UUID | None = None) -> dict[str, int]:
     """How many differences are in which state, of one statement or of all."""
     rows = await tx.fetch(
-        "select state, count(*)::int as number from discrepancy where $1::uuid is null or statement_id = $1 group by state", statement_id
+        "select state, count(*)::int as number from discrepancy where $1::uuid is null or statement_id = $1 group by state",
+        statement_id,
     )
     return {row["state"]: row["number"] for row in rows}
 

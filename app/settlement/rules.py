@@ -13,13 +13,47 @@ from app.kernel.errors import N_
 OUT_NO, SUPPLIER_REF, AMOUNT, STATE = "out_no", "supplier_ref", "amount", "state"
 COLUMNS = (OUT_NO, SUPPLIER_REF, AMOUNT, STATE)
 USUAL: Mapping[str, tuple[str, ...]] = {
-    OUT_NO: ("商户订单号", "外部订单号", "我方订单号", "客户订单号", "out_no", "order_no", "outtradeno", "merchant_order_no", "distributorref", "your reference"),
-    SUPPLIER_REF: ("平台订单号", "供货商单号", "订单号", "系统订单号", "流水号", "supplier_ref", "order_id", "transferref", "transaction id", "reference"),
+    OUT_NO: (
+        "商户订单号",
+        "外部订单号",
+        "我方订单号",
+        "客户订单号",
+        "out_no",
+        "order_no",
+        "outtradeno",
+        "merchant_order_no",
+        "distributorref",
+        "your reference",
+    ),
+    SUPPLIER_REF: (
+        "平台订单号",
+        "供货商单号",
+        "订单号",
+        "系统订单号",
+        "流水号",
+        "supplier_ref",
+        "order_id",
+        "transferref",
+        "transaction id",
+        "reference",
+    ),
     AMOUNT: ("结算金额", "扣款金额", "实付金额", "成本", "金额", "amount", "cost", "price", "total"),
     STATE: ("订单状态", "状态", "结果", "status", "state", "result"),
 }
 """What columns are usually called, the surest first."""
-SUCCESS_WORDS = ("成功", "交易成功", "充值成功", "已完成", "success", "succeeded", "complete", "completed", "ok", "delivered", "1")
+SUCCESS_WORDS = (
+    "成功",
+    "交易成功",
+    "充值成功",
+    "已完成",
+    "success",
+    "succeeded",
+    "complete",
+    "completed",
+    "ok",
+    "delivered",
+    "1",
+)
 _LARGEST = Decimal(10) ** 11
 
 

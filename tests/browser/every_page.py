@@ -80,6 +80,8 @@ def surfaces(shop: Shop, operator: str) -> dict[str, Surface]:
                 "robots": desk("/settings/robots"),
                 "new robot": desk("/settings/robots/new?company=feishu"),
                 "notices": desk("/notices"),
+                "settlement": desk("/suppliers/settlement"),
+                "differences": desk("/suppliers/differences"),
                 "team": desk("/team"),
                 "audit": desk("/audit"),
                 "me": f"{app}/me",

@@ -47,7 +47,9 @@ class DingConnect(Protocol):
                 document = asked.json()
                 number = str(document.get("DistributorRef", ""))
                 if not number:
-                    return Task("statement", lambda: self._statement(client, int(document["Take"]), int(document["Skip"])), client)
+                    return Task(
+                        "statement", lambda: self._statement(client, int(document["Take"]), int(document["Skip"])), client
+                    )
                 return Task("query", lambda: self._listed(client, number), client, number)
             case ("GET", "GetProducts"):
                 return Task("catalog", self._products, client)

@@ -31,6 +31,9 @@ TAMPERINGS = {
     "INV-13": "update audit_entry set reason = 'x' where seq = 1",
     "INV-15": "update history set to_state = 'awaiting_payment' where subject_kind = 'order'",
     "INV-19": "update shop_order set state = 'awaiting_payment', expires_at = now() - interval '2 minutes'",
+    "BILL": """insert into supplier (id, name) values (gen_random_uuid(), 'Northbank');
+                insert into settlement_statement (id, supplier_id, first_day, last_day, currency, purchases, total_minor)
+                select gen_random_uuid(), id, '2026-05-01', '2026-05-07', 'CNY', 0, 1 from supplier""",
     "LIMIT": "update buyer_usage set units = 0",
 }
 

@@ -47,7 +47,9 @@ async def test_a_statement_that_agrees_leaves_no_difference_and_comes_again_for_
 ) -> None:
     made = await bought(world, company)
     [one, two, three], refs = made.numbers, made.refs
-    body = csv((one, "", "10", "成功"), ("", refs[1], "10.00", "Success"), (three, refs[2], "¥10", "成功"), ("X", "Y", "5", "失败"))
+    body = csv(
+        (one, "", "10", "成功"), ("", refs[1], "10.00", "Success"), (three, refs[2], "¥10", "成功"), ("X", "Y", "5", "失败")
+    )
     first = await take_in(world, made.source.connection_id, body)
     assert await differences(world) == []
     assert await take_in(world, made.source.connection_id, body) == first
@@ -117,7 +119,9 @@ async def test_two_imports_of_one_file_at_once_are_one_statement(world: World, c
     body = csv((made.numbers[0], "", "11", "成功"))
     found = await asyncio.gather(*(take_in(world, made.source.connection_id, body) for _ in range(4)), return_exceptions=True)
     assert await world.value("select count(*) from supplier_statement") == 1
-    assert {one for one in found if not isinstance(one, BaseException)} == {await world.value("select id from supplier_statement")}
+    assert {one for one in found if not isinstance(one, BaseException)} == {
+        await world.value("select id from supplier_statement")
+    }
     assert len(await differences(world)) == 1
 
 

@@ -310,9 +310,13 @@ class DingConnect(NotOffered):
         try:
             if not self._is_ok(reply):
                 return Unknown(f"the supplier answered {reply.status}", evidence=reply.evidence())
-            records = [at(entry, self.assumed["transfer"]) or entry for entry in entries(reply.document, self.assumed["list.items"])]
+            records = [
+                at(entry, self.assumed["transfer"]) or entry for entry in entries(reply.document, self.assumed["list.items"])
+            ]
             days = [instant(word(record, self.assumed["list.at"])) for record in records]
-            lines = tuple(self._line(record, when) for record, when in zip(records, days, strict=True) if business_day(when) == day)
+            lines = tuple(
+                self._line(record, when) for record, when in zip(records, days, strict=True) if business_day(when) == day
+            )
         except NotStrictJson as fault:
             return Unknown(f"the transfers cannot be read: {fault}", evidence=reply.evidence())
         is_last = len(records) < STATEMENT_PAGE or business_day(days[-1]) < day
