@@ -100,13 +100,17 @@ class Lives:
             start_new_session=True,
         )
 
-    def live(self) -> int:
-        """One life, until the worker dies: its exit code, negative for a signal."""
+    def begin(self) -> None:
+        """Start a life; returns when there is a process that `stop` would reach."""
         assert self._parent.stdin is not None
         assert self._parent.stdout is not None
         self._parent.stdin.write("live\n")
         self._parent.stdin.flush()
         self.pid = int(self._parent.stdout.readline())
+
+    def ended(self) -> int:
+        """The exit code of the life that began, once it is over; negative for a signal."""
+        assert self._parent.stdout is not None
         return int(self._parent.stdout.readline())
 
     def stop(self) -> None:

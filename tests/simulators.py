@@ -16,8 +16,8 @@ from typing import Any
 import httpx2
 
 ROOT = Path(__file__).parent.parent
-START_S = 15.0
-STOP_S = 10.0
+START_S = 90.0
+STOP_S = 30.0
 
 
 class Process:
@@ -55,7 +55,7 @@ class GatewaySimulator:
     def __init__(self, book: Path) -> None:
         self.process = Process("simulators.gateway", "--book", str(book), "--control")
         self.url: str = self.process.addresses["gateway"]
-        self.http = httpx2.Client(base_url=self.url, trust_env=False, timeout=15)
+        self.http = httpx2.Client(base_url=self.url, trust_env=False, timeout=60)
 
     def script(self, *actions: Mapping[str, Any], times: int | None = None, **match: str) -> None:
         """Misbehave at the steps that match (`on`, `out_no`, `merchant_id`): see simulators/gateway/README.md."""
@@ -99,7 +99,7 @@ class OutboxSimulator:
         self.process = Process("simulators.outbox", "--book", str(book), "--sms-secret", sms_secret)
         self.url: str = self.process.addresses["outbox"]
         self.smtp_port = int(self.process.addresses["smtp_port"])
-        self.http = httpx2.Client(base_url=self.url, trust_env=False, timeout=15)
+        self.http = httpx2.Client(base_url=self.url, trust_env=False, timeout=60)
 
     def messages(self, to: str | None = None) -> list[Mapping[str, Any]]:
         """What has arrived, newest first."""
@@ -176,7 +176,7 @@ class SupplierSimulator:
     def __init__(self, book: Path, protocol: str) -> None:
         self.process = Process("simulators.supplier", "127.0.0.1", "0", str(book), "--protocol", protocol)
         self.url: str = self.process.addresses["supplier"]
-        self.http = httpx2.Client(base_url=self.url + "/desk", trust_env=False, timeout=15)
+        self.http = httpx2.Client(base_url=self.url + "/desk", trust_env=False, timeout=60)
 
     def client(self, **changes: Any) -> dict[str, str]:
         """Open a client (`balance`, `currency`, `credentials`, `notice_url`); its credentials, by the names of a connection's settings."""

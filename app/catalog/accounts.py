@@ -1,4 +1,7 @@
-"""The account a top-up credits: which fields its buyer fills in, what may stand in them, and how they are read back to him. Pure."""
+"""Fields: what a buyer states before he pays (the account a top-up credits among it), and what a merchant states of a product. Pure.
+
+What may stand in a field, how it is read back, and how much of it pages show.
+"""
 
 from __future__ import annotations
 
@@ -8,6 +11,7 @@ from dataclasses import dataclass, field
 from enum import StrEnum
 from typing import Any
 
+from app.catalog import patterns
 from app.kernel.contact import NOT_A_PHONE, NOT_AN_EMAIL, parse_email, parse_phone
 from app.kernel.errors import N_
 
@@ -25,6 +29,9 @@ NOT_DIGITS = N_("Type digits alone.")
 WRONG_LENGTH = N_("Type %(least)s to %(most)s characters.")
 NOT_A_CHOICE = N_("Choose one of the options.")
 MISSING = N_("Fill this in.")
+WRONG_SHAPE = N_("This does not have the right form. It should look like %(like)s.")
+WRONG_SHAPE_HINTED = N_("This does not have the right form. %(hint)s")
+NOT_THE_SHAPE = N_("This does not have the right form. Look it over and type it again.")
 _QQ = re.compile(r"[1-9][0-9]{4,10}")
 
 
@@ -42,7 +49,7 @@ class FieldKind(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class AccountField:
-    """One thing a buyer states of the account. A choice may depend on an earlier one: its options are then listed by that one's value."""
+    """One thing a buyer states, or a merchant of a product. A choice may depend on an earlier one: its options are then listed by that one's value."""
 
     name: str
     label: str
@@ -53,6 +60,14 @@ class AccountField:
     depends_on: str = ""
     choices: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
     """By the value of `depends_on`; under the empty text where it depends on nothing."""
+    pattern: str = ""
+    """The shape a text must have as a whole: `app.catalog.patterns`. Empty for any."""
+    hint: str = ""
+
+    @property
+    def all_options(self) -> tuple[str, ...]:
+        """What may ever be chosen, whatever was chosen before."""
+        return tuple(dict.fromkeys(option for options in self.choices.values() for option in options))
 
     def options(self, stated: Mapping[str, str]) -> tuple[str, ...]:
         """What may be chosen, given the choices so far."""
@@ -68,7 +83,7 @@ class Checked:
 
 
 def fields_of(stored: Sequence[Mapping[str, Any]]) -> tuple[AccountField, ...]:
-    """Fields as a product's row keeps them."""
+    """Fields as a row keeps them."""
     return tuple(
         AccountField(
             name=one["name"],
@@ -79,13 +94,15 @@ def fields_of(stored: Sequence[Mapping[str, Any]]) -> tuple[AccountField, ...]:
             most=one["most"],
             depends_on=one["depends_on"],
             choices={given: tuple(options) for given, options in one["choices"].items()},
+            pattern=one.get("pattern", ""),
+            hint=one.get("hint", ""),
         )
         for one in stored
     )
 
 
 def stored(fields: Sequence[AccountField]) -> list[dict[str, Any]]:
-    """Fields as a product's row keeps them."""
+    """Fields as a row keeps them."""
     return [
         {
             "name": one.name,
@@ -96,6 +113,8 @@ def stored(fields: Sequence[AccountField]) -> list[dict[str, Any]]:
             "most": one.most,
             "depends_on": one.depends_on,
             "choices": {given: list(options) for given, options in one.choices.items()},
+            "pattern": one.pattern,
+            "hint": one.hint,
         }
         for one in fields
     ]
@@ -173,7 +192,17 @@ def _read(one: AccountField, text: str, values: Mapping[str, str], *, refuses_vi
             return "", (NOT_DIGITS, {})
         case _ if not one.least <= len(text) <= one.most:
             return "", (WRONG_LENGTH, {"least": one.least, "most": one.most})
+        case _ if one.pattern and not patterns.fits(one.pattern, text):
+            return "", _wrong_shape(one)
     return text, None
+
+
+def _wrong_shape(one: AccountField) -> Fault:
+    if one.hint:
+        return WRONG_SHAPE_HINTED, {"hint": one.hint}
+    if one.pattern in patterns.SAFE:
+        return WRONG_SHAPE, {"like": patterns.SAFE[one.pattern][1]}
+    return NOT_THE_SHAPE, {}
 
 
 def _mainland(text: str, *, refuses_virtual: bool) -> tuple[str, Fault | None]:
@@ -193,3 +222,29 @@ def shown(one: AccountField, value: str) -> str:
     if one.kind is FieldKind.PHONE and len(value) == 11:
         return f"{value[:3]} {value[3:7]} {value[7:]}"
     return value
+
+
+def told(fields: Sequence[AccountField], values: Mapping[str, str]) -> list[dict[str, str]]:
+    """What was stated, by its label: as an order keeps it for its pages, and as a product's page shows it. Nothing is masked."""
+    return [{"name": one.name, "label": one.label, "value": values[one.name]} for one in fields if values.get(one.name)]
+
+
+def masked(fields: Sequence[AccountField], values: Mapping[str, str]) -> list[dict[str, str]]:
+    """What a buyer stated as pages show it: choices whole, of everything else the first and the last characters. Unknown fields by their name."""
+    known = {one.name: one for one in fields}
+    order = [*(one.name for one in fields if one.name in values), *(name for name in values if name not in known)]
+    return [
+        {
+            "name": name,
+            "label": known[name].label if name in known else name,
+            "value": values[name] if name in known and known[name].kind is FieldKind.CHOICE else masked_text(values[name]),
+        }
+        for name in order
+    ]
+
+
+def masked_text(value: str) -> str:
+    """Of a value the first two or three and the last two or four characters; of a short one the first alone."""
+    if len(value) <= 4:
+        return value[:1] + "***"
+    return f"{value[:3]}****{value[-4:]}" if len(value) >= 9 else f"{value[:2]}***{value[-2:]}"

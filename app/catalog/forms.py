@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 import re
+from dataclasses import dataclass, replace
 from typing import Annotated
 from uuid import UUID
 
 from pydantic import AfterValidator, BeforeValidator, Field, StringConstraints
 
-from app.catalog import richtext
-from app.catalog.models import DeliveryKind
+from app.catalog import accounts, richtext
+from app.catalog.accounts import AccountField
+from app.catalog.models import DeliveryKind, ProductType
 from app.catalog.service import ProductTerms, SkuTerms
 from app.kernel.errors import N_
 from app.kernel.forms import (
@@ -38,6 +40,9 @@ HUES = (1, 2, 3, 4, 5, 6)
 _ROW = re.compile(r"^sku-(\d{1,3})-name$")
 _ROW_FIELDS = ("id", "name", "price", "was", "face_value", "region", "warn_below", "is_hot")
 
+ABOUT = "about-"
+"""Before the names of fields that say something of a product."""
+NOT_A_KIND = N_("Choose one of the options.")
 NO_SKU = N_("Add at least one SKU.")
 TOO_MANY_SKUS = N_("At most 30 SKUs belong to one product.")
 WAS_TOO_LOW = N_("The struck-through price must be above the price. Leave it empty if there is none.")
@@ -50,7 +55,8 @@ def _above_zero(value: int) -> int:
     return value
 
 
-def _known_icon(value: str) -> str:
+def known_icon(value: str) -> str:
+    """A symbol covers may have."""
     if value not in ICONS:
         raise fail(N_("Choose one of the options."))
     return value
@@ -69,13 +75,12 @@ class ProductForm(Form):
     """What is asked about a product. `category` is the id of one; `new_category` names another and wins."""
 
     name: Line
-    kind: DeliveryKind
     summary: OptionalLine = ""
     category: Id = None
     new_category: Annotated[str, StringConstraints(max_length=60, pattern=r"^[^\n\r]*$")] = ""
     description: Text = ""
     usage: Text = ""
-    cover_icon: Annotated[str, AfterValidator(_known_icon)] = "ticket"
+    cover_icon: Annotated[str, AfterValidator(known_icon)] = "ticket"
     cover_hue: Annotated[Count, Field(ge=1, le=6)] = 4
     buyer_limit: Annotated[OptionalCount, AfterValidator(_whole_limit)] = None
 
@@ -97,14 +102,36 @@ class CategoryForm(Form):
     name: Annotated[str, StringConstraints(min_length=1, max_length=60, pattern=r"^[^\n\r]*$")]
 
 
+@dataclass(frozen=True, slots=True)
+class Chosen:
+    """What a product is or shall be: a kind of delivery, or a type of the merchant's own with its fields. None for one that is gone."""
+
+    kind: DeliveryKind
+    type: ProductType | None = None
+    is_gone: bool = False
+
+    @property
+    def value(self) -> str:
+        return str(self.type.id) if self.type else self.kind.value
+
+    @property
+    def fields(self) -> tuple[AccountField, ...]:
+        """What is to be said of the product."""
+        return accounts.fields_of(self.type.product_fields) if self.type else ()
+
+
 def rows_of(sent: RawForm) -> list[int]:
     """The numbers of the SKU rows in a sent form, in order."""
     return sorted(int(found[1]) for name in sent.values() if (found := _ROW.match(name)))
 
 
-def read_product(sent: RawForm) -> tuple[ProductTerms, str]:
+def read_product(sent: RawForm, chosen: Chosen) -> tuple[ProductTerms, str]:
     """The product as it was typed, and the name of a category to be made for it. Raises: InvalidForm with the faults of every row."""
-    errors: dict[str, str] = {}
+    errors: dict[str, str] = {"kind": gettext(NOT_A_KIND)} if chosen.is_gone else {}
+    said = accounts.check(chosen.fields, {one.name: sent.get(ABOUT + one.name)[:200] for one in chosen.fields})
+    errors |= {
+        ABOUT + name: gettext(message) % facts if facts else gettext(message) for name, (message, facts) in said.faults.items()
+    }
     product, rows = None, []
     try:
         product = parse(ProductForm, sent)
@@ -119,7 +146,9 @@ def read_product(sent: RawForm) -> tuple[ProductTerms, str]:
     errors |= {name: gettext(message) for name, message in _row_faults(numbers, rows).items() if name not in errors}
     if errors or product is None:
         raise InvalidForm(errors, sent.values())
-    return _terms(product, [row for _, row in rows]), product.new_category
+    terms = _terms(product, chosen.kind, [row for _, row in rows])
+    about = accounts.told(chosen.fields, said.values)
+    return replace(terms, type_id=chosen.type.id if chosen.type else None, attributes=about), product.new_category
 
 
 def _row(sent: RawForm, number: int) -> RawForm:
@@ -141,10 +170,10 @@ def _row_faults(numbers: list[int], rows: list[tuple[int, SkuForm]]) -> dict[str
     return faults
 
 
-def _terms(product: ProductForm, rows: list[SkuForm]) -> ProductTerms:
+def _terms(product: ProductForm, kind: DeliveryKind, rows: list[SkuForm]) -> ProductTerms:
     return ProductTerms(
         name=product.name,
-        delivery_kind=product.kind,
+        delivery_kind=kind,
         skus=[
             SkuTerms(row.name, row.price, row.was, row.face_value, row.region, row.warn_below, row.is_hot, row.id) for row in rows
         ],

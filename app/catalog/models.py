@@ -10,7 +10,7 @@ from sqlalchemy import CheckConstraint, ForeignKey, Index, Integer, LargeBinary,
 from sqlalchemy.dialects.postgresql import JSONB
 from sqlalchemy.orm import Mapped, mapped_column, relationship
 
-from app.kernel.models import Row, TenantBase, one_of
+from app.kernel.models import Row, TenantBase, one_of, sealed
 
 
 class DeliveryKind(StrEnum):
@@ -29,7 +29,16 @@ class DeliveryKind(StrEnum):
         return self in _SELLING
 
 
-_SELLING = frozenset({DeliveryKind.CARD_KEY, DeliveryKind.DIRECT_TOP_UP, DeliveryKind.VOUCHER, DeliveryKind.SERIAL})
+_SELLING = frozenset(
+    {DeliveryKind.CARD_KEY, DeliveryKind.DIRECT_TOP_UP, DeliveryKind.VOUCHER, DeliveryKind.SERIAL, DeliveryKind.LINK}
+)
+
+
+class TypeState(StrEnum):
+    """A retired type makes no new products; those it has are sold on."""
+
+    ACTIVE = "active"
+    RETIRED = "retired"
 
 
 class ProductState(StrEnum):
@@ -79,6 +88,24 @@ class Category(Row, TenantBase):
     position: Mapped[int] = mapped_column(Integer, server_default="0")
 
 
+class ProductType(Row, TenantBase):
+    """A type of goods the merchant defined: how it is delivered, what its buyers state, and what is said of each product of it.
+
+    Fields are those of `app.catalog.accounts`. Orders keep what they were sold with, whatever the type says later.
+    """
+
+    __tablename__ = "product_type"
+    __table_args__ = (one_of("delivery_kind", DeliveryKind), one_of("state", TypeState))
+    name: Mapped[str] = mapped_column(unique=True)
+    icon: Mapped[str] = mapped_column(server_default="ticket")
+    delivery_kind: Mapped[str]
+    state: Mapped[str] = mapped_column(server_default=TypeState.ACTIVE)
+    buyer_fields: Mapped[list[dict[str, Any]]] = mapped_column(JSONB, server_default="[]")
+    refuses_virtual_numbers: Mapped[bool] = mapped_column(server_default="false")
+    product_fields: Mapped[list[dict[str, Any]]] = mapped_column(JSONB, server_default="[]")
+    """What the merchant states of each product, and its page shows."""
+
+
 class Product(Row, TenantBase):
     """What the buyer thinks he buys. `description_html` and `usage_html` are sanitised when they are written."""
 
@@ -101,15 +128,49 @@ class Product(Row, TenantBase):
     picture_id: Mapped[UUID | None] = mapped_column(ForeignKey("picture.id"))
     buyer_limit: Mapped[int | None] = mapped_column(Integer)
     """Most units of this product one buyer may ever hold, over all his orders."""
+    type_id: Mapped[UUID | None] = mapped_column(ForeignKey("product_type.id"), index=True)
+    """The merchant's own type it is of; its fields then come from there, and not from this row."""
+    attributes: Mapped[list[dict[str, Any]]] = mapped_column(JSONB, server_default="[]")
+    """What is said of it by its type's fields: names, labels and values."""
     account_fields: Mapped[list[dict[str, Any]]] = mapped_column(JSONB, server_default="[]")
-    """What a buyer states of the account a top-up credits: `app.catalog.accounts`."""
+    """What the buyers of a product without a type of its own state: `app.catalog.accounts`."""
     refuses_virtual_numbers: Mapped[bool] = mapped_column(server_default="false")
     """Whether mobile numbers of carriers without a network of their own are refused."""
     minting: Mapped[dict[str, Any]] = mapped_column(JSONB, server_default="{}")
     """Where, when and how often what we mint for it may be used: `app.catalog.minting`."""
+    content_address: Mapped[str] = mapped_column(server_default="")
+    """Where a link leads, `{token}` standing for each unit's own; empty where its files are what is opened."""
     position: Mapped[int] = mapped_column(Integer, server_default="0")
     category: Mapped[Category | None] = relationship(lazy="raise")
+    type: Mapped[ProductType | None] = relationship(lazy="raise")
     skus: Mapped[list[Sku]] = relationship(lazy="raise", order_by="Sku.position", back_populates="product")
+
+    @property
+    def buyer_fields(self) -> list[dict[str, Any]]:
+        """What its buyers state, wherever that is said."""
+        return self.type.buyer_fields if self.type else self.account_fields
+
+
+class ContentFile(Row, TenantBase):
+    """A file that a link product hands out. Its kind was read from its bytes; its name is the one it is handed out under."""
+
+    __tablename__ = "content_file"
+    __table_args__ = (CheckConstraint("size_bytes > 0", name="size_positive"),)
+    product_id: Mapped[UUID] = mapped_column(ForeignKey("product.id"), index=True)
+    name: Mapped[str]
+    media_type: Mapped[str]
+    size_bytes: Mapped[int]
+    sha256: Mapped[str]
+
+
+class ContentPiece(TenantBase):
+    """A piece of a file, sealed for its own id."""
+
+    __tablename__ = "content_piece"
+    file_id: Mapped[UUID] = mapped_column(ForeignKey("content_file.id", ondelete="cascade"), primary_key=True)
+    seq: Mapped[int] = mapped_column(Integer, primary_key=True)
+    row_id: Mapped[UUID]
+    body: Mapped[bytes] = mapped_column(LargeBinary, info=sealed("row_id"))
 
 
 class Sku(Row, TenantBase):
@@ -151,6 +212,8 @@ class Listing(Row, TenantBase):
     currency: Mapped[str] = mapped_column(server_default="CNY")
     is_published: Mapped[bool] = mapped_column(server_default="true")
     """On the shelf; the product must be on sale too. The order function reads it again in its own transaction."""
+    terms_version: Mapped[int] = mapped_column(Integer, server_default="1")
+    """Grows with each change of the rules its price depends on; the order function compares it with what was quoted."""
     sku: Mapped[Sku] = relationship(lazy="raise", back_populates="listing")
 
 

@@ -10,7 +10,18 @@ from sqlalchemy import Select, func, select
 from sqlalchemy.ext.asyncio import AsyncSession
 from sqlalchemy.orm import joinedload, selectinload
 
-from app.catalog.models import Category, Listing, Picture, PriceChange, Product, ProductState, Sku, Storefront
+from app.catalog.models import (
+    Category,
+    Listing,
+    Picture,
+    PriceChange,
+    Product,
+    ProductState,
+    ProductType,
+    Sku,
+    Storefront,
+    TypeState,
+)
 from app.kernel.errors import NotFound
 
 S = TypeVar("S", bound="Select[*tuple[Any, ...]]")
@@ -22,11 +33,11 @@ async def storefront(session: AsyncSession) -> Storefront | None:
 
 
 async def product_or_404(session: AsyncSession, product_id: UUID) -> Product:
-    """A product with its category, SKUs and their listings. Raises: NotFound."""
+    """A product with its category, type, SKUs and their listings. Raises: NotFound."""
     query = (
         select(Product)
         .where(Product.id == product_id)
-        .options(joinedload(Product.category), selectinload(Product.skus).joinedload(Sku.listing))
+        .options(joinedload(Product.category), joinedload(Product.type), selectinload(Product.skus).joinedload(Sku.listing))
         .execution_options(populate_existing=True)
     )
     product = await session.scalar(query)
@@ -55,7 +66,7 @@ async def products(
     """
     query = (
         _matching(select(Product), text, category_id)
-        .options(joinedload(Product.category), selectinload(Product.skus).joinedload(Sku.listing))
+        .options(joinedload(Product.category), joinedload(Product.type), selectinload(Product.skus).joinedload(Sku.listing))
         .order_by(Product.position, Product.created_at, Product.id)
         .offset(page[0])
         .limit(page[1])
@@ -82,6 +93,31 @@ async def category_or_404(session: AsyncSession, category_id: UUID) -> Category:
     if (found := await session.get(Category, category_id)) is None:
         raise NotFound
     return found
+
+
+async def types(session: AsyncSession, *, state: TypeState | None = None) -> Sequence[ProductType]:
+    """The merchant's own types, by name; those of a state."""
+    query = select(ProductType).order_by(ProductType.name).limit(200)
+    return (await session.scalars(query if state is None else query.where(ProductType.state == state))).all()
+
+
+async def type_or_404(session: AsyncSession, type_id: UUID, *, lock: bool = False) -> ProductType:
+    """One type. Raises: NotFound."""
+    if (found := await session.get(ProductType, type_id, with_for_update=lock)) is None:
+        raise NotFound
+    return found
+
+
+async def type_sizes(session: AsyncSession) -> dict[UUID, int]:
+    """How many products are of each type; those without any are left out."""
+    query = select(Product.type_id, func.count()).where(Product.type_id.is_not(None)).group_by(Product.type_id)
+    return {type_id: count for type_id, count in (await session.execute(query)).tuples() if type_id}
+
+
+async def products_of_type(session: AsyncSession, type_id: UUID) -> Sequence[Product]:
+    """The first products of a type, in shelf order."""
+    query = select(Product).where(Product.type_id == type_id).order_by(Product.position, Product.created_at).limit(50)
+    return (await session.scalars(query)).all()
 
 
 async def category_sizes(session: AsyncSession) -> dict[UUID, int]:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from uuid import UUID
 
@@ -10,10 +10,21 @@ from sqlalchemy import delete, func, select, text
 from sqlalchemy.dialects.postgresql import insert
 from sqlalchemy.ext.asyncio import AsyncSession
 
-from app.catalog import accounts, minting, queries, richtext
+from app.catalog import accounts, contents, minting, queries, richtext
 from app.catalog.accounts import AccountField
 from app.catalog.minting import MintingRules
-from app.catalog.models import Category, DeliveryKind, Listing, Picture, PriceChange, Product, ProductState, Sku, Storefront
+from app.catalog.models import (
+    Category,
+    DeliveryKind,
+    Listing,
+    Picture,
+    PriceChange,
+    Product,
+    ProductState,
+    Sku,
+    Storefront,
+    TypeState,
+)
 from app.kernel import audit, history
 from app.kernel.actor import Actor
 from app.kernel.errors import N_, DomainError, NotFound
@@ -29,6 +40,16 @@ class KindDoesNotSell(DomainError):
 class NoAccountFields(DomainError):
     status = 422
     message = N_("Say first which account its buyers state: without it nobody knows whom to credit.")
+
+
+class AttributeMissing(DomainError):
+    status = 422
+    message = N_("Its type asks for %(label)s. Fill it in and save, then put it on sale.")
+
+
+class TypeRetired(DomainError):
+    status = 422
+    message = N_("The type %(name)s is retired: it makes no new products.")
 
 
 class NothingToSell(DomainError):
@@ -80,6 +101,10 @@ class ProductTerms:
     buyer_limit: int | None = None
     account_fields: Sequence[AccountField] = ()
     """Of a new product; a known one keeps its own until `set_account`."""
+    type_id: UUID | None = None
+    """Of a new product: the merchant's own type it is of, whose delivery kind it has."""
+    attributes: Sequence[Mapping[str, str]] | None = None
+    """What is said of it by its type's fields; None leaves what is there."""
 
 
 async def open_storefront(session: AsyncSession, *, name: str) -> Storefront:
@@ -94,9 +119,11 @@ async def open_storefront(session: AsyncSession, *, name: str) -> Storefront:
 
 
 async def create_product(session: AsyncSession, terms: ProductTerms, *, actor: Actor) -> Product:
-    """A new product as a draft, with its SKUs and their prices. Rich text is sanitised here. Raises: NotFound, SkuNameTwice."""
-    fields = accounts.stored(terms.account_fields)
-    product = Product(id=new_id(), name=terms.name, delivery_kind=terms.delivery_kind, account_fields=fields)
+    """A new product as a draft, with its SKUs and their prices. Rich text is sanitised here. Raises: NotFound, SkuNameTwice, TypeRetired."""
+    kind, fields = terms.delivery_kind, accounts.stored(terms.account_fields)
+    if terms.type_id is not None:
+        kind = await _kind_of_type(session, terms.type_id)
+    product = Product(id=new_id(), name=terms.name, delivery_kind=kind, account_fields=fields, type_id=terms.type_id)
     await _apply(session, product, terms)
     session.add(product)
     await session.flush()
@@ -123,12 +150,16 @@ async def change_product(session: AsyncSession, product_id: UUID, terms: Product
 
 
 async def publish(session: AsyncSession, product_id: UUID, *, actor: Actor) -> Product:
-    """Put a product on sale. Idempotent. Raises: NotFound, KindDoesNotSell, NoAccountFields, NothingToSell."""
+    """Put a product on sale. Idempotent. Raises: NotFound, KindDoesNotSell, NoAccountFields, NothingToOpen, AttributeMissing, NothingToSell."""
     product = await queries.product_or_404(session, product_id)
     if not DeliveryKind(product.delivery_kind).sells:
         raise KindDoesNotSell
-    if product.delivery_kind == DeliveryKind.DIRECT_TOP_UP and not product.account_fields:
+    if product.delivery_kind == DeliveryKind.DIRECT_TOP_UP and not product.buyer_fields:
         raise NoAccountFields
+    if product.delivery_kind == DeliveryKind.LINK and not await contents.is_openable(session, product):
+        raise contents.NothingToOpen
+    if missing := _missing(product):
+        raise AttributeMissing(label=missing)
     if not any(sku.listing is not None and sku.listing.is_published for sku in product.skus):
         raise NothingToSell
     await _move(session, product, ProductState.ON_SALE, actor)
@@ -145,9 +176,13 @@ async def withdraw(session: AsyncSession, product_id: UUID, *, actor: Actor) -> 
 async def set_account(
     session: AsyncSession, product_id: UUID, fields: Sequence[AccountField], *, refuses_virtual: bool, actor: Actor
 ) -> Product:
-    """Say which account a top-up's buyers state. Orders already placed keep what they stated. Raises: NotFound, NoAccountFields."""
+    """Say what the buyers of a product without a type of its own state: of a top-up, the account. Orders already placed keep what they stated.
+
+    Raises: NotFound, NoAccountFields.
+    """
     product = await queries.product_or_404(session, product_id)
-    if not fields and product.state == ProductState.ON_SALE:
+    is_top_up = product.delivery_kind == DeliveryKind.DIRECT_TOP_UP
+    if not fields and is_top_up and product.state == ProductState.ON_SALE:
         raise NoAccountFields
     product.account_fields, product.refuses_virtual_numbers = accounts.stored(fields), refuses_virtual
     await session.flush()
@@ -236,6 +271,23 @@ async def _apply(session: AsyncSession, product: Product, terms: ProductTerms) -
     product.cover_icon = terms.cover_icon
     product.cover_hue = terms.cover_hue
     product.buyer_limit = terms.buyer_limit
+    if terms.attributes is not None:
+        product.attributes = [dict(one) for one in terms.attributes]
+
+
+async def _kind_of_type(session: AsyncSession, type_id: UUID) -> DeliveryKind:
+    """What products of a type are delivered as. Locks: the type, which may not go meanwhile. Raises: NotFound, TypeRetired."""
+    found = await queries.type_or_404(session, type_id, lock=True)
+    if found.state == TypeState.RETIRED:
+        raise TypeRetired(name=found.name)
+    return DeliveryKind(found.delivery_kind)
+
+
+def _missing(product: Product) -> str:
+    """The label of something a product's type asks for and nobody said; empty when all is said."""
+    said = {one["name"] for one in product.attributes}
+    asked = product.type.product_fields if product.type else []
+    return next((one["label"] for one in asked if one["is_required"] and one["name"] not in said), "")
 
 
 async def _set_skus(session: AsyncSession, product: Product, wanted: Sequence[SkuTerms], actor: Actor) -> None:

@@ -93,8 +93,8 @@ async def _pump(tenant: Tenant, connection_id: UUID) -> None:
                 if ended:
                     await asyncio.sleep(_GATHER_MS / 1000)
                     calls = {call for call in calls if not call.done()}
-            elif _leaving.is_set() or await _is_over(tenant, connection_id, key):
-                return
+            elif _leaving.is_set() or (await _is_over(tenant, connection_id) and key not in _wanted_again):
+                return  # nothing is awaited between this look and the end, so no wish falls between them
             else:
                 idle += 1
                 await asyncio.sleep(_IDLE_MS / 1000)
@@ -105,7 +105,8 @@ async def _pump(tenant: Tenant, connection_id: UUID) -> None:
             call.cancel()
         raise
     finally:
-        await asyncio.gather(*calls, return_exceptions=True)
+        if calls:
+            await asyncio.gather(*calls, return_exceptions=True)
 
 
 async def _take(tenant: Tenant, connection_id: UUID) -> list[tuple[Opened, tuple[Sending, Purchase]]]:
@@ -167,12 +168,12 @@ async def _record_one(tenant: Tenant, answer: Answer) -> None:
     await _record_all(tenant, [answer])
 
 
-async def _is_over(tenant: Tenant, connection_id: UUID, key: tuple[UUID, UUID]) -> bool:
+async def _is_over(tenant: Tenant, connection_id: UUID) -> bool:
     """Whether nothing is left to send; what a stopped connection was to send goes elsewhere."""
     async with tenant_tx(tenant) as tx:
         if await attempts.is_stopped(tx, connection_id):
             await send_elsewhere(tx, connection_id)
-        return not await attempts.has_planned(tx, connection_id) and key not in _wanted_again
+        return not await attempts.has_planned(tx, connection_id)
 
 
 async def send_elsewhere(tx: Tx, connection_id: UUID) -> int:

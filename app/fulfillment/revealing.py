@@ -35,13 +35,13 @@ async def reveal(tx: Tx, *, order_id: UUID, order_line_id: UUID, unit_no: int, a
     """
     if actor.kind is not ActorKind.BUYER and not reason.strip():
         raise inventory.ReasonMissing
-    if actor.kind is not ActorKind.BUYER and (
-        found := await _account(tx, order_id, order_line_id, unit_no, actor=actor, reason=reason)
-    ):
-        return found
     row = await tx.fetchrow(_UNIT, order_id, order_line_id, unit_no)
     if row is None:
-        raise NotFound
+        is_staff = actor.kind is not ActorKind.BUYER
+        found = await _account(tx, order_id, order_line_id, unit_no, actor=actor, reason=reason) if is_staff else None
+        if found is None:
+            raise NotFound
+        return found
     is_minted = row["minted_id"] is not None
     secret = await (minting.open_code(tx, row["minted_id"]) if is_minted else inventory.open_key(tx, row["card_key_id"]))
     if actor.kind is ActorKind.BUYER:
@@ -58,7 +58,7 @@ async def reveal(tx: Tx, *, order_id: UUID, order_line_id: UUID, unit_no: int, a
 
 
 async def _account(tx: Tx, order_id: UUID, order_line_id: UUID, unit_no: int, *, actor: Actor, reason: str) -> Revealed | None:
-    """The account a line credits, opened for staff; None for a line that credits none."""
+    """What a line's buyer stated, the account it credits, opened for staff; None where nothing was."""
     row = await tx.fetchrow(_ACCOUNT, order_id, order_line_id)
     if row is None:
         return None
@@ -82,5 +82,6 @@ join shop_order o on o.id = u.order_id
 left join card_key k on k.id = u.card_key_id
 left join minted_good m on m.id = u.minted_id
 where u.order_id = $1 and u.order_line_id = $2 and u.unit_no = $3 and u.state = 'delivered' and coalesce(u.card_key_id, u.minted_id) is not null
+  and m.kind is distinct from 'link'
 for update of u
 """

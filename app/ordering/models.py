@@ -5,9 +5,11 @@ from __future__ import annotations
 from datetime import datetime
 from decimal import Decimal
 from enum import StrEnum
+from typing import Any
 from uuid import UUID
 
 from sqlalchemy import CheckConstraint, ForeignKey, Index, Integer, LargeBinary, Numeric, SmallInteger, text
+from sqlalchemy.dialects.postgresql import JSONB
 from sqlalchemy.orm import Mapped, mapped_column
 
 from app.kernel.models import Row, TenantBase, one_of, sealed
@@ -125,6 +127,11 @@ class OrderLine(TenantBase):
     quantity: Mapped[int] = mapped_column(Integer)
     unit_price_minor: Mapped[int]
     total_minor: Mapped[int]
+    price_rule_id: Mapped[UUID | None]
+    """The rule that made its price, in the version of that moment; None for the list price."""
+    price_rule_version: Mapped[int | None] = mapped_column(Integer)
+    attributes: Mapped[list[dict[str, Any]]] = mapped_column(JSONB, server_default="[]")
+    """What the product's page said of it when it was sold: names, labels and values."""
 
 
 class DeliveryUnit(TenantBase):
@@ -162,12 +169,14 @@ class DeliveryUnit(TenantBase):
 
 
 class RechargeAccount(TenantBase):
-    """The outside account a line's units credit, as its buyer stated it: field names and values as one sealed JSON object."""
+    """What a line's buyer stated, the outside account its units credit among it: field names and values as one sealed JSON object."""
 
     __tablename__ = "recharge_account"
     order_line_id: Mapped[UUID] = mapped_column(ForeignKey("order_line.id"), primary_key=True)
     account: Mapped[bytes] = mapped_column(LargeBinary, info=sealed("order_line_id"))
     masked: Mapped[str]
+    shown: Mapped[list[dict[str, Any]]] = mapped_column(JSONB, server_default="[]")
+    """Each field's name, the label its buyer read, and its value masked: whatever the product asks for later."""
 
 
 class BuyerUsage(TenantBase):

@@ -16,6 +16,7 @@ from uuid import UUID
 
 import asyncpg
 
+from app.catalog import accounts
 from app.kernel import history
 from app.kernel.actor import Actor, ActorKind
 from app.kernel.batching import Batcher
@@ -24,7 +25,7 @@ from app.kernel.errors import N_, DomainError
 from app.kernel.history import Happened
 from app.kernel.ids import new_id, new_number
 from app.kernel.vault import Keyring, keyring
-from app.ordering.rules import Offered, Quote, QuotedLine, masked_account
+from app.ordering.rules import Offered, Quote, QuotedLine
 from app.settings import settings
 from tenants.directory import Tenant
 from tenants.session import Tx, tenant_tx
@@ -145,9 +146,9 @@ async def _call(tx: Tx, sealed: _Sealed) -> Placed:
         quote.total_minor, quote.currency, _hold(), new_id(),
         line_ids, [o.listing_id for o in offers], [o.sku_id for o in offers], [o.product_id for o in offers],
         [o.product_name for o in offers], [o.sku_name for o in offers], [o.delivery_kind for o in offers],
-        [line.quantity for line in quote.lines], [o.price_minor for o in offers],
+        [line.quantity for line in quote.lines], [line.unit_price_minor for line in quote.lines],
         list(limits), [units for units, _ in limits.values()], [most for _, most in limits.values()],
-        sealed.address_fingerprint, *_most_held(),
+        sealed.address_fingerprint, *_most_held(), *_terms(quote),
     )  # fmt: skip
     assert row is not None
     answer = _answer(sealed.request, row)
@@ -158,18 +159,36 @@ async def _call(tx: Tx, sealed: _Sealed) -> Placed:
     return answer
 
 
+def _terms(quote: Quote) -> tuple[object, ...]:
+    """What its prices come from and hang on, for the statement to look at again."""
+    offers, priced = [line.offered for line in quote.lines], [line.priced for line in quote.lines]
+    return (
+        [offered.price_minor for offered in offers],
+        [offered.terms_version for offered in offers],
+        [one.rule_id for one in priced],
+        [one.rule_version for one in priced],
+        [one.least_left for one in priced],
+        [one.most_left for one in priced],
+        max((one.since for one in priced if one.since), default=None),
+        min((one.until for one in priced if one.until), default=None),
+        quote.who.customer_id,
+        quote.who.level_id,
+    )
+
+
 async def _keep_accounts(tx: Tx, sealed: _Sealed, lines: Mapping[UUID, QuotedLine]) -> None:
-    """Write down, sealed, which outside account each line credits, and that its buyer confirmed it."""
+    """Write down, sealed, what each line's buyer stated, and that he confirmed it; beside it, masked, under the labels he read."""
     ring = await keyring(tx)
-    rows = [
-        (line_id, ring.seal("recharge_account", "account", line_id, json.dumps(dict(line.account))), masked_account(line.account))
-        for line_id, line in lines.items()
-        if line.account
-    ]
-    await tx.executemany("insert into recharge_account (order_line_id, account, masked) values ($1, $2, $3)", rows)
+    rows = []
+    for line_id, line in lines.items():
+        if line.account:
+            shown = accounts.masked(line.offered.buyer_fields, line.account)
+            kept = ring.seal("recharge_account", "account", line_id, json.dumps(dict(line.account)))
+            rows.append((line_id, kept, " ".join(one["value"] for one in shown), json.dumps(shown)))
+    await tx.executemany(_KEEP_ACCOUNT, rows)
     if rows and sealed.request.is_confirmed:
         buyer = Actor(ActorKind.BUYER, None, sealed.request.contact.masked)
-        facts = {"masked": [masked for _, _, masked in rows]}
+        facts = {"masked": [row[2] for row in rows]}
         await history.record(tx, Happened("order", sealed.order_id, "order.account_confirmed", facts=facts), actor=buyer)
 
 
@@ -203,6 +222,8 @@ def _refusal(request: Request, error: asyncpg.PostgresError) -> DomainError | No
         return TooMuchUnpaid(most=settings().unpaid_units_per_buyer)
     if error.sqlstate == "QY004":
         return TooLargeShare(name=_name(request, error), percent=settings().unpaid_share_percent)
+    if error.sqlstate == "QY005":
+        return OfferChanged()
     return None
 
 
@@ -237,7 +258,8 @@ def _row(sealed: _Sealed) -> tuple[object, ...]:
         request.storefront_id, sealed.order_id, sealed.order_no, request.idempotency_key, sealed.request_hash,
         request.contact.kind, sealed.contact, request.contact.masked, sealed.contact_fingerprint, sealed.tail_fingerprint, request.locale,
         new_id(), offered.listing_id, offered.sku_id, offered.product_id, offered.product_name, offered.sku_name, offered.delivery_kind,
-        line.quantity, offered.price_minor, offered.currency, offered.buyer_limit, sealed.address_fingerprint,
+        line.quantity, line.unit_price_minor, offered.currency, offered.buyer_limit, sealed.address_fingerprint,
+        offered.price_minor, offered.terms_version, line.priced.rule_id, line.priced.rule_version,
     )  # fmt: skip
 
 
@@ -277,5 +299,6 @@ def _batcher(tenant: Tenant, offered: Offered) -> Batcher[Request, Placed]:
     return _batchers[key]
 
 
-_PLACE = f"select * from place_order({', '.join(f'${n}' for n in range(1, 32))})"
-_PLACE_TOGETHER = f"select * from place_orders({', '.join(f'${n}' for n in range(1, 29))})"
+_PLACE = f"select * from place_order({', '.join(f'${n}' for n in range(1, 42))})"
+_PLACE_TOGETHER = f"select * from place_orders({', '.join(f'${n}' for n in range(1, 33))})"
+_KEEP_ACCOUNT = "insert into recharge_account (order_line_id, account, masked, shown) values ($1, $2, $3, $4::jsonb)"

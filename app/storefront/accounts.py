@@ -1,4 +1,4 @@
-"""The account a buyer wants credited: asked for on the product's page and in the cart, checked, and shown to him again before he pays."""
+"""What a buyer states before he pays, the account to credit among it: asked for on the product's page and in the cart, checked, and shown to him again before he pays."""
 
 from __future__ import annotations
 
@@ -8,6 +8,7 @@ from uuid import UUID
 
 from app.catalog import accounts
 from app.catalog.accounts import AccountField, FieldKind
+from app.catalog.models import DeliveryKind
 from app.fulfillment.prechecking import pre_check
 from app.kernel import i18n
 from app.kernel.errors import N_
@@ -32,7 +33,12 @@ class AccountForm:
 
     @property
     def fields(self) -> tuple[AccountField, ...]:
-        return self.product.account_fields
+        return self.product.buyer_fields
+
+    @property
+    def is_credited(self) -> bool:
+        """Whether it is an account that a supplier credits."""
+        return self.product.delivery_kind == DeliveryKind.DIRECT_TOP_UP
 
     @property
     def chain(self) -> list[AccountField]:
@@ -76,10 +82,10 @@ def account_form(
     product: Shelved, given: Callable[[str, str], str], *, prefix: str = PREFIX, checks: bool = False
 ) -> AccountForm:
     """The account of a product as `given` (a form's or an address's `get`) states it. With `checks` its faults are found too."""
-    stated = {one.name: given(prefix + one.name, "")[:200] for one in product.account_fields}
+    stated = {one.name: given(prefix + one.name, "")[:200] for one in product.buyer_fields}
     if not checks:
         return AccountForm(product, prefix, stated, {}, {})
-    found = accounts.check(product.account_fields, stated, refuses_virtual=product.refuses_virtual_numbers)
+    found = accounts.check(product.buyer_fields, stated, refuses_virtual=product.refuses_virtual_numbers)
     errors = {
         prefix + name: i18n.gettext(said) % facts if facts else i18n.gettext(said) for name, (said, facts) in found.faults.items()
     }

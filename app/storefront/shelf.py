@@ -7,7 +7,6 @@ Stock is never kept: it is read for every page that shows it.
 from __future__ import annotations
 
 import asyncio
-import hashlib
 import json
 import time
 from collections import OrderedDict
@@ -20,6 +19,8 @@ import asyncpg
 from app.catalog.accounts import AccountField, fields_of
 from app.kernel.errors import NotFound
 from app.ordering.rules import Offered
+from app.pricing.queries import of_sku, rules_by_product
+from app.pricing.rules import Rule
 from tenants.directory import Tenant
 from tenants.session import Tx, tenant_tx
 
@@ -54,8 +55,10 @@ class Shelved:
     cover_hue: int
     picture_id: UUID | None
     delivery_kind: str
-    account_fields: tuple[AccountField, ...]
-    """What its buyer states of the account to credit."""
+    buyer_fields: tuple[AccountField, ...]
+    """What its buyer states before he pays: the account to credit, or what its type asks for."""
+    attributes: tuple[tuple[str, str], ...]
+    """What is said of it: labels and values."""
     refuses_virtual_numbers: bool
     buyer_limit: int | None
     description_html: str
@@ -63,13 +66,6 @@ class Shelved:
     offers: tuple[Offered, ...]
     was_minor: dict[UUID, int | None]
     """Struck-through prices, by listing."""
-    mark: str
-    """Changes when an offer or a price does: a form carries it, so that nobody buys at a price he has not seen."""
-
-    @property
-    def from_minor(self) -> int:
-        """The lowest price among its SKUs."""
-        return min(offer.price_minor for offer in self.offers)
 
 
 @dataclass(frozen=True, slots=True)
@@ -143,13 +139,17 @@ async def _read(tx: Tx) -> Shelf:
     by_product: dict[UUID, list[asyncpg.Record]] = {}
     for row in await tx.fetch(_LISTED, face["storefront_id"], _MOST_LISTED):
         by_product.setdefault(row["product_id"], []).append(row)
-    products = {product_id: _shelved(rows) for product_id, rows in by_product.items()}
+    rules = await rules_by_product(
+        tx, list(by_product)
+    )  # after the listings: terms read before their rules are refused, not the other way round
+    products = {product_id: _shelved(rows, rules.get(product_id, ())) for product_id, rows in by_product.items()}
     offers = {offer.listing_id: offer for product in products.values() for offer in product.offers}
     return Shelf(Face(**dict(face)), categories, products, offers)
 
 
-def _shelved(rows: list[asyncpg.Record]) -> Shelved:
+def _shelved(rows: list[asyncpg.Record], rules: Sequence[Rule]) -> Shelved:
     first = rows[0]
+    fields = fields_of(json.loads(first["buyer_fields"]))
     return Shelved(
         id=first["product_id"],
         name=first["product_name"],
@@ -159,7 +159,8 @@ def _shelved(rows: list[asyncpg.Record]) -> Shelved:
         cover_hue=first["cover_hue"],
         picture_id=first["picture_id"],
         delivery_kind=first["delivery_kind"],
-        account_fields=fields_of(json.loads(first["account_fields"])),
+        buyer_fields=fields,
+        attributes=tuple((one["label"], one["value"]) for one in json.loads(first["attributes"])),
         refuses_virtual_numbers=first["refuses_virtual_numbers"],
         buyer_limit=first["buyer_limit"],
         description_html=first["description_html"],
@@ -167,18 +168,13 @@ def _shelved(rows: list[asyncpg.Record]) -> Shelved:
         offers=tuple(
             Offered(
                 row["listing_id"], row["sku_id"], row["product_id"], row["product_name"], row["sku_name"], row["delivery_kind"],
-                row["price_minor"], row["currency"], row["buyer_limit"], row["is_hot"],
+                row["price_minor"], row["currency"], row["buyer_limit"], row["is_hot"], fields,
+                row["terms_version"], of_sku(rules, row["sku_id"]),
             )
             for row in rows
         ),
         was_minor={row["listing_id"]: row["was_minor"] for row in rows},
-        mark=offers_mark([(row["listing_id"], row["price_minor"]) for row in rows]),
     )  # fmt: skip
-
-
-def offers_mark(offers: Sequence[tuple[UUID, int]]) -> str:
-    """A short mark of listings and their prices."""
-    return hashlib.sha256(repr(sorted((str(listing), price) for listing, price in offers)).encode()).hexdigest()[:12]
 
 
 _FACE = """
@@ -186,10 +182,12 @@ select id as storefront_id, name, tagline, brand_color, logo_id, contact_rule, s
 from storefront order by created_at limit 1
 """
 _LISTED = """
-select l.id as listing_id, l.sku_id, l.price_minor, l.was_minor, l.currency, k.name as sku_name, k.is_hot,
+select l.id as listing_id, l.sku_id, l.price_minor, l.was_minor, l.currency, l.terms_version, k.name as sku_name, k.is_hot,
        p.id as product_id, p.name as product_name, p.summary, p.category_id, p.cover_icon, p.cover_hue, p.picture_id, p.buyer_limit,
-       p.description_html, p.usage_html, p.delivery_kind, p.account_fields, p.refuses_virtual_numbers
-from listing l join sku k on k.id = l.sku_id join product p on p.id = k.product_id
+       p.description_html, p.usage_html, p.delivery_kind, p.attributes::text as attributes,
+       coalesce(t.buyer_fields, p.account_fields)::text as buyer_fields,
+       coalesce(t.refuses_virtual_numbers, p.refuses_virtual_numbers) as refuses_virtual_numbers
+from listing l join sku k on k.id = l.sku_id join product p on p.id = k.product_id left join product_type t on t.id = p.type_id
 where l.storefront_id = $1 and l.is_published and p.state = 'on_sale'
 order by p.position, p.created_at, k.position
 limit $2

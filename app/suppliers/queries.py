@@ -61,6 +61,11 @@ async def has_routes(tx: Tx, sku_ids: Sequence[UUID]) -> bool:
     return bool(await tx.fetchval(_ALL_ROUTED, list(sku_ids)))
 
 
+async def offers_that_ask(tx: Tx, offer_id: UUID | None = None) -> list[asyncpg.Record]:
+    """Offers whose suppliers name the fields they ask for, of each set of fields the newest; or the one named."""
+    return await tx.fetch(_THAT_ASK, offer_id)
+
+
 async def skus_of_connection(tx: Tx, connection_id: UUID) -> list[UUID]:
     """The SKUs on whose route an offer of this connection stands."""
     return [row["sku_id"] for row in await tx.fetch(_SKUS, connection_id)]
@@ -140,6 +145,16 @@ select distinct o.id, o.name, o.account_fields::text as account_fields, c.name a
 from route_offer ro join supplier_offer o on o.id = ro.offer_id join supplier_connection c on c.id = o.connection_id
 where ro.sku_id = any($1) and o.account_fields <> '[]'
 order by o.name, o.id
+limit 20
+"""
+_THAT_ASK = """
+select * from (
+  select distinct on (o.account_fields) o.id, o.name, o.account_fields::text as account_fields, c.name as connection_name
+  from supplier_offer o join supplier_connection c on c.id = o.connection_id
+  where o.account_fields <> '[]' and ($1::uuid is null or o.id = $1)
+  order by o.account_fields, o.id desc
+) f
+order by name, id
 limit 20
 """
 _ALL_ROUTED = """

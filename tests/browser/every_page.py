@@ -42,8 +42,11 @@ def surfaces(shop: Shop, operator: str) -> dict[str, Surface]:
     waiting = shop.order(listing=second, upto="awaiting_payment")
     lapsed = shop.order(listing=second, upto="awaiting_payment")
     shop.hands.ask("lapse", slug=shop.slug, no=lapsed["no"])
+    course = shop.hands.ask("link", slug=shop.slug)
+    opened = shop.hands.ask("open_link", slug=shop.slug, listing=course["listing"])
     batch = shop.value("select batch_no from import_batch order by created_at limit 1")
     category = shop.value("select id from category")
+    own = shop.hands.ask("own_type", slug=shop.slug)
     app, desk, front = shop.system.app_url, shop.desk, shop.front
     return {
         "stranger": Surface(
@@ -68,6 +71,16 @@ def surfaces(shop: Shop, operator: str) -> dict[str, Surface]:
                 "products": desk("/products"),
                 "new product": desk("/products/new"),
                 "product": desk(f"/products/{made['id']}"),
+                "content": desk(f"/products/{course['id']}/content"),
+                "order of a link": desk(f"/orders/{opened['no']}"),
+                "prices": desk(f"/products/{made['id']}/prices"),
+                "price rule": desk(f"/products/{made['id']}/price-rules/new"),
+                "what buyers fill in": desk(f"/products/{made['id']}/account"),
+                "types": desk("/product-types"),
+                "new type": desk("/product-types/new"),
+                "type": desk(f"/product-types/{own['type']}"),
+                "product of a type": desk(f"/products/{own['product']}"),
+                "new product of a type": desk(f"/products/new?kind={own['type']}"),
                 "categories": desk("/categories"),
                 "pools": desk("/card-pools"),
                 "pool": desk(f"/card-pools/{made['skus'][0]}"),
@@ -77,6 +90,7 @@ def surfaces(shop: Shop, operator: str) -> dict[str, Surface]:
                 "settings": desk("/settings"),
                 "domain": desk("/settings/domain"),
                 "payments": desk("/settings/payments"),
+                "api keys": desk("/settings/api-keys"),
                 "robots": desk("/settings/robots"),
                 "new robot": desk("/settings/robots/new?company=feishu"),
                 "notices": desk("/notices"),
@@ -104,6 +118,7 @@ def surfaces(shop: Shop, operator: str) -> dict[str, Surface]:
             {
                 "home": front(),
                 "product": front(f"/products/{made['id']}"),
+                "product that asks": front(f"/products/{own['product']}?account-region=华东"),
                 "sold out": front(f"/products/{gone['id']}"),
                 "categories": front("/categories"),
                 "category": front(f"/categories/{category}"),
@@ -114,6 +129,8 @@ def surfaces(shop: Shop, operator: str) -> dict[str, Surface]:
                 "cancellation": front(f"{waiting['path']}/cancellation"),
                 "lapsed": front(lapsed["path"]),
                 "delivered": front(done["path"]),
+                "delivered link": front(opened["path"]),
+                "content": front(opened["content"]),
                 "look-up": front("/orders"),
                 "mine": front("/me"),
                 "terms": front("/terms"),

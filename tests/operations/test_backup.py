@@ -18,6 +18,7 @@ import pytest
 from app.inventory import rules
 from app.kernel import audit_heads
 from app.kernel.ids import new_id
+from app.kernel.tasks import Lane
 from app.kernel.vault import keyring
 from app.ordering import placing
 from app.ordering.placing import ShopClosed
@@ -36,6 +37,7 @@ from tenants.directory import PLATFORM, Tenant
 from tenants.session import tenant_tx
 from tests.simulators import ROOT
 from tests.world import World
+from workers.drain import drain_home
 
 pytestmark = [pytest.mark.anyio, pytest.mark.database]
 CANARY = "CANARY-7K2M-BACKUP-01"
@@ -148,7 +150,7 @@ async def test_what_was_restored_neither_sells_nor_sends_until_it_is_reconciled(
         await placing.place(blocked, request)
     with pytest.raises(NotReconciled):
         await payments.open_payment(blocked, waiting.id)
-    assert await world.work(tenant=blocked) == 0
+    assert [await drain_home(blocked, lane) for lane in Lane] == [0] * len(Lane)
     assert await world.value("select state from shop_order where id = $1", owed.id) == "paid"
     assert len(world.gateway.book()["payments"]) == sent
     assert "closed" in (await world.client().get("/")).text

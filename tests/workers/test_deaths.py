@@ -30,13 +30,15 @@ class Deaths:
     async def die_at(self, point: str) -> None:
         """A life that ends at this point, as if the machine had been switched off there; its lease is over at once."""
         (self.faults / point).write_text("kill")
-        assert await asyncio.to_thread(self.lives.live) == -signal.SIGKILL
+        await asyncio.to_thread(self.lives.begin)
+        assert await asyncio.to_thread(self.lives.ended) == -signal.SIGKILL
         assert not (self.faults / point).exists()
         await self.world.rows("update task set lease_until = now() where state = 'running' returning id")
 
     async def live_until(self, query: str, *args: object) -> None:
         """A life without faults, which ends when it is told to."""
-        life = asyncio.create_task(asyncio.to_thread(self.lives.live))
+        await asyncio.to_thread(self.lives.begin)
+        life = asyncio.create_task(asyncio.to_thread(self.lives.ended))
 
         async def holds() -> bool:
             return life.done() or bool(await self.world.value(query, *args))

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+from collections.abc import Sequence
 from dataclasses import replace
 from typing import Any
 from urllib.parse import urlencode
@@ -16,8 +17,10 @@ from app.access.guards import may
 from app.access.permissions import Permission
 from app.catalog import forms, pictures, queries, richtext
 from app.catalog import service as catalog
-from app.catalog.models import DeliveryKind, Product, ProductState, Sku
-from app.catalog.pages.shared import base, either, may_do, shop_changed
+from app.catalog.forms import Chosen
+from app.catalog.models import DeliveryKind, Product, ProductState, ProductType, Sku, TypeState
+from app.catalog.pages.shared import KINDS, base, either, may_do, shop_changed
+from app.catalog.product_types import TYPED
 from app.inventory import queries as inventory
 from app.kernel.actor import Actor
 from app.kernel.errors import N_, BadRequest, DomainError, NotFound
@@ -34,16 +37,6 @@ _PICTURE_BODY = pictures.LARGEST_BYTES + 64 * 1024
 _FORM = "catalog/form.html"
 _GONE = N_("A category or SKU of this form is gone. Reload the page and choose again.")
 _NO_PICTURE = N_("Choose a picture.")
-
-KINDS = {
-    DeliveryKind.CARD_KEY: (N_("Card-key"), N_("Keys you import, handed out by themselves")),
-    DeliveryKind.DIRECT_TOP_UP: (N_("Direct top-up"), N_("Credits the buyer's account through a supplier")),
-    DeliveryKind.VOUCHER: (N_("Voucher"), N_("A code we make, redeemed at your counter")),
-    DeliveryKind.SERIAL: (N_("Serial number"), N_("A licence we make for the order")),
-    DeliveryKind.LINK: (N_("Link"), N_("A personal address to open")),
-    DeliveryKind.BUNDLE: (N_("Bundle"), N_("Several products in one")),
-    DeliveryKind.SUBSCRIPTION: (N_("Subscription"), N_("Delivered again each cycle")),
-}
 
 
 class NoSupplier(DomainError):
@@ -98,7 +91,7 @@ class ProductPages(Controller):
         try:
             terms = await _with_category(session, terms, new_category)
             product = await catalog.create_product(session, terms, actor=actor)
-        except (NotFound, catalog.SkuNameTwice) as refusal:
+        except (NotFound, catalog.SkuNameTwice, catalog.TypeRetired) as refusal:
             raise _as_fault(sent, refusal, context) from None
         if sent.get("then") == "sell" and product.delivery_kind == DeliveryKind.CARD_KEY:
             return await _sell(request, session, tenant, product, actor=actor)
@@ -229,13 +222,21 @@ async def _form_context(
     request: AnyRequest, session: AsyncSession, tenant: Tenant, product: Product | None = None, sent: RawForm | None = None
 ) -> dict[str, Any]:
     skus: list[Sku] = [sku for sku in product.skus if sku.listing.is_published] if product else []
+    types = [] if product else await queries.types(session, state=TypeState.ACTIVE)
+    chosen = _chosen(
+        product, types, request.query_params.get("kind") or DeliveryKind.CARD_KEY if sent is None else sent.get("kind")
+    )
     rows = forms.rows_of(sent) if sent is not None else list(range(len(skus) or 1))
     return {
         "base": base(tenant),
         "product": product,
         "skus": skus,
         "rows": rows,
-        "kind": _kind(product, sent),
+        "chosen": chosen,
+        "kind": chosen.kind,
+        "about": {one["name"]: one["value"] for one in product.attributes} if product else {},
+        "typed": TYPED,
+        "types": types,
         "kinds": KINDS,
         "icons": forms.ICONS,
         "hues": forms.HUES,
@@ -249,16 +250,19 @@ async def _form_context(
     }
 
 
-def _kind(product: Product | None, sent: RawForm | None) -> DeliveryKind:
+def _chosen(product: Product | None, types: Sequence[ProductType], named: str) -> Chosen:
+    """What a product is, or what was picked for a new one: its kind or one of the merchant's types; what is neither is gone."""
     if product is not None:
-        return DeliveryKind(product.delivery_kind)
-    named = sent.get("kind") if sent is not None else ""
-    return DeliveryKind(named) if named in set(DeliveryKind) else DeliveryKind.CARD_KEY
+        return Chosen(DeliveryKind(product.delivery_kind), product.type)
+    if named in set(DeliveryKind):
+        return Chosen(DeliveryKind(named))
+    own = next((one for one in types if str(one.id) == named), None)
+    return Chosen(DeliveryKind(own.delivery_kind), own) if own else Chosen(DeliveryKind.CARD_KEY, is_gone=True)
 
 
 def _read(sent: RawForm, context: dict[str, Any]) -> tuple[catalog.ProductTerms, str]:
     try:
-        return forms.read_product(sent)
+        return forms.read_product(sent, context["chosen"])
     except InvalidForm as refusal:
         refusal.retry = _FORM
         refusal.context = context

@@ -9,7 +9,7 @@ from litestar import Response
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from app.access.permissions import Permission, allows
-from app.catalog.models import ProductState
+from app.catalog.models import DeliveryKind, ProductState
 from app.kernel.errors import N_
 from app.kernel.templating import register_states
 from app.kernel.web import AnyRequest, fragment, is_partial, page
@@ -25,6 +25,16 @@ register_states(
         ProductState.OFF_SALE: (N_("Off sale"), "warn"),
     },
 )
+
+KINDS = {
+    DeliveryKind.CARD_KEY: (N_("Card-key"), N_("Keys you import, handed out by themselves")),
+    DeliveryKind.DIRECT_TOP_UP: (N_("Direct top-up"), N_("Credits the buyer's account through a supplier")),
+    DeliveryKind.VOUCHER: (N_("Voucher"), N_("A code we make, redeemed at your counter")),
+    DeliveryKind.SERIAL: (N_("Serial number"), N_("A licence we make for the order")),
+    DeliveryKind.LINK: (N_("Link or file"), N_("A course, e-book, music or ticket, opened by its buyer alone")),
+    DeliveryKind.BUNDLE: (N_("Bundle"), N_("Several products in one")),
+    DeliveryKind.SUBSCRIPTION: (N_("Subscription"), N_("Delivered again each cycle")),
+}
 
 
 def base(tenant: Tenant) -> str:

@@ -8,8 +8,7 @@ from typing import Any, Final
 
 from app.access.permissions import Permission
 from app.catalog.models import DeliveryKind
-from app.catalog.pages.products import KINDS
-from app.catalog.pages.shared import base, may_do
+from app.catalog.pages.shared import KINDS, base, may_do
 from app.kernel import clock, i18n
 from app.kernel.errors import N_
 from app.kernel.templating import register_states

@@ -68,8 +68,8 @@ async def test_another_tenants_product_is_not_there(world: World) -> None:
     assert (await stranger.post(path, PHONE)).status_code == 404
 
 
-async def test_a_product_of_another_kind_has_no_such_page(world: World) -> None:
-    product = await world.product()
+async def test_what_is_made_of_other_products_has_no_such_page(world: World) -> None:
+    product = await world.product(delivery_kind=DeliveryKind.BUNDLE, on_sale=False)
     assert (await (await staff(world)).get(f"/products/{product.id}/account")).status_code == 404
 
 

@@ -25,7 +25,11 @@ from tests.simulators import SupplierSimulator
 from tests.world import STAFF, World
 
 REFUSALS = "order.out_of_stock=out_of_stock, order.insufficient_funds=no_balance, order.recipient=bad_account, order.utid_inactive=not_for_sale"
+DECIDED_AGAINST = "status.rejected = FAILED"
+"""The company's own word for a purchase that it took in and then decided against."""
 GOODS = "MONTH"
+HANGS_S = 120
+"""Whoever waits so long waits for nothing: a bound for what hangs, and no judgement of what is slow."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -48,7 +52,7 @@ async def source(
     """Connect the world's merchant to a company, switched on, with its one item known."""
     company.goods({"sku": GOODS, "kind": "card", "cost": cost, "stock": stock, "currency": "CNY"})
     credentials = company.client(balance="100000", currency="CNY")
-    settings = {**credentials, "base_url": company.url, "refusals": REFUSALS}
+    settings = {**credentials, "base_url": company.url, "refusals": REFUSALS, "assumed": DECIDED_AGAINST}
     label = name or f"Source {new_id().hex[-6:]}"
     async with tenant_session(world.tenant) as session:
         supplier = await suppliers.add_supplier(session, SupplierTerms(label), actor=STAFF)
@@ -76,13 +80,15 @@ async def routed(
     return product
 
 
-async def settle(world: World, *, within_s: float = 20) -> None:
-    """Do the worker's work, pumps and questions included, until nothing is due and no call runs. Waiting questions are not asked before their time."""
+async def settle(world: World, *, within_s: float = HANGS_S) -> None:
+    """Do the worker's work, pumps and questions included, until nothing is due and no call runs. Waiting questions are not asked before their time.
+
+    A pump that ends while we look may leave work behind: it is over only when none ran before we found nothing to do.
+    """
     async with asyncio.timeout(within_s):
         while True:
-            done = await world.work()
             running = [pump for pump in buying._pumps.values() if not pump.done()]
-            if not done and not running:
+            if not await world.work() and not running:
                 return
             if running:
                 await asyncio.wait(running, timeout=0.05)
@@ -96,7 +102,7 @@ async def make_due(world: World, kind: str = "fulfillment.ask") -> None:
 
 async def refund(world: World) -> None:
     """Let the gateway decide the refunds that are under way, however slow it is."""
-    async with asyncio.timeout(20):
+    async with asyncio.timeout(HANGS_S):
         while await world.value("select exists (select 1 from shop_order where state = 'refunding')"):
             await make_due(world, "payments.send_refund")
             await settle(world)
