@@ -302,6 +302,7 @@ ROWS: dict[str, frozenset[Role] | For] = {
     f"GET {M}/suppliers/offers/{{offer_id}}": EVERY_ROLE,
     f"POST {M}/suppliers/offers/{{offer_id}}/exclusion": RUNS,
     f"POST {M}/suppliers/offers/{{offer_id}}/reading": RUNS,
+    f"GET {M}/suppliers/comparison": EVERY_ROLE,
     f"GET {M}/suppliers/settlement": EVERY_ROLE,
     f"GET {SUPPLY}/statements": REFUNDS,
     f"POST {SUPPLY}/statements": REFUNDS,

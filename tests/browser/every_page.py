@@ -94,6 +94,7 @@ def surfaces(shop: Shop, operator: str) -> dict[str, Surface]:
                 "robots": desk("/settings/robots"),
                 "new robot": desk("/settings/robots/new?company=feishu"),
                 "notices": desk("/notices"),
+                "comparison": desk("/suppliers/comparison"),
                 "settlement": desk("/suppliers/settlement"),
                 "differences": desk("/suppliers/differences"),
                 "team": desk("/team"),
