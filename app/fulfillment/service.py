@@ -99,7 +99,8 @@ order by id
 for update
 """
 _OWED = """
-select u.order_line_id, u.unit_no, u.order_id, u.sku_id, u.amount_minor, o.currency, o.paid_at, l.delivery_kind
+select u.order_line_id, u.unit_no, u.order_id, u.sku_id, u.amount_minor, o.currency, coalesce(o.owed_again_at, o.paid_at) as paid_at,
+       l.delivery_kind
 from delivery_unit u
 join shop_order o on o.id = u.order_id
 join order_line l on l.id = u.order_line_id
@@ -109,7 +110,7 @@ where u.order_id = any($1) and u.state = 'owed'
     where a.order_line_id = u.order_line_id and a.unit_no = u.unit_no
       and a.state in ('planned', 'sending', 'accepted', 'unknown', 'succeeded')
   )
-order by o.paid_at, u.order_line_id, u.unit_no
+order by coalesce(o.owed_again_at, o.paid_at), u.order_line_id, u.unit_no
 """
 _DELIVER = """
 update delivery_unit u

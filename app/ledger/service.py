@@ -14,7 +14,8 @@ from tenants.session import Tx
 class Purpose(Enum):
     """The accounts of a tenant: name, the side that grows it, whether it may cross zero.
 
-    Money at a gateway is a debit account; what we owe (paid and not delivered, or not explained) and what we earned are credit accounts.
+    Money at a gateway is a debit account, and so is what suppliers owe us back; what we owe (paid and not delivered, or not explained) and what
+    we earned or recovered are credit accounts.
     """
 
     GATEWAY = ("gateway", "debit", True)
@@ -23,6 +24,8 @@ class Purpose(Enum):
     SUSPENSE = ("suspense", "credit", False)
     SUPPLIER_PAYABLE = ("supplier_payable", "credit", True)
     SUPPLIER_CORRECTIONS = ("supplier_corrections", "debit", True)
+    SUPPLIER_CREDITS = ("supplier_credits", "debit", True)
+    RECOVERED = ("recovered_costs", "credit", True)
 
 
 class TransferKind(Enum):
@@ -34,8 +37,9 @@ class TransferKind(Enum):
     REFUND_UNDELIVERED = ("refund_undelivered", Purpose.DEPOSITS, Purpose.GATEWAY)
     REFUND_DELIVERED = ("refund_delivered", Purpose.SALES, Purpose.GATEWAY)
     REFUND_SURPLUS = ("refund_surplus", Purpose.SUSPENSE, Purpose.GATEWAY)
-    SUPPLIER_CHARGE = ("supplier_charge", Purpose.SUPPLIER_CORRECTIONS, Purpose.SUPPLIER_PAYABLE)
-    SUPPLIER_CREDIT = ("supplier_credit", Purpose.SUPPLIER_PAYABLE, Purpose.SUPPLIER_CORRECTIONS)
+    STATEMENT_CHARGE = ("statement_charge", Purpose.SUPPLIER_CORRECTIONS, Purpose.SUPPLIER_PAYABLE)
+    STATEMENT_CREDIT = ("statement_credit", Purpose.SUPPLIER_PAYABLE, Purpose.SUPPLIER_CORRECTIONS)
+    SUPPLIER_CREDIT = ("supplier_credit", Purpose.SUPPLIER_CREDITS, Purpose.RECOVERED)
 
 
 @dataclass(frozen=True, slots=True)

@@ -70,7 +70,7 @@ async def _book(tx: Tx, row: asyncpg.Record) -> int:
     owed = rules.minor(row["theirs"]) - rules.minor(row["ours"])
     if owed == 0:
         raise NothingToBook
-    kind = TransferKind.SUPPLIER_CHARGE if owed > 0 else TransferKind.SUPPLIER_CREDIT
+    kind = TransferKind.STATEMENT_CHARGE if owed > 0 else TransferKind.STATEMENT_CREDIT
     await ledger.transfer(tx, [Posting(kind, row["id"], abs(owed), row["currency"])])
     return owed
 

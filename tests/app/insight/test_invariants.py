@@ -34,6 +34,10 @@ TAMPERINGS = {
     "BILL": """insert into supplier (id, name) values (gen_random_uuid(), 'Northbank');
                 insert into settlement_statement (id, supplier_id, first_day, last_day, currency, purchases, total_minor)
                 select gen_random_uuid(), id, '2026-05-01', '2026-05-07', 'CNY', 0, 1 from supplier""",
+    "INV-21": """insert into after_sale_case (id, case_no, state, order_id, order_line_id, unit_no, sku_id, contact_fingerprint, complaint,
+                  amount_minor, currency, unit_cost, delivered_at)
+                select gen_random_uuid(), 'A', 'replaced', order_id, order_line_id, unit_no, sku_id, '', 'other', 1, 'CNY', 1, now()
+                from delivery_unit limit 1""",
     "LIMIT": "update buyer_usage set units = 0",
 }
 
