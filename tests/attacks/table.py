@@ -211,6 +211,8 @@ ROWS: dict[str, frozenset[Role] | For] = {
     f"POST {M}/product-types/{{type_id}}/deletion": RUNS,
     f"GET {M}/products/{{product_id}}/by-hand": EVERY_ROLE,
     f"POST {M}/products/{{product_id}}/by-hand": RUNS,
+    f"GET {M}/stock-report": EVERY_ROLE,
+    f"POST {M}/stock-report/clearances": RUNS,
     f"GET {M}/handovers": EVERY_ROLE,
     f"GET {M}/handovers/{{line_id}}/{{unit_no}}": EVERY_ROLE,
     f"POST {M}/handovers/{{line_id}}/{{unit_no}}": REVEALS,
