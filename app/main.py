@@ -29,6 +29,7 @@ from app.fulfillment.pages import AttemptPages
 from app.insight import alarms
 from app.insight.audit_pages import AuditPages
 from app.insight.pages import DashboardPages
+from app.insight.stock_pages import StockReportPages
 from app.integrations.pages import NoticePages, RobotPages
 from app.inventory.pages import INVENTORY
 from app.kernel import csrf, http, logs, metrics, web
@@ -71,6 +72,7 @@ ROUTES: list[ControllerRouterHandler] = [
     *AFTER_SALES,
     RedeemPages,
     HandoverPages,
+    StockReportPages,
     RevocationPages,
     PaymentSettingsPages,
     RobotPages,

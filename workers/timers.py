@@ -96,6 +96,7 @@ async def _tidy_home(home: Tenant) -> None:
     try:
         async with tenant_tx(home) as tx:
             await inventory.expire_keys(tx)
+            await inventory.measure_speed(tx)
             await forget(tx)
             await repeats.forget(tx)
             await customers.forget_codes(tx)

@@ -78,6 +78,7 @@ COMMANDS = (
     Place(N_("Redeem a code"), "/redeem", "ticket", Permission.REDEEM),
     Place(N_("Import keys"), "/card-pools", "upload", Permission.INVENTORY_IMPORT),
     Place(N_("Supplier health"), "/suppliers/board", "activity", Permission.SUPPLY_VIEW),
+    Place(N_("Stock report"), "/stock-report", "chart-column", Permission.INVENTORY_VIEW),
     Place(N_("To hand over"), "/handovers", "package", Permission.ORDERS_VIEW),
     Place(N_("After-sales"), "/after-sales", "headset", Permission.ORDERS_VIEW),
     Place(N_("Failure rates"), "/after-sales/rates", "activity", Permission.SUPPLY_VIEW),
@@ -155,6 +156,7 @@ _BELONGS = {
     "/skus/": "/products",
     "/cases": "/orders",
     "/handovers": "/orders",
+    "/stock-report": "/card-pools",
     "/after-sales": "/orders",
 }
 """Pages without an item of their own, and the one they stand under."""

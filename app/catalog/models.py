@@ -37,6 +37,7 @@ _SELLING = frozenset(
         DeliveryKind.VOUCHER,
         DeliveryKind.SERIAL,
         DeliveryKind.LINK,
+        DeliveryKind.BUNDLE,
         DeliveryKind.MANUAL,
     }
 )
@@ -193,6 +194,7 @@ class Sku(Row, TenantBase):
         UniqueConstraint("product_id", "name"),
         CheckConstraint("face_value_minor >= 0", name="face_value_not_negative"),
         CheckConstraint("warn_below >= 0", name="warn_below_not_negative"),
+        CheckConstraint("warn_days between 0 and 365", name="warn_days_bounded"),
     )
     product_id: Mapped[UUID] = mapped_column(ForeignKey("product.id"), index=True)
     name: Mapped[str]
@@ -200,6 +202,8 @@ class Sku(Row, TenantBase):
     region: Mapped[str] = mapped_column(server_default="")
     warn_below: Mapped[int] = mapped_column(Integer, server_default="0")
     """A warning goes out when fewer are left to sell; zero warns when the last is gone."""
+    warn_days: Mapped[int] = mapped_column(Integer, server_default="0")
+    """A warning goes out, too, when what is left lasts fewer days at the speed of late; zero leaves it at the count."""
     is_hot: Mapped[bool] = mapped_column(server_default="false")
     """Sold through the micro-batcher: for a flash sale, when many buyers want this one SKU at once."""
     position: Mapped[int] = mapped_column(Integer, server_default="0")
@@ -227,6 +231,37 @@ class Listing(Row, TenantBase):
     terms_version: Mapped[int] = mapped_column(Integer, server_default="1")
     """Grows with each change of the rules its price depends on; the order function compares it with what was quoted."""
     sku: Mapped[Sku] = relationship(lazy="raise", back_populates="listing")
+
+
+class BundlePolicy(StrEnum):
+    """What happens when a part of a bundle cannot be delivered: its share alone goes back, or everything not yet delivered does."""
+
+    PARTIAL = "partial"
+    WHOLE = "whole"
+
+
+class Bundle(TenantBase):
+    """What a SKU of kind `bundle` promises of its parts: they stand in `bundle_part`."""
+
+    __tablename__ = "bundle"
+    __table_args__ = (one_of("policy", BundlePolicy),)
+    sku_id: Mapped[UUID] = mapped_column(ForeignKey("sku.id"), primary_key=True)
+    policy: Mapped[str] = mapped_column(server_default=BundlePolicy.PARTIAL)
+
+
+class BundlePart(TenantBase):
+    """So many units of another SKU in one bundle. A part is never a bundle or a subscription itself."""
+
+    __tablename__ = "bundle_part"
+    __table_args__ = (
+        CheckConstraint("quantity between 1 and 20", name="quantity_bounded"),
+        CheckConstraint("bundle_sku_id <> sku_id", name="not_of_itself"),
+        Index("ix_bundle_part_sku", "sku_id"),
+    )
+    bundle_sku_id: Mapped[UUID] = mapped_column(ForeignKey("bundle.sku_id"), primary_key=True)
+    sku_id: Mapped[UUID] = mapped_column(ForeignKey("sku.id"), primary_key=True)
+    quantity: Mapped[int] = mapped_column(Integer)
+    position: Mapped[int] = mapped_column(Integer, server_default="0")
 
 
 class PriceChange(Row, TenantBase):

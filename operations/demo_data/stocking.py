@@ -11,8 +11,9 @@ from uuid import UUID
 
 from sqlalchemy.ext.asyncio import AsyncSession
 
-from app.catalog import contents, queries
+from app.catalog import bundles, contents, queries
 from app.catalog import service as catalog
+from app.catalog.bundles import Contents
 from app.catalog.minting import MintingRules
 from app.catalog.models import DeliveryKind, Product
 from app.catalog.service import ProductTerms, SkuTerms
@@ -90,6 +91,8 @@ async def _make(session: AsyncSession, good: Good, actor: Actor) -> list[Shelved
         buyer_limit=good.buyer_limit,
     )
     product = await catalog.create_product(session, terms, actor=actor)
+    if good.contents:
+        await _fill(session, product, good, actor)
     if good.delivery_kind == DeliveryKind.LINK:
         await _fill_link(session, product, good, actor)
     if good.is_on_sale:
@@ -99,6 +102,14 @@ async def _make(session: AsyncSession, good: Good, actor: Actor) -> list[Shelved
         Shelved(item, product.id, skus[item.name].id, skus[item.name].listing.id if good.is_on_sale else None)
         for item in good.items
     ]
+
+
+async def _fill(session: AsyncSession, product: Product, good: Good, actor: Actor) -> None:
+    """Put into a bundle what its good says."""
+    named = {(other.name, sku.name): sku.id for other in await queries.products(session) for sku in other.skus}
+    parts = [(named[name, item], quantity) for name, item, quantity in good.contents]
+    for sku in await queries.skus_of(session, product.id):
+        await bundles.fill(session, product.id, sku.id, Contents(parts), actor=actor)
 
 
 async def _fill_link(session: AsyncSession, product: Product, good: Good, actor: Actor) -> None:
