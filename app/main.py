@@ -48,6 +48,7 @@ from app.payments.notices import Notices
 from app.payments.pages import PaymentSettingsPages
 from app.pricing.pages import PRICING
 from app.settings import settings
+from app.settlement.pages import SettlementPages
 from app.storefront.routes import SHOP
 from app.suppliers.pages import SUPPLIERS
 from tenants import routing
@@ -61,6 +62,7 @@ ROUTES: list[ControllerRouterHandler] = [
     *PRICING,
     *INVENTORY,
     *SUPPLIERS,
+    SettlementPages,
     SHOP,
     DashboardPages,
     ProfitPages,

@@ -84,6 +84,7 @@ def welcome(system: System, *, ready_s: float) -> str:
         ("Merchants and operators", system.app_url),
         ("Shops", system.shop_url("NAME").replace("NAME", "<shop>")),
         ("Mail and text messages", system.outbox),
+        ("Group chats", f"{system.outbox}/robots"),
         ("Payment gateway", system.gateway),
         ("Database", f"127.0.0.1:{ports.postgres}" if system.postgres else "the server of DATABASE_URL"),
         ("Logs, secrets, data", shown(system.folder)),

@@ -13,7 +13,7 @@ from pathlib import Path
 import workers.handlers  # noqa: F401  # registers the handlers of tasks
 from app.kernel import http, logs
 from app.settings import settings
-from operations.demo_data import complaints, dating, own_types, people, stocking, trade
+from operations.demo_data import complaints, dating, own_types, people, stocking, telling, trade
 from operations.demo_data.goods import MERCHANTS, Merchant
 from operations.demo_data.people import Login
 from operations.trouble import Trouble
@@ -54,6 +54,8 @@ async def _open(merchant: Merchant, owner_url: str) -> list[Login]:
     shelved = await stocking.furnish(opened, merchant)
     await stocking.fill_pools(opened, shelved)
     by_hand = await own_types.build(opened) if merchant is MERCHANTS[0] else []
+    if merchant is MERCHANTS[0]:
+        await telling.connect_groups(opened)
     stocked = time.monotonic()
     traded = await trade.trade(opened, shelved, orders=merchant.orders)
     await dating.date_back(owner_url, opened.tenant, traded)

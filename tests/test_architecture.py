@@ -174,6 +174,7 @@ def test_state_tables_name_every_state() -> None:
     from app.inventory.models import BATCH_EDGES, BatchState
     from app.ordering.models import ORDER_EDGES, UNIT_EDGES, OrderState, UnitState
     from app.payments.models import PAYMENT_EDGES, REFUND_EDGES, PaymentState, RefundState
+    from app.settlement.models import BILL_EDGES, DIFFERENCE_EDGES, STATEMENT_EDGES, BillState, DifferenceState, StatementState
     from app.suppliers.models import BREAKER_EDGES, TEST_EDGES, BreakerState, TestState
 
     tables: list[tuple[type[StrEnum], dict[StrEnum, frozenset[StrEnum]]]] = [
@@ -186,6 +187,9 @@ def test_state_tables_name_every_state() -> None:
         (RefundState, REFUND_EDGES),
         (BreakerState, BREAKER_EDGES),
         (TestState, TEST_EDGES),
+        (StatementState, STATEMENT_EDGES),
+        (DifferenceState, DIFFERENCE_EDGES),
+        (BillState, BILL_EDGES),
     ]  # type: ignore[list-item]
     for states, edges in tables:
         assert set(edges) == set(states)

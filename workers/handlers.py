@@ -22,6 +22,7 @@ from app.ordering import service as ordering
 from app.payments import refunding
 from app.payments import service as payments
 from app.settings import settings
+from app.settlement import closing, fetching, matching
 from app.suppliers import alerting, health, syncing, testing, watching
 from app.suppliers import importing as offer_importing
 from tenants import provisioning, routing
@@ -152,6 +153,28 @@ async def _tell(tenant: Tenant, tasks: list[TaskRow], tell: Callable[[Tx, UUID, 
     readers = await access_messages.stock_watchers(tenant)
     async with tenant_tx(tenant) as tx:
         await tell(tx, tasks[0].subject_id, readers)
+
+
+@handles("settlement.match", lane=Lane.BULK, timeout_s=600)
+async def match_statement(tenant: Tenant, tasks: list[TaskRow]) -> None:
+    assert tasks[0].subject_id
+    async with tenant_tx(tenant) as tx:
+        await matching.match(tx, tasks[0].subject_id)
+
+
+@handles("settlement.fetch", lane=Lane.BULK, timeout_s=600)
+async def fetch_statement(tenant: Tenant, tasks: list[TaskRow]) -> None:
+    """The statement of the last whole day; the next one a day later."""
+    assert tasks[0].subject_id
+    await fetching.fetch_due(tenant, tasks[0].subject_id)
+
+
+@handles("settlement.close", lane=Lane.BULK, timeout_s=600)
+async def close_bills(tenant: Tenant, tasks: list[TaskRow]) -> None:
+    assert tasks[0].subject_id
+    readers = await access_messages.money_watchers(tenant)
+    async with tenant_tx(tenant) as tx:
+        await closing.close_due(tx, tasks[0].subject_id, readers)
 
 
 @handles("suppliers.probe", lane=Lane.ORDERS, timeout_s=30)

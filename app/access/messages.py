@@ -14,6 +14,11 @@ async def stock_watchers(tenant: Tenant) -> list[tuple[str, str]]:
     return await _with_role(tenant, MemberRole.OWNER, MemberRole.OPERATOR)
 
 
+async def money_watchers(tenant: Tenant) -> list[tuple[str, str]]:
+    """Address and locale of those who settle with suppliers: owners and finance."""
+    return await _with_role(tenant, MemberRole.OWNER, MemberRole.FINANCE_MAKER, MemberRole.FINANCE_CHECKER)
+
+
 async def after_sale_watchers(tenant: Tenant) -> list[tuple[str, str]]:
     """Address and locale of those who answer buyers, who are told when a buyer waits too long."""
     return await _with_role(tenant, MemberRole.OWNER, MemberRole.OPERATOR, MemberRole.SUPPORT)

@@ -27,6 +27,7 @@ class Permission(StrEnum):
     SUPPLY_VIEW = "supply.view"
     SUPPLY_EDIT = "supply.edit"
     SUPPLY_OVERRIDE = "supply.override"
+    SETTLE = "settle"
     SETTINGS_VIEW = "settings.view"
     SETTINGS_EDIT = "settings.edit"
     PAYMENTS_VIEW = "payments.view"
@@ -56,10 +57,11 @@ ALLOWED: dict[MemberRole, frozenset[Permission]] = {
         _P.INVENTORY_VOID,
         _P.SUPPLY_EDIT,
         _P.SUPPLY_OVERRIDE,
+        _P.SETTLE,
         _P.SETTINGS_VIEW,
         _P.SETTINGS_EDIT,
     },
-    MemberRole.FINANCE_MAKER: _VIEWS | {_P.ORDERS_NOTE, _P.ORDERS_REFUND, _P.PAYMENTS_VIEW, _P.PAYOUTS_MAKE},
+    MemberRole.FINANCE_MAKER: _VIEWS | {_P.ORDERS_NOTE, _P.ORDERS_REFUND, _P.PAYMENTS_VIEW, _P.PAYOUTS_MAKE, _P.SETTLE},
     MemberRole.FINANCE_CHECKER: _VIEWS | {_P.PAYMENTS_VIEW, _P.PAYOUTS_CHECK, _P.SUPPLY_OVERRIDE, _P.AUDIT_VIEW},
     MemberRole.SUPPORT: _VIEWS | {_P.ORDERS_NOTE, _P.ORDERS_REVEAL, _P.AFTERSALES_DECIDE, _P.REDEEM, _P.DELIVER},
     MemberRole.READ_ONLY: _VIEWS,
@@ -97,6 +99,7 @@ PERMISSION_WORDS: dict[Permission, str] = {
     _P.SUPPLY_VIEW: N_("See suppliers and what they cost"),
     _P.SUPPLY_EDIT: N_("Connect suppliers, place test orders, change routes"),
     _P.SUPPLY_OVERRIDE: N_("Approve a colleague's word that a supplier never sold"),
+    _P.SETTLE: N_("Compare suppliers' statements and settle with them"),
     _P.SETTINGS_VIEW: N_("See the shop's settings"),
     _P.SETTINGS_EDIT: N_("Change the shop's settings"),
     _P.PAYMENTS_VIEW: N_("See payment gateways"),

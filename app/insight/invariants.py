@@ -245,6 +245,15 @@ where not exists (select 1 from content_piece c where c.file_id = f.id)
         "select id::text from shop_order where state = 'awaiting_payment' and expires_at < now() - interval '60 seconds'",
     ),
     Invariant(
+        "BILL",
+        N_("What a supplier's bill says is owed is the sum of its lines."),
+        """
+select b.id::text from settlement_statement b left join settlement_line l on l.statement_id = b.id
+group by b.id, b.total_minor, b.purchases
+having b.total_minor <> coalesce(sum(l.amount_minor), 0) or b.purchases <> count(l.attempt_id)
+""",
+    ),
+    Invariant(
         "INV-21",
         N_(
             "A case that says replaced or refunded has what it says: its unit was served anew or given back, and never both for one case."

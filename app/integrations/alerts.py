@@ -34,6 +34,7 @@ EVENTS: Mapping[str, tuple[str, str]] = {
     "offer_too_dear": (N_("An offer costs more than your least margin allows"), "warn"),
     "supplier_balance_low": (N_("A balance is under the line you drew"), "warn"),
     "supplier_balance_ending": (N_("A balance will run out soon"), "warn"),
+    "supplier_bill_closed": (N_("A supplier's bill closed"), "info"),
     "stock_low": (N_("Card-keys are running low"), "warn"),
     "handover_overdue": (N_("Paid goods wait for somebody to hand them over"), "bad"),
     "failure_rate_high": (N_("Too much of what was delivered fails"), "bad"),

@@ -173,6 +173,15 @@ WORDINGS: dict[str, Wording] = {
         ),
         N_("See the board"),
     ),
+    "supplier_bill_closed": Wording(
+        N_("The bill of %(supplier)s to %(last_day)s is closed: %(amount)s"),
+        (
+            N_(
+                "It holds what was bought from %(first_day)s on and what was adjusted. It does not change any more; corrections go to the next one."
+            ),
+        ),
+        N_("See the bill"),
+    ),
     "supply_brown_out": Wording(
         N_("%(supplier)s answers badly for %(goods)s"),
         (

@@ -25,6 +25,8 @@ class Purpose(Enum):
     SUSPENSE = ("suspense", "credit", False)
     COST_OF_GOODS = ("cost_of_goods", "debit", True)
     GOODS = ("goods", "debit", True)
+    SUPPLIER_PAYABLE = ("supplier_payable", "credit", True)
+    SUPPLIER_CORRECTIONS = ("supplier_corrections", "debit", True)
     SUPPLIER_CREDITS = ("supplier_credits", "debit", True)
     RECOVERED = ("recovered_costs", "credit", True)
 
@@ -39,6 +41,8 @@ class TransferKind(Enum):
     REFUND_UNDELIVERED = ("refund_undelivered", Purpose.DEPOSITS, Purpose.GATEWAY)
     REFUND_DELIVERED = ("refund_delivered", Purpose.SALES, Purpose.GATEWAY)
     REFUND_SURPLUS = ("refund_surplus", Purpose.SUSPENSE, Purpose.GATEWAY)
+    STATEMENT_CHARGE = ("statement_charge", Purpose.SUPPLIER_CORRECTIONS, Purpose.SUPPLIER_PAYABLE)
+    STATEMENT_CREDIT = ("statement_credit", Purpose.SUPPLIER_PAYABLE, Purpose.SUPPLIER_CORRECTIONS)
     SUPPLIER_CREDIT = ("supplier_credit", Purpose.SUPPLIER_CREDITS, Purpose.RECOVERED)
 
 

@@ -19,7 +19,7 @@ from app.suppliers import queries
 from app.suppliers.connecting import connection_of
 from app.suppliers.connectors.port import Ability, Balance, CatalogPage, Connector, Unknown
 from app.suppliers.models import ConnectionMode, Supplier, SupplierConnection
-from app.suppliers.service import NameTaken, SupplierTerms
+from app.suppliers.service import NameTaken, SupplierTerms, settle_in_time
 from tenants.directory import Tenant
 from tenants.session import tenant_tx
 
@@ -55,6 +55,7 @@ async def change_supplier(session: AsyncSession, supplier: Supplier, terms: Supp
     supplier.settlement_days, supplier.claim_days = terms.settlement_days, terms.claim_days
     await session.flush()
     await audit.record(session, actor, "supplier.changed", subject=("supplier", supplier.id), facts={"name": terms.name})
+    await settle_in_time(session, supplier)
 
 
 async def adjust(session: AsyncSession, connection: SupplierConnection, wanted: Adjustment, *, actor: Actor) -> None:

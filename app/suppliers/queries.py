@@ -114,6 +114,7 @@ def _candidate(row: asyncpg.Record) -> Candidate:
         weight=row["weight"],
         success_bp=row["well"] * 10_000 // row["calls"] if row["calls"] else None,
         p95_ms=p95(row),
+        currency=row["currency"],
     )
 
 

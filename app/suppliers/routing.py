@@ -24,6 +24,11 @@ async def offers_on(tx: Tx, sku_id: UUID) -> dict[UUID, asyncpg.Record]:
     return {row["id"]: row for row in rows}
 
 
+async def details_of(tx: Tx, offer_ids: list[UUID]) -> dict[UUID, asyncpg.Record]:
+    """What offers and their connections are called, and the last change of each cost."""
+    return {row["id"]: row for row in await tx.fetch(_DETAILS, offer_ids)}
+
+
 async def offers_to_add(tx: Tx, sku_id: UUID, delivery_kind: str, text: str) -> list[asyncpg.Record]:
     """Offers of the SKU's kind from every connection that hold the words and are not on its route, the cheapest first; a few where none are named."""
     escaped = text.replace("\\", "\\\\").replace("%", "\\%").replace("_", "\\_")
@@ -46,6 +51,13 @@ join supplier_offer o on o.id = r.offer_id
 join supplier_connection c on c.id = o.connection_id
 left join lateral (select before, created_at from offer_change x where x.offer_id = o.id order by x.created_at desc limit 1) h on true
 where r.sku_id = $1
+"""
+_DETAILS = """
+select o.id, o.name, o.supplier_sku, o.currency, c.id as connection_id, c.name as connection_name, h.before as was_cost, h.created_at as changed_at
+from supplier_offer o
+join supplier_connection c on c.id = o.connection_id
+left join lateral (select before, created_at from offer_change x where x.offer_id = o.id order by x.created_at desc limit 1) h on true
+where o.id = any($1)
 """
 _TO_ADD = """
 select o.id, o.name, o.supplier_sku, o.unit_cost, o.currency, o.stock, o.is_on_sale, c.name as connection_name

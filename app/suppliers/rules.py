@@ -8,6 +8,7 @@ from decimal import ROUND_CEILING, Decimal
 from uuid import UUID
 
 from app.kernel.errors import N_
+from app.kernel.money import CNY
 from app.suppliers.models import BreakerState, RoutePolicy
 
 _SLOWEST_MS = 600_000
@@ -30,6 +31,7 @@ class Candidate:
     weight: int
     success_bp: int | None = None
     p95_ms: int | None = None
+    currency: str = CNY
 
 
 @dataclass(frozen=True, slots=True)
@@ -45,6 +47,8 @@ def obstacle(candidate: Candidate, *, most_cost: Decimal | None) -> str | None:
     """Why an offer cannot serve this moment, as a msgid; None when it can."""
     if not candidate.is_on:
         return N_("its connection is switched off")
+    if candidate.currency != CNY:
+        return N_("its cost is in another currency than the price")
     if candidate.breaker is BreakerState.OPEN:
         return N_("its supplier is failing")
     if not candidate.is_on_sale:

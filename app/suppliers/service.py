@@ -89,7 +89,14 @@ async def add_supplier(session: AsyncSession, terms: SupplierTerms, *, actor: Ac
     session.add(supplier)
     await session.flush()
     await audit.record(session, actor, "supplier.added", subject=("supplier", supplier.id), facts={"name": terms.name})
+    await settle_in_time(session, supplier)
     return supplier
+
+
+async def settle_in_time(session: AsyncSession, supplier: Supplier) -> None:
+    """Have the bills of a supplier with a contracted cycle closed when its periods end. Idempotent."""
+    if supplier.settlement_days:
+        await add_task(session, "settlement.close", lane=Lane.BULK, subject_id=supplier.id)
 
 
 async def connect(session: AsyncSession, supplier_id: UUID, terms: ConnectionTerms, *, actor: Actor) -> SupplierConnection:

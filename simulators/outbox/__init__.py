@@ -4,4 +4,6 @@ Mail is taken without log-in on the SMTP port. A text message is `POST /sms` wit
 sandbox gateway signs its notices: `Sandbox-Timestamp` (seconds since 1970) and `Sandbox-Signature: v1=…`, the hex of
 HMAC-SHA256(sms_secret, timestamp + "." + raw body). It answers 202, and the same for a repeated `id`; 401 for a wrong
 signature; 400 for a malformed body; 409 for an `id` that was used for another text. `GET /messages?to=…` is for tests.
+
+It also stands for the group chats of DingTalk, WeCom and Feishu: see `robots.py`. What the groups were told is at `/robots`.
 """

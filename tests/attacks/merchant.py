@@ -32,6 +32,7 @@ from app.fulfillment.reissuing import UnitOf
 from app.integrations import robots
 from app.integrations.models import RobotCompany
 from app.integrations.robots import RobotTerms
+from app.kernel import clock
 from app.kernel.actor import Actor, ActorKind
 from app.kernel.contact import Contact, parse_contact
 from app.kernel.ids import new_id
@@ -41,6 +42,9 @@ from app.ordering import desk
 from app.pricing import service as pricing
 from app.pricing.rules import Effect
 from app.pricing.service import RuleTerms
+from app.settlement import importing as statements
+from app.settlement import matching
+from app.settlement.importing import Given
 from app.suppliers import importing as offer_imports
 from app.suppliers import offering, testing
 from app.suppliers import service as suppliers
@@ -222,7 +226,26 @@ async def _supplied(made: Merchant) -> dict[str, object]:
         "import_id": import_id,
         "test_id": test_id,
     }
-    return {**found, "attempt_id": new_id(), "robot_id": await _told(made)}
+    return {**found, "attempt_id": new_id(), "robot_id": await _told(made), **await _settled(made, supplier.id, connection.id)}
+
+
+async def _settled(made: Merchant, supplier_id: UUID, connection_id: UUID) -> dict[str, object]:
+    """A statement that names a purchase nobody knows, and a closed bill with nothing on it."""
+    today, bill_id = clock.business_day(), new_id()
+    given = Given("商户订单号,金额\nX-1,5\n".encode(), "statement.csv", today, today, {})
+    async with tenant_tx(made.tenant) as tx:
+        statement_id, _ = await statements.import_file(tx, connection_id, given, actor=STAFF)
+        await matching.match(tx, statement_id)
+        await tx.execute(
+            "insert into settlement_statement (id, supplier_id, first_day, last_day, currency, purchases, total_minor)"
+            " values ($1, $2, $3, $3, 'CNY', 0, 0)",
+            bill_id,
+            supplier_id,
+            today,
+        )
+        difference_id = await tx.fetchval("select id from discrepancy")
+        await tx.execute("delete from task where kind like 'settlement.%'")
+    return {"statement_id": statement_id, "difference_id": difference_id, "bill_id": bill_id}
 
 
 async def _told(made: Merchant) -> UUID:

@@ -85,3 +85,33 @@ def test_a_robot_is_connected_and_tried(office: Open, shop: Shop, tmp_path: Path
         look(office("/settings/robots/new?company=feishu", width=390, scheme="dark", language="zh"), "robot-form-phone")
     finally:
         outbox.stop()
+
+
+def test_a_statement_is_imported_compared_and_its_difference_decided(
+    office: Open, shop: Shop, product: str, company: SupplierSimulator, tmp_path: Path
+) -> None:
+    connection = shop.value("select id::text from supplier_connection")
+    file = tmp_path / "statement.csv"
+    file.write_text("商户订单号,订单号,金额,状态\nX-4711,R-1,12.5,成功\nX-4712,R-2,8,失败\n")
+    page = office(f"/suppliers/connections/{connection}/statements")
+    page.get_by_label("CSV or xlsx").set_input_files(file)
+    look(page, "statement-form")
+    page.get_by_role("button", name="Import and compare").click()
+    expect(page.get_by_text("X-4711")).to_be_visible()
+    look(page, "statement")
+    page.goto(shop.desk("/suppliers/differences"))
+    for _ in range(20):
+        if page.get_by_role("link", name="Only the supplier knows it").count():
+            break
+        page.wait_for_timeout(500)
+        page.reload()
+    page.get_by_role("link", name="Only the supplier knows it").click()
+    look(page, "difference")
+    page.get_by_text("Adjusted").first.click()
+    page.get_by_label("Why").fill("their mail of Monday")
+    page.get_by_role("button", name="Decide").click()
+    expect(page.get_by_text("supplier_payable")).to_be_visible()
+    page.goto(shop.desk("/suppliers/settlement"))
+    look(page, "settlement")
+    look(office("/suppliers/settlement", width=390, scheme="dark", language="zh"), "settlement-phone")
+    look(office("/suppliers/comparison"), "comparison")

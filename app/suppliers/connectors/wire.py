@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
-from datetime import date, datetime
+from datetime import UTC, date, datetime
 from decimal import Decimal
 from typing import Any
 from urllib.parse import quote
@@ -200,6 +200,15 @@ def item_and_value(purchase: Purchase) -> tuple[str, Decimal] | None:
 def number_of(item: str) -> int | None:
     """An item's number, for protocols that count their goods; None where it is none."""
     return int(item) if re.fullmatch(r"[0-9]{1,12}", item) else None
+
+
+def instant(text: str) -> datetime:
+    """An instant as ISO 8601 has it, in UTC where it names no zone. Raises: NotStrictJson."""
+    try:
+        found = datetime.fromisoformat(text)
+    except ValueError:
+        raise NotStrictJson("an instant cannot be read") from None
+    return found.astimezone(UTC) if found.tzinfo else found.replace(tzinfo=UTC)
 
 
 # What a protocol does not offer. --------------------------------------------------------------------------------------

@@ -1,6 +1,7 @@
 """The merchant's pages of suppliers, connections, goods, imports, routes, and the board."""
 
 from app.suppliers.pages.board import BoardPages
+from app.suppliers.pages.comparison import ComparisonPages
 from app.suppliers.pages.connections import ConnectionPages, NewConnectionPages
 from app.suppliers.pages.imports import ImportFormPages, ImportPages
 from app.suppliers.pages.offers import OfferListPages, OfferPages
@@ -12,6 +13,7 @@ from app.suppliers.pages.trials import TestOrderPages, TestRevealPages
 SUPPLIERS = [
     SupplierPages,
     BoardPages,
+    ComparisonPages,
     NewConnectionPages,
     ConnectionPages,
     TestOrderPages,

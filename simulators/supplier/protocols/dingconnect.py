@@ -2,6 +2,7 @@
 it buys again, which no caller may rely on not to happen."""
 
 import secrets
+from datetime import UTC, datetime
 from decimal import Decimal
 from typing import Any
 
@@ -43,7 +44,12 @@ class DingConnect(Protocol):
             case ("POST", "SendTransfer"):
                 return self._send(client, asked.json())
             case ("POST", "ListTransferRecords"):
-                number = str(asked.json().get("DistributorRef", ""))
+                document = asked.json()
+                number = str(document.get("DistributorRef", ""))
+                if not number:
+                    return Task(
+                        "statement", lambda: self._statement(client, int(document["Take"]), int(document["Skip"])), client
+                    )
                 return Task("query", lambda: self._listed(client, number), client, number)
             case ("GET", "GetProducts"):
                 return Task("catalog", self._products, client)
@@ -78,6 +84,11 @@ class DingConnect(Protocol):
         found = [first, *(self.company.book.purchase_of(row) for row in others)]
         return _answer({"Items": [{"TransferRecord": _record(purchase)} for purchase in found]})
 
+    def _statement(self, client: Client, take: int, skip: int) -> Reply:
+        """Every transfer of the account, the newest first."""
+        rows = self.company.book.all(NEWEST, client.id, min(take, 100), skip)
+        return _answer({"Items": [{"TransferRecord": _record(self.company.book.purchase_of(row))} for row in rows]})
+
     def _products(self) -> Reply:
         return _answer({"Items": [_product(goods) for goods in self.company.catalog("", 10_000)]})
 
@@ -106,6 +117,7 @@ def _record(purchase: Purchase) -> dict[str, Any]:
         "Price": {"SendValue": float(purchase.cost), "SendCurrencyIso": purchase.currency},
         "AccountNumber": purchase.account.get("phone", ""),
         "ProcessingState": STATES[purchase.state],
+        "StartedUtc": datetime.fromtimestamp(purchase.created_at, UTC).isoformat(timespec="seconds"),
     }
 
 
@@ -122,4 +134,5 @@ def _product(goods: Goods) -> dict[str, Any]:
     }
 
 
+NEWEST = "select * from purchase where client_id = ? order by id desc limit ? offset ?"
 OTHERS = "select * from purchase where client_id = ? and out_no = ? and id <> ? order by id"

@@ -4,19 +4,20 @@ Verified, by a client generated from the published interface in 2019: host api.d
 SendValue (two decimals), SendCurrencyIso, AccountNumber, DistributorRef, Settings and ValidateOnly; POST ListTransferRecords to ask; GET GetProducts,
 GetAccountLookup, GetBalance; answers are made of TransferId{TransferRef, DistributorRef}, ProcessingState, ResultCode and ErrorCodes[{Code, Context}].
 What a repeated DistributorRef does was not verified, so a number is never sent twice. The words of ProcessingState, the result code for success, the
-envelopes and the fields of products were not read: defaults in `ASSUMED`.
+envelopes, the fields of products and the instant of a transfer were not read: defaults in `ASSUMED`.
 """
 
 from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from datetime import datetime
+from datetime import date, datetime
 from decimal import Decimal
 from typing import Any, ClassVar, Self
 from urllib.parse import urlencode
 
 from app.kernel import http
+from app.kernel.clock import business_day
 from app.kernel.errors import N_
 from app.kernel.http import Call, Client
 from app.kernel.strict_json import NotStrictJson
@@ -56,6 +57,8 @@ from app.suppliers.connectors.port import (
     Reason,
     Rejected,
     Setting,
+    StatementLine,
+    StatementPage,
     Traits,
     Unknown,
 )
@@ -69,6 +72,7 @@ from app.suppliers.connectors.wire import (
     exchange,
     expect,
     expect_if_said,
+    instant,
     item_and_value,
     said,
     word,
@@ -77,6 +81,7 @@ from app.suppliers.connectors.wire import (
 PHONE = AccountField("phone", N_("Phone number with its country code"), FieldKind.PHONE, pattern=r"\+?\d{7,15}")
 ERROR_CODES = "ErrorCodes.Code"
 PAGE = 500
+STATEMENT_PAGE = 100
 ASSUMED = {
     "result.ok": "1",
     "transfer": "TransferRecord",
@@ -88,6 +93,7 @@ ASSUMED = {
     "status.rejected": "",
     "list.items": "Items",
     "list.take": "2",
+    "list.at": "StartedUtc",
     "products.items": "Items",
     "products.sku": "SkuCode",
     "products.name": "DefaultDisplayText",
@@ -116,7 +122,7 @@ class DingConnect(NotOffered):
             REFUSALS_SETTING,
             assumed_setting(ASSUMED),
         ),
-        abilities=frozenset({Ability.CATALOG, Ability.PRE_CHECK, Ability.BALANCE}),
+        abilities=frozenset({Ability.CATALOG, Ability.PRE_CHECK, Ability.BALANCE, Ability.STATEMENT}),
         not_found_grace=GRACE,
         idempotency_life=None,
         calls_per_second=CALLS_PER_SECOND,
@@ -294,6 +300,41 @@ class DingConnect(NotOffered):
             return Balance(amount, word(reply.document, self.assumed["balance.currency"]))
         except NotStrictJson as fault:
             return Unknown(f"the balance cannot be read: {fault}", evidence=reply.evidence())
+
+    async def statement(self, day: date, cursor: str | None) -> StatementPage | Unknown:
+        """The account's transfers, newest first, those of one of our business days; the cursor counts them. Ends with the first that is older than the day."""
+        skip = int(cursor or 0)
+        reply = await self._ask("POST", "/ListTransferRecords", {"Take": STATEMENT_PAGE, "Skip": skip})
+        if isinstance(reply, Unknown):
+            return reply
+        try:
+            if not self._is_ok(reply):
+                return Unknown(f"the supplier answered {reply.status}", evidence=reply.evidence())
+            records = [
+                at(entry, self.assumed["transfer"]) or entry for entry in entries(reply.document, self.assumed["list.items"])
+            ]
+            days = [instant(word(record, self.assumed["list.at"])) for record in records]
+            lines = tuple(
+                self._line(record, when) for record, when in zip(records, days, strict=True) if business_day(when) == day
+            )
+        except NotStrictJson as fault:
+            return Unknown(f"the transfers cannot be read: {fault}", evidence=reply.evidence())
+        is_last = len(records) < STATEMENT_PAGE or business_day(days[-1]) < day
+        return StatementPage(lines, None if is_last else str(skip + STATEMENT_PAGE))
+
+    def _line(self, record: Any, when: datetime) -> StatementLine:
+        """Raises: NotStrictJson where a transfer has no number or no cost."""
+        charged = cost(record, self.assumed["transfer.cost"])
+        if charged is None:
+            raise NotStrictJson("a transfer names no cost")
+        return StatementLine(
+            out_no=word(record, "TransferId.DistributorRef"),
+            supplier_ref=word(record, "TransferId.TransferRef"),
+            is_success=word(record, "ProcessingState").upper() in words(self.assumed["status.delivered"]),
+            cost=charged,
+            currency=word(record, "Price.SendCurrencyIso"),
+            at=when,
+        )
 
     def _is_ok(self, reply: Reply) -> bool:
         """Raises: NotStrictJson where the result code is neither text nor number."""
