@@ -102,7 +102,7 @@ def _too_dear(route: suppliers.Route, unit: asyncpg.Record, choice: rules.Choice
     """The offers that were passed over for what they cost now."""
     if choice is not None:
         return frozenset(offer_id for offer_id, why in choice.passed_over if why == rules.TOO_DEAR)
-    most = rules.most_cost(unit["amount_minor"], route.floor_bp)
+    most = rules.most_cost(unit["worth_minor"], route.floor_bp)
     return frozenset(one.offer_id for one in route.candidates if rules.obstacle(one, most_cost=most) == rules.TOO_DEAR)
 
 
