@@ -17,7 +17,6 @@ from app.aftersales import checking, queries, remedying, reporting, rules, servi
 from app.aftersales.models import Complaint, RemedyKind
 from app.aftersales.reporting import Report
 from app.aftersales.rules import Deed
-from app.catalog.pages.pictures import KEPT
 from app.catalog.pages.shared import base, either, may_do
 from app.fulfillment import showing
 from app.fulfillment.reissuing import UnitOf
@@ -111,7 +110,7 @@ class CasePages(Controller):
         if row is None:
             raise NotFound
         opened = (await keyring(tx)).open("after_sale_picture", "body", case["id"], row["body"]).reveal()
-        return Response(base64.b64decode(opened), media_type=row["media_type"], headers=KEPT)
+        return Response(base64.b64decode(opened), media_type=row["media_type"], headers={"Content-Disposition": "inline"})
 
     @get("/replacement", guards=[may(Permission.AFTERSALES_DECIDE)])
     async def ask_replacement(
