@@ -20,6 +20,7 @@ from app.access.api import ApiPages
 from app.cases.pages import CasePages
 from app.catalog.pages import CATALOG
 from app.console.pages import CONSOLE
+from app.customers.pages import LevelPages
 from app.fulfillment.api import RedemptionApi
 from app.fulfillment.counter import RedeemPages, RevocationPages
 from app.fulfillment.notices import SupplyNotices
@@ -56,6 +57,7 @@ ROUTES: list[ControllerRouterHandler] = [
     *access_pages.ROUTES,
     *CATALOG,
     *PRICING,
+    LevelPages,
     *INVENTORY,
     *SUPPLIERS,
     SHOP,

@@ -20,6 +20,7 @@ from app.cases.models import CaseKind
 from app.cases.service import Trouble
 from app.catalog import pictures
 from app.catalog import service as catalog
+from app.customers import levels
 from app.customers import service as customers
 from app.customers import sessions as buyers
 from app.integrations import robots
@@ -86,7 +87,7 @@ async def merchant(world: World, tenant: Tenant, *, canary: str = "Skylark") -> 
 async def _priced(made: Merchant, product_id: UUID) -> dict[str, object]:
     async with tenant_session(made.tenant) as session:
         rule = await pricing.add_rule(session, product_id, RuleTerms(Effect.SHARE, -500, least_quantity=90), actor=STAFF)
-        return {"rule_id": rule.id}
+        return {"rule_id": rule.id, "level_id": await levels.add_level(session, "Gold", actor=STAFF)}
 
 
 async def _pictured(made: Merchant, product_id: UUID) -> dict[str, object]:
