@@ -17,6 +17,7 @@ from sqlalchemy.exc import DBAPIError
 from app.access import answers
 from app.access import pages as access_pages
 from app.access.api import ApiPages
+from app.aftersales.pages import AFTER_SALES
 from app.cases.pages import CasePages
 from app.catalog.pages import CATALOG
 from app.console.pages import CONSOLE
@@ -68,6 +69,7 @@ ROUTES: list[ControllerRouterHandler] = [
     OrderPages,
     AttemptPages,
     CasePages,
+    *AFTER_SALES,
     RedeemPages,
     RevocationPages,
     PaymentSettingsPages,

@@ -6,6 +6,7 @@ from collections.abc import Awaitable, Callable
 from uuid import UUID
 
 from app.access import messages as access_messages
+from app.aftersales import checking, deadlines, remedying
 from app.catalog import service as catalog
 from app.customers import service as customers
 from app.fulfillment import asking, buying, mailing, shelving, showing
@@ -52,6 +53,27 @@ async def shelve(tenant: Tenant, tasks: list[TaskRow]) -> None:
     assert tasks[0].subject_id
     async with tenant_tx(tenant) as tx:
         await shelving.shelve(tx, tasks[0].subject_id)
+
+
+@handles("aftersales.check", lane=Lane.SUPPLY, timeout_s=60)
+async def check_case(tenant: Tenant, tasks: list[TaskRow]) -> None:
+    assert tasks[0].subject_id
+    await checking.check(tenant, tasks[0].subject_id)
+
+
+@handles("aftersales.follow", lane=Lane.ORDERS, timeout_s=30)
+async def follow_cases(tenant: Tenant, tasks: list[TaskRow]) -> None:
+    assert tasks[0].subject_id
+    async with tenant_tx(tenant) as tx:
+        await remedying.follow(tx, tasks[0].subject_id)
+
+
+@handles("aftersales.watch", lane=Lane.MESSAGES, timeout_s=30)
+async def watch_case(tenant: Tenant, tasks: list[TaskRow]) -> None:
+    assert tasks[0].subject_id
+    readers = await access_messages.after_sale_watchers(tenant)
+    async with tenant_tx(tenant) as tx:
+        await deadlines.watch(tx, tasks[0].subject_id, readers)
 
 
 @handles("suppliers.sync", lane=Lane.BULK, timeout_s=300)

@@ -14,6 +14,11 @@ async def stock_watchers(tenant: Tenant) -> list[tuple[str, str]]:
     return await _with_role(tenant, MemberRole.OWNER, MemberRole.OPERATOR)
 
 
+async def after_sale_watchers(tenant: Tenant) -> list[tuple[str, str]]:
+    """Address and locale of those who answer buyers, who are told when a buyer waits too long."""
+    return await _with_role(tenant, MemberRole.OWNER, MemberRole.OPERATOR, MemberRole.SUPPORT)
+
+
 async def owners(tenant: Tenant) -> list[tuple[str, str]]:
     """Address and locale of a tenant's owners, who are told what only they should decide about."""
     return await _with_role(tenant, MemberRole.OWNER)

@@ -16,6 +16,7 @@ class Permission(StrEnum):
     ORDERS_NOTE = "orders.note"
     ORDERS_REFUND = "orders.refund"
     ORDERS_REVEAL = "orders.reveal"
+    AFTERSALES_DECIDE = "aftersales.decide"
     REDEEM = "redeem"
     CATALOG_VIEW = "catalog.view"
     CATALOG_EDIT = "catalog.edit"
@@ -45,6 +46,7 @@ ALLOWED: dict[MemberRole, frozenset[Permission]] = {
         _P.ORDERS_NOTE,
         _P.ORDERS_REFUND,
         _P.ORDERS_REVEAL,
+        _P.AFTERSALES_DECIDE,
         _P.REDEEM,
         _P.CATALOG_EDIT,
         _P.INVENTORY_IMPORT,
@@ -55,7 +57,7 @@ ALLOWED: dict[MemberRole, frozenset[Permission]] = {
     },
     MemberRole.FINANCE_MAKER: _VIEWS | {_P.ORDERS_NOTE, _P.ORDERS_REFUND, _P.PAYMENTS_VIEW, _P.PAYOUTS_MAKE},
     MemberRole.FINANCE_CHECKER: _VIEWS | {_P.PAYMENTS_VIEW, _P.PAYOUTS_CHECK, _P.AUDIT_VIEW},
-    MemberRole.SUPPORT: _VIEWS | {_P.ORDERS_NOTE, _P.ORDERS_REVEAL, _P.REDEEM},
+    MemberRole.SUPPORT: _VIEWS | {_P.ORDERS_NOTE, _P.ORDERS_REVEAL, _P.AFTERSALES_DECIDE, _P.REDEEM},
     MemberRole.READ_ONLY: _VIEWS,
 }
 """Nobody both makes and checks payouts, not even the owner."""
@@ -80,6 +82,7 @@ PERMISSION_WORDS: dict[Permission, str] = {
     _P.ORDERS_NOTE: N_("Write notes on orders"),
     _P.ORDERS_REFUND: N_("Refund orders"),
     _P.ORDERS_REVEAL: N_("Reveal a delivered key"),
+    _P.AFTERSALES_DECIDE: N_("Answer buyers' cases and replace what was no good"),
     _P.REDEEM: N_("Redeem codes at the counter"),
     _P.CATALOG_VIEW: N_("See products"),
     _P.CATALOG_EDIT: N_("Change products and prices"),

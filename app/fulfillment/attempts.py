@@ -273,7 +273,7 @@ values ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15::jsonb)
 """
 _BEFORE = """
 select a.order_line_id, a.unit_no, count(*)::int as attempts,
-       array_agg(a.offer_id) filter (where a.reason not in ($3, $4)) as refused,
+       array_agg(a.offer_id) filter (where a.reason not in ($3, $4) and a.state <> 'replaced') as refused,
        array_agg(a.offer_id) filter (where a.reason = $4 and a.decided_at > now() - interval '20 seconds') as unreached
 from attempt a join unnest($1::uuid[], $2::int[]) as u (order_line_id, unit_no) using (order_line_id, unit_no)
 group by 1, 2
@@ -307,7 +307,7 @@ where id in (
 returning id
 """
 _UNITS = """
-select u.order_id, u.order_line_id, u.unit_no, u.sku_id, u.amount_minor, o.paid_at
+select u.order_id, u.order_line_id, u.unit_no, u.sku_id, u.amount_minor, coalesce(o.owed_again_at, o.paid_at) as paid_at
 from attempt a
 join delivery_unit u on u.order_line_id = a.order_line_id and u.unit_no = a.unit_no
 join shop_order o on o.id = u.order_id

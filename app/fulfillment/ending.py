@@ -37,7 +37,7 @@ async def settle_orders(tx: Tx, order_ids: Sequence[UUID]) -> None:
     rows = await tx.fetch(_SETTLED, list(order_ids))
     if not rows:
         return
-    states = {row["id"]: OrderState.REFUNDING if row["lacking"] else OrderState.DELIVERED for row in rows}
+    states = {row["id"]: _ended(row) for row in rows}
     await tx.execute(_END, list(states), list(states.values()))
     await history.record(
         tx,
@@ -54,8 +54,16 @@ async def settle_orders(tx: Tx, order_ids: Sequence[UUID]) -> None:
         ),
     )
     lacking = [row["id"] for row in rows if row["lacking"]]
+    again = [row["id"] for row in rows if row["owed_again_at"]]
+    await add_tasks(tx, "aftersales.follow", lane=Lane.ORDERS, subject_ids=again)
     await add_tasks(tx, "payments.refund_order", lane=Lane.ORDERS, subject_ids=lacking)
     await _tell_buyers(tx, [row for row in rows if row["delivered"]])
+
+
+def _ended(row: asyncpg.Record) -> OrderState:
+    if row["lacking"]:
+        return OrderState.REFUNDING
+    return OrderState.PARTLY_DELIVERED if row["refunded"] else OrderState.DELIVERED
 
 
 async def _tell_buyers(tx: Tx, orders: Sequence[asyncpg.Record]) -> None:
@@ -76,7 +84,8 @@ from unnest($1::uuid[], $2::int[]) as d (order_line_id, unit_no)
 where u.order_line_id = d.order_line_id and u.unit_no = d.unit_no and u.state = 'owed'
 """
 _SETTLED = """
-select o.id, o.order_no, o.contact, o.contact_kind, o.locale,
+select o.id, o.order_no, o.contact, o.contact_kind, o.locale, o.owed_again_at,
+       count(*) filter (where u.state = 'refunded') as refunded,
        count(*) filter (where u.state = 'refunding') as lacking, count(*) filter (where u.state = 'delivered') as delivered
 from shop_order o join delivery_unit u on u.order_id = o.id
 where o.id = any($1) and o.state = 'paid'
@@ -86,7 +95,8 @@ order by o.id
 """
 _END = """
 update shop_order o
-set state = e.state, ended_at = case when e.state = 'delivered' then now() end, updated_at = now()
+set state = e.state, updated_at = now(),
+    ended_at = case when o.owed_again_at is not null then o.ended_at when e.state = 'delivered' then now() end
 from unnest($1::uuid[], $2::text[]) as e (id, state)
 where o.id = e.id
 """

@@ -255,6 +255,8 @@ _OF_UNIT = """
 select m.id, m.state, m.masked
 from minted_good m join order_line l on l.id = m.order_line_id
 where l.order_id = $1 and m.order_line_id = $2 and m.unit_no = $3
+order by m.created_at desc
+limit 1
 for update of m
 """
 _USES = """

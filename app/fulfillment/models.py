@@ -18,7 +18,6 @@ from sqlalchemy import (
     LargeBinary,
     Numeric,
     SmallInteger,
-    UniqueConstraint,
     text,
 )
 from sqlalchemy.dialects.postgresql import JSONB
@@ -31,6 +30,7 @@ class AttemptState(StrEnum):
     """`sending` from the commit before the call until its outcome is written. `unknown` is asked about, never bought again or elsewhere.
 
     `succeeded_late`: the supplier delivered what it had definitely refused or never known; what it sold is recovered stock, not the buyer's.
+    `replaced`: what it delivered was no good, and something else is owed for it.
     """
 
     PLANNED = "planned"
@@ -40,6 +40,7 @@ class AttemptState(StrEnum):
     SUCCEEDED = "succeeded"
     FAILED = "failed"
     SUCCEEDED_LATE = "succeeded_late"
+    REPLACED = "replaced"
 
 
 ATTEMPT_EDGES: dict[AttemptState, frozenset[AttemptState]] = {
@@ -49,9 +50,10 @@ ATTEMPT_EDGES: dict[AttemptState, frozenset[AttemptState]] = {
     ),
     AttemptState.ACCEPTED: frozenset({AttemptState.UNKNOWN, AttemptState.SUCCEEDED, AttemptState.FAILED}),
     AttemptState.UNKNOWN: frozenset({AttemptState.ACCEPTED, AttemptState.SUCCEEDED, AttemptState.FAILED, AttemptState.PLANNED}),
-    AttemptState.SUCCEEDED: frozenset(),
+    AttemptState.SUCCEEDED: frozenset({AttemptState.REPLACED}),
     AttemptState.FAILED: frozenset({AttemptState.SUCCEEDED_LATE}),
     AttemptState.SUCCEEDED_LATE: frozenset(),
+    AttemptState.REPLACED: frozenset(),
 }
 """Back to `planned` only when no byte was sent, or when a supplier that promises idempotency knows nothing of the number after its grace."""
 
@@ -78,7 +80,8 @@ class MintedGood(Row, TenantBase):
         one_of("state", MintedState),
         ForeignKeyConstraint(["order_line_id", "unit_no"], ["delivery_unit.order_line_id", "delivery_unit.unit_no"]),
         CheckConstraint("uses between 0 and most_uses", name="no_use_too_many"),
-        UniqueConstraint("order_line_id", "unit_no"),
+        Index("uq_minted_good_unit", "order_line_id", "unit_no", unique=True, postgresql_where=text("state = 'valid'")),
+        Index("ix_minted_good_unit", "order_line_id", "unit_no"),
     )
     order_line_id: Mapped[UUID]
     unit_no: Mapped[int] = mapped_column(Integer)

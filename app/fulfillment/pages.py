@@ -30,6 +30,7 @@ register_states(
         AttemptState.SUCCEEDED: (N_("Delivered"), "ok"),
         AttemptState.FAILED: (N_("Refused"), "bad"),
         AttemptState.SUCCEEDED_LATE: (N_("Came late; kept as own stock"), "warn"),
+        AttemptState.REPLACED: (N_("Was no good; replaced"), "bad"),
     },
 )
 

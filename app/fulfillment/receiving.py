@@ -16,6 +16,7 @@ from app.cases.service import Trouble
 from app.catalog.models import DeliveryKind
 from app.fulfillment import attempts, booking
 from app.fulfillment.attempts import Decided
+from app.fulfillment.booking import Spent
 from app.fulfillment.models import AttemptState
 from app.inventory import service as inventory
 from app.inventory.bought import BoughtKey, store_bought
@@ -151,7 +152,12 @@ async def _deliver(tx: Tx, served: Sequence[_Served]) -> None:
         [one.unit_cost for one in served],
     )
     await ledger.transfer(
-        tx, [posting for one in served for posting in booking.sold(one.unit, one.unit_cost, cost_currency=one.row["currency"])]
+        tx,
+        [
+            posting
+            for one in served
+            for posting in booking.sold(one.unit, Spent(one.row["id"], one.unit_cost, one.row["currency"]))
+        ],
     )
     await inventory.move_bought(tx, dict(Counter(one.unit["sku_id"] for one in served)))
 

@@ -11,6 +11,7 @@ import asyncpg
 
 from app.catalog.models import DeliveryKind
 from app.fulfillment import attempts, booking, minting
+from app.fulfillment.booking import Spent
 from app.fulfillment.ending import give_up, settle_orders
 from app.inventory import service as inventory
 from app.ledger import service as ledger
@@ -18,7 +19,6 @@ from tenants.session import Tx
 
 Unit = tuple[UUID, int]
 """An order line's id and a unit number within it."""
-_NOTHING = Decimal(0)
 _FROM_OWN_STOCK = frozenset({DeliveryKind.CARD_KEY})
 
 
@@ -42,8 +42,8 @@ async def deliver_orders(tx: Tx, order_ids: Sequence[UUID]) -> None:
     served = claimed.keys() | minted.keys()
     unserved = await attempts.plan(tx, [unit for unit in units if (unit["order_line_id"], unit["unit_no"]) not in served])
     await inventory.warn_if_low(tx, sorted({unit["sku_id"] for unit in units}))
-    costs = {unit: key.unit_cost for unit, key in claimed.items()}
-    await _book_sales(tx, units, {**dict.fromkeys(minted, _NOTHING), **costs})
+    spent = {unit: Spent(key.id, key.unit_cost) for unit, key in claimed.items()}
+    await _book_sales(tx, units, {**dict.fromkeys(minted), **spent})
     await _move_stock(tx, units, claimed)
     await inventory.move_bought(tx, dict(Counter(u["sku_id"] for u in units if (u["order_line_id"], u["unit_no"]) in minted)))
     await give_up(tx, unserved)
@@ -75,9 +75,9 @@ async def _complete(tx: Tx, claimed: dict[Unit, inventory.Claimed]) -> None:
     await tx.execute(_DELIVER, lines, numbers, keys, costs)
 
 
-async def _book_sales(tx: Tx, units: Sequence[asyncpg.Record], costs: Mapping[Unit, Decimal]) -> None:
+async def _book_sales(tx: Tx, units: Sequence[asyncpg.Record], spent: Mapping[Unit, Spent | None]) -> None:
     """The sale and the cost of each delivered unit. Near the end, because every capture of the tenant waits for the same accounts."""
-    delivered = [(unit, costs[key]) for unit in units if (key := (unit["order_line_id"], unit["unit_no"])) in costs]
+    delivered = [(unit, spent[key]) for unit in units if (key := (unit["order_line_id"], unit["unit_no"])) in spent]
     await ledger.transfer(tx, [posting for unit, cost in delivered for posting in booking.sold(unit, cost)])
 
 
@@ -94,7 +94,8 @@ order by id
 for update
 """
 _OWED = """
-select u.order_line_id, u.unit_no, u.order_id, u.sku_id, u.amount_minor, o.currency, o.paid_at, l.delivery_kind
+select u.order_line_id, u.unit_no, u.order_id, u.sku_id, u.amount_minor, o.currency, coalesce(o.owed_again_at, o.paid_at) as paid_at,
+       l.delivery_kind
 from delivery_unit u
 join shop_order o on o.id = u.order_id
 join order_line l on l.id = u.order_line_id
@@ -104,7 +105,7 @@ where u.order_id = any($1) and u.state = 'owed'
     where a.order_line_id = u.order_line_id and a.unit_no = u.unit_no
       and a.state in ('planned', 'sending', 'accepted', 'unknown', 'succeeded')
   )
-order by o.paid_at, u.order_line_id, u.unit_no
+order by coalesce(o.owed_again_at, o.paid_at), u.order_line_id, u.unit_no
 """
 _DELIVER = """
 update delivery_unit u

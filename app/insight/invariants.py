@@ -11,6 +11,7 @@ from datetime import timedelta
 from typing import Any
 from uuid import UUID
 
+from app.aftersales.models import AFTER_SALE_EDGES, CLAIM_EDGES
 from app.cases.models import CASE_EDGES
 from app.fulfillment.models import ATTEMPT_EDGES
 from app.kernel import audit, clock
@@ -118,7 +119,7 @@ where a.debits_minor <> coalesce((select sum(amount_minor) from transfer where d
 select u.order_line_id::text from delivery_unit u
 where u.delivered_at >= (select min(at) from transfer where kind = 'cost_of_goods')
 group by u.order_line_id
-having sum(round(coalesce(u.unit_cost, 0) * 100)) <>
+having max(u.lost_cost) = 0 and sum(round(coalesce(u.unit_cost, 0) * 100)) <>
        coalesce((select sum(t.amount_minor) from transfer t where t.subject_id = u.order_line_id and t.kind = 'cost_of_goods'), 0)
 """,
     ),
@@ -228,6 +229,24 @@ where not exists (select 1 from content_piece c where c.file_id = f.id)
         "select id::text from shop_order where state = 'awaiting_payment' and expires_at < now() - interval '60 seconds'",
     ),
     Invariant(
+        "INV-21",
+        N_(
+            "A case that says replaced or refunded has what it says: its unit was served anew or given back, and never both for one case."
+        ),
+        """
+select c.case_no from after_sale_case c
+join delivery_unit u on u.order_line_id = c.order_line_id and u.unit_no = c.unit_no
+left join after_sale_remedy r on r.case_id = c.id
+where (c.state in ('replacing', 'replaced') and (r.kind is distinct from 'replace' or u.state = 'reserved'))
+   or (c.state = 'replaced' and r.ended_at is null)
+   or (c.state = 'refunded' and u.state <> 'refunded')
+union all
+select c.case_no from after_sale_case c
+where c.state in ('reported', 'checking_with_supplier', 'awaiting_staff', 'awaiting_buyer', 'replacing', 'refunding') and c.overdue_told_at is null
+  and not exists (select 1 from task t where t.subject_id = c.id and t.kind = 'aftersales.watch')
+""",
+    ),
+    Invariant(
         "LIMIT",
         N_("No buyer holds more of a limited product than its limit."),
         """
@@ -250,6 +269,8 @@ _EDGES: dict[str, Mapping[Any, frozenset[Any]]] = {
     "refund": REFUND_EDGES,
     "case": CASE_EDGES,
     "attempt": ATTEMPT_EDGES,
+    "after_sale": AFTER_SALE_EDGES,
+    "supplier_claim": CLAIM_EDGES,
 }
 
 

@@ -11,6 +11,7 @@ from sqlalchemy.ext.asyncio import AsyncSession
 
 from app.access.guards import may
 from app.access.permissions import Permission, allows
+from app.aftersales import queries as after_sales
 from app.cases import queries as cases
 from app.insight import queries, rules
 from app.insight.queries import Figures, Part, Setup, Span
@@ -41,6 +42,12 @@ _ATTENTION: Final[tuple[tuple[str, str, str, Callable[[int], str]], ...]] = (
      lambda n: i18n.ngettext("%(num)s order has a notice that does not match", "%(num)s orders have notices that do not match", n)),
     ("refund_unknown", "circle-help", "odd",
      lambda n: i18n.ngettext("A refund of %(num)s order is not known yet", "Refunds of %(num)s orders are not known yet", n)),
+)  # fmt: skip
+
+
+_AFTER_SALES: Final[tuple[tuple[str, str, Callable[[int], str]], ...]] = (
+    ("overdue", "clock", lambda n: i18n.ngettext("%(num)s buyer's case is overdue", "%(num)s buyers' cases are overdue", n)),
+    ("awaiting_staff", "headset", lambda n: i18n.ngettext("%(num)s buyer's case waits for the team", "%(num)s buyers' cases wait for the team", n)),
 )  # fmt: skip
 
 
@@ -170,6 +177,12 @@ async def _attention(tx: Tx, home: str) -> list[dict[str, str]]:
             text = words(number) % {"num": i18n.format_number(number)}
             href = f"{home}/orders?{OrderFilter(problem=Problem(name)).query()}"
             found.append({"text": text, "note": "", "href": href, "icon": icon, "tone": tone})
+    waiting = await after_sales.counts(tx)
+    for view, icon, words in _AFTER_SALES:
+        if number := waiting.get(view, 0):
+            text = words(number) % {"num": i18n.format_number(number)}
+            tone = "bad" if view == "overdue" else "warn"
+            found.append({"text": text, "note": "", "href": f"{home}/after-sales?view={view}", "icon": icon, "tone": tone})
     if open_cases := sum((await cases.open_by_kind(tx)).values()):
         text = i18n.ngettext("%(num)s case waits for somebody", "%(num)s cases wait for somebody", open_cases)
         told = text % {"num": i18n.format_number(open_cases)}

@@ -126,6 +126,21 @@ WORDINGS: dict[str, Wording] = {
         (N_("It is below the line you drew. Top it up before purchases are refused for lack of money."),),
         N_("See the suppliers"),
     ),
+    "after_sale_overdue": Wording(
+        N_("Case %(case_no)s waits too long: %(product)s"),
+        (N_("It should have gone on by now. The case says what it waits for, and what can be done."),),
+        N_("Open the case"),
+    ),
+    "after_sale_question": Wording(
+        N_("A question about your report on order %(order_no)s"),
+        (N_("%(shop)s asks you something about your report. Open your order to read it and to answer."),),
+        N_("Open the order"),
+    ),
+    "after_sale_rejected": Wording(
+        N_("%(shop)s has answered your report on order %(order_no)s"),
+        (N_("Open your order to read the answer, and what you can do if you do not agree."),),
+        N_("Open the order"),
+    ),
     "supplier_balance_ending": Wording(
         N_("Your balance at %(connection)s lasts about %(hours)s hours"),
         (

@@ -149,6 +149,17 @@ async def burn_delivered(tx: Tx, card_key_ids: list[UUID]) -> None:
         await _move(tx, _BURNT, dict(burnt))
 
 
+async def owe_again(tx: Tx, units: dict[UUID, int], *, without_key: dict[UUID, int]) -> None:
+    """Reserve units once more that were delivered and turned out no good; what is not there is short, to be bought or refunded.
+
+    `without_key`: those of them that were no key of a pool, and are not counted as imported and delivered any more; keys were burnt before.
+    Locks: the stock rows, in SKU order.
+    """
+    ids = sorted(units)
+    await tx.fetch("select sku_id from stock where sku_id = any($1) order by sku_id for update", ids)
+    await tx.execute(_OWED_AGAIN, ids, [units[i] for i in ids], [without_key.get(i, 0) for i in ids])
+
+
 async def expire_keys(tx: Tx, *, sku_id: UUID | None = None) -> int:
     """Take keys past their last day off the shelf, of one SKU or of all, thousands at a time; the number taken. Idempotent: call it until none is left.
 
@@ -203,6 +214,12 @@ from unnest($1::uuid[], $2::bigint[]) as m (sku_id, units) where s.sku_id = m.sk
 _BURNT = """
 update stock s set delivered = s.delivered - m.units, voided = s.voided + m.units
 from unnest($1::uuid[], $2::bigint[]) as m (sku_id, units) where s.sku_id = m.sku_id
+"""
+_OWED_AGAIN = """
+update stock s
+set imported = s.imported - m.without_key, delivered = s.delivered - m.without_key, reserved = s.reserved + m.units,
+    available = s.available - least(s.available, m.units), short = s.short + m.units - least(s.available, m.units)
+from unnest($1::uuid[], $2::bigint[], $3::bigint[]) as m (sku_id, units, without_key) where s.sku_id = m.sku_id
 """
 _RESERVED = """
 update stock s set reserved = s.reserved + m.units, available = s.available - m.units

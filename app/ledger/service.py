@@ -14,7 +14,8 @@ from tenants.session import Tx
 class Purpose(Enum):
     """The accounts of a tenant: name, the side that grows it, whether it may cross zero.
 
-    Money at a gateway is a debit account; what we owe (paid and not delivered, or not explained) and what we earned are credit accounts.
+    Money at a gateway is a debit account, and so is what suppliers owe us back; what we owe (paid and not delivered, or not explained) and what
+    we earned or recovered are credit accounts.
     `goods` falls by what is delivered and is not raised when we buy: it says what left us, not what we have.
     """
 
@@ -24,6 +25,8 @@ class Purpose(Enum):
     SUSPENSE = ("suspense", "credit", False)
     COST_OF_GOODS = ("cost_of_goods", "debit", True)
     GOODS = ("goods", "debit", True)
+    SUPPLIER_CREDITS = ("supplier_credits", "debit", True)
+    RECOVERED = ("recovered_costs", "credit", True)
 
 
 class TransferKind(Enum):
@@ -36,6 +39,7 @@ class TransferKind(Enum):
     REFUND_UNDELIVERED = ("refund_undelivered", Purpose.DEPOSITS, Purpose.GATEWAY)
     REFUND_DELIVERED = ("refund_delivered", Purpose.SALES, Purpose.GATEWAY)
     REFUND_SURPLUS = ("refund_surplus", Purpose.SUSPENSE, Purpose.GATEWAY)
+    SUPPLIER_CREDIT = ("supplier_credit", Purpose.SUPPLIER_CREDITS, Purpose.RECOVERED)
 
 
 @dataclass(frozen=True, slots=True)

@@ -31,12 +31,14 @@ ORDER_EDGES: dict[OrderState, frozenset[OrderState]] = {
     OrderState.PAID: frozenset({OrderState.DELIVERED, OrderState.PARTLY_DELIVERED, OrderState.REFUNDING}),
     OrderState.EXPIRED: frozenset({OrderState.PAID, OrderState.REFUNDING}),
     OrderState.CANCELLED: frozenset({OrderState.PAID, OrderState.REFUNDING}),
-    OrderState.DELIVERED: frozenset({OrderState.REFUNDING}),
-    OrderState.PARTLY_DELIVERED: frozenset({OrderState.REFUNDING}),
+    OrderState.DELIVERED: frozenset({OrderState.REFUNDING, OrderState.PAID}),
+    OrderState.PARTLY_DELIVERED: frozenset({OrderState.REFUNDING, OrderState.PAID}),
     OrderState.REFUNDING: frozenset({OrderState.REFUNDED, OrderState.PARTLY_DELIVERED}),
     OrderState.REFUNDED: frozenset(),
 }
-"""Paid after it expired or was cancelled, an order claims its stock again (`paid`) or gives the money back (`refunding`)."""
+"""Paid after it expired or was cancelled, an order claims its stock again (`paid`) or gives the money back (`refunding`).
+
+Delivered, it is `paid` once more while something else is owed for a unit that was no good."""
 
 
 class UnitState(StrEnum):
@@ -54,7 +56,7 @@ UNIT_EDGES: dict[UnitState, frozenset[UnitState]] = {
     UnitState.RESERVED: frozenset({UnitState.OWED, UnitState.RELEASED}),
     UnitState.RELEASED: frozenset({UnitState.OWED, UnitState.REFUNDING}),
     UnitState.OWED: frozenset({UnitState.DELIVERED, UnitState.REFUNDING}),
-    UnitState.DELIVERED: frozenset({UnitState.REFUNDING}),
+    UnitState.DELIVERED: frozenset({UnitState.REFUNDING, UnitState.OWED}),
     UnitState.REFUNDING: frozenset({UnitState.REFUNDED}),
     UnitState.REFUNDED: frozenset(),
 }
@@ -103,6 +105,8 @@ class Order(Row, TenantBase):
     paid_at: Mapped[datetime | None]
     ended_at: Mapped[datetime | None]
     """When it was delivered, refunded, cancelled or expired."""
+    owed_again_at: Mapped[datetime | None]
+    """When a delivered unit of it was last taken back to be delivered anew; its deadlines count from then."""
 
 
 class OrderLine(TenantBase):
@@ -162,6 +166,8 @@ class DeliveryUnit(TenantBase):
     minted_id: Mapped[UUID | None]
     """The code that was made for it."""
     unit_cost: Mapped[Decimal | None] = mapped_column(Numeric(18, 6))
+    lost_cost: Mapped[Decimal] = mapped_column(Numeric(18, 6), server_default="0")
+    """What goods cost that were delivered for it and replaced since."""
     delivered_at: Mapped[datetime | None]
     revealed_at: Mapped[datetime | None]
     """When the buyer first read it."""

@@ -209,7 +209,7 @@ where ($1::text[] is null or o.state = any($1))
        or o.id in (select l.order_id from order_line l where position($7 in lower(l.product_name || ' ' || l.sku_name)) > 0))
   and ($8::uuid is null or o.id in (select l.order_id from order_line l where l.sku_id = $8))
   and ($9::text is null
-       or ($9 in ('any', 'late') and o.state = 'paid' and o.paid_at < now() - make_interval(secs => $10::int))
+       or ($9 in ('any', 'late') and o.state = 'paid' and coalesce(o.owed_again_at, o.paid_at) < now() - make_interval(secs => $10::int))
        or ($9 in ('any', 'refund_unknown') and o.id in (select r.order_id from refund r where r.state = 'unknown'))
        or ($9 in ('any', 'refund_declined') and o.id in (select r.order_id from refund r where r.state = 'declined'))
        or ($9 in ('any', 'mismatch') and o.id in (
@@ -270,7 +270,7 @@ _BY_STATE = "select state, count(*) as orders from shop_order group by state"
 # What `_WHERE` calls a problem, found from its few rows instead of from every order; a test holds the two together.
 _WITH_PROBLEMS = """
 select count(*) from shop_order o where o.id in (
-  select b.id from shop_order b where b.state = 'paid' and b.paid_at < now() - make_interval(secs => $1::int)
+  select b.id from shop_order b where b.state = 'paid' and coalesce(b.owed_again_at, b.paid_at) < now() - make_interval(secs => $1::int)
   union select r.order_id from refund r where r.state in ('unknown', 'declined')
   union select p.order_id from payment p join history h on h.subject_id = p.id where p.state <> 'succeeded' and h.event = 'payment.mismatch'
   union select coalesce(p.order_id, r.order_id, t.subject_id)
@@ -291,7 +291,7 @@ from shop_order where order_no = $1
 _LINES = """
 select l.id, l.line_no, l.product_id, l.sku_id, l.product_name, l.sku_name, l.delivery_kind, l.quantity, l.unit_price_minor, l.total_minor,
        l.price_rule_id, l.price_rule_version,
-       (select sum(u.unit_cost) from delivery_unit u where u.order_line_id = l.id) as cost,
+       (select sum(coalesce(u.unit_cost, 0) + u.lost_cost) filter (where u.unit_cost is not null) from delivery_unit u where u.order_line_id = l.id) as cost,
        l.attributes::text as attributes, ra.shown::text as stated
 from order_line l left join recharge_account ra on ra.order_line_id = l.id
 where l.order_id = $1

@@ -27,6 +27,10 @@ class NotCancellable(DomainError):
     message = N_("This order can no longer be cancelled: it is paid, or it has already ended.")
 
 
+class BeingRefunded(DomainError):
+    message = N_("Money of this order is on its way back. Wait until it has arrived, then try again.")
+
+
 class WrongEdge(RuntimeError):
     """A state was to follow that the table does not allow. Always a bug."""
 
@@ -56,6 +60,22 @@ async def move_to(tx: Tx, orders: Sequence[asyncpg.Record], state: OrderState, *
     await history.record(
         tx, *(Happened("order", o["id"], f"order.{state}", o["state"], state, note) for o in orders), actor=actor
     )
+
+
+async def owe_again(tx: Tx, order: asyncpg.Record, *, note: str, actor: Actor) -> None:
+    """Something of a delivered order is owed anew: it is `paid` until that is delivered or given back. One that is `paid` stays so.
+
+    The caller holds the order's lock. Raises: BeingRefunded while money of it is under way, WrongEdge in any other state.
+    """
+    state = OrderState(order["state"])
+    if state is OrderState.REFUNDING:
+        raise BeingRefunded
+    if state is not OrderState.PAID and OrderState.PAID not in ORDER_EDGES[state]:
+        raise WrongEdge(f"order {order['order_no']}: {state} to paid again")
+    await tx.execute(_OWE_AGAIN, order["id"])
+    if state is not OrderState.PAID:
+        await history.record(tx, Happened("order", order["id"], "order.owed_again", state, OrderState.PAID, note), actor=actor)
+    await add_task(tx, "fulfillment.deliver", lane=Lane.ORDERS, subject_id=order["id"])
 
 
 async def pay(tx: Tx, orders: Sequence[asyncpg.Record]) -> None:
@@ -147,6 +167,7 @@ set state = $2,
     updated_at = now()
 where id = any($1)
 """
+_OWE_AGAIN = "update shop_order set state = 'paid', owed_again_at = now(), updated_at = now() where id = $1"
 _EXPIRING = """
 select id from shop_order
 where state = 'awaiting_payment' and expires_at <= now()

@@ -59,6 +59,10 @@ EVENT_WORDS: Final[Mapping[str, tuple[str, str]]] = {
     "order.refunded": (N_("Everything given back"), ""),
     "order.cancelled": (N_("Cancelled"), ""),
     "order.expired": (N_("Not paid in time; the stock is free again"), ""),
+    "order.complained": (N_("The buyer reported trouble with a unit"), "warn"),
+    "order.owed_again": (N_("Something else is owed: delivered again"), "info"),
+    "unit.taken_back": (N_("What was delivered was no good; it is void and replaced"), "warn"),
+    "unit.given_back": (N_("What was delivered was no good; its money goes back"), "warn"),
     "order.account_confirmed": (N_("The buyer confirmed the account to credit"), ""),
     "order.account_disputed": (N_("The buyer says the account was the wrong one"), "warn"),
     "order.noted": (N_("Note"), ""),
@@ -81,6 +85,7 @@ EVENT_WORDS: Final[Mapping[str, tuple[str, str]]] = {
     "attempt.succeeded": (N_("The supplier delivered"), "ok"),
     "attempt.failed": (N_("The supplier refused"), "warn"),
     "attempt.succeeded_late": (N_("The supplier delivered after it had refused"), "warn"),
+    "attempt.replaced": (N_("What the supplier delivered was no good; it was replaced"), "warn"),
     "attempt.asked": (N_("Supplier asked for its answer"), "odd"),
     "card_key.revealed": (N_("Key shown"), ""),
     "recharge_account.revealed": (N_("Account shown"), ""),
@@ -98,6 +103,7 @@ REASON_WORDS: Final = {
     "paid_twice": N_("paid twice"),
     "merchant": N_("decided by the merchant"),
     "wrong_amount": N_("another amount than the order's"),
+    "after_sale": N_("what was delivered was no good"),
 }
 CHANNEL_WORDS: Final = {SalesChannel.STOREFRONT: N_("Shop")}
 PAYMENT_IS_WORDS: Final = {
@@ -150,9 +156,9 @@ def choices(words: Mapping[Any, str]) -> list[tuple[str, str]]:
     return [(str(value), i18n.gettext(message)) for value, message in words.items()]
 
 
-def timeline(events: Sequence[asyncpg.Record]) -> list[dict[str, Any]]:
-    """History rows as `ui.timeline` shows them: what happened, then who did it, its numbers and its note."""
-    return [_entry(event) for event in events if event["event"] not in _UNSAID]
+def timeline(events: Sequence[asyncpg.Record], known: Mapping[str, tuple[str, str]] = EVENT_WORDS) -> list[dict[str, Any]]:
+    """History rows as `ui.timeline` shows them: what happened, then who did it, its numbers and its note. `known`: the words for events."""
+    return [_entry(event, known) for event in events if event["event"] not in _UNSAID]
 
 
 def placed(order: asyncpg.Record) -> dict[str, Any]:
@@ -164,8 +170,8 @@ def placed(order: asyncpg.Record) -> dict[str, Any]:
     return {"title": i18n.gettext(message), "note": note, "at": order["placed_at"], "tone": tone}
 
 
-def _entry(event: asyncpg.Record) -> dict[str, Any]:
-    message, tone = EVENT_WORDS.get(event["event"], (event["event"], ""))
+def _entry(event: asyncpg.Record, known: Mapping[str, tuple[str, str]]) -> dict[str, Any]:
+    message, tone = known.get(event["event"], (event["event"], ""))
     title = i18n.gettext(message)
     facts = facts_of(event)
     note = event["note"]

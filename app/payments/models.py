@@ -56,6 +56,8 @@ class RefundReason(StrEnum):
     PAID_TWICE = "paid_twice"
     MERCHANT = "merchant"
     WRONG_AMOUNT = "wrong_amount"
+    AFTER_SALE = "after_sale"
+    """Something was delivered and was no good."""
 
 
 OF_SURPLUS = frozenset({RefundReason.PAID_TWICE, RefundReason.WRONG_AMOUNT})

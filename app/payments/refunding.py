@@ -5,6 +5,7 @@ An unknown outcome is asked about; only "no such refund" lets the same number be
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from uuid import UUID
 
 import asyncpg
@@ -62,7 +63,8 @@ async def refund_order(tx: Tx, order_id: UUID) -> None:
     """
     order = await ordering.lock_order(tx, order_id)
     units = await tx.fetch(
-        "select order_line_id, unit_no, amount_minor from delivery_unit where order_id = $1 and state = 'refunding' and refund_id is null",
+        "select order_line_id, unit_no, amount_minor, delivered_at from delivery_unit "
+        "where order_id = $1 and state = 'refunding' and refund_id is null",
         order_id,
     )
     capture = await tx.fetchrow(
@@ -71,7 +73,7 @@ async def refund_order(tx: Tx, order_id: UUID) -> None:
     if not units or capture is None:
         return
     first = min((str(u["order_line_id"]), u["unit_no"]) for u in units)
-    reason = RefundReason.MERCHANT if await tx.fetchval(_ASKED_BY_MERCHANT, order_id) else RefundReason.OUT_OF_STOCK
+    reason = await _reason(tx, order_id, units)
     amount = sum(u["amount_minor"] for u in units)
     business_key = f"units:{order_id}:{first[0]}:{first[1]}"
     wanted = Wanted(business_key, order_id, capture["payment_id"], capture["id"], reason, amount, capture["currency"])
@@ -83,6 +85,13 @@ async def refund_order(tx: Tx, order_id: UUID) -> None:
     )
     facts = {"amount_minor": amount, "currency": capture["currency"], "units": len(units)}
     await history.record(tx, Happened("order", order["id"], "refund.requested", note=reason, facts=facts))
+
+
+async def _reason(tx: Tx, order_id: UUID, units: Sequence[asyncpg.Record]) -> RefundReason:
+    if await tx.fetchval(_ASKED_BY_MERCHANT, order_id):
+        return RefundReason.MERCHANT
+    was_delivered = any(unit["delivered_at"] for unit in units)
+    return RefundReason.AFTER_SALE if was_delivered else RefundReason.OUT_OF_STOCK
 
 
 async def refund_by_merchant(tx: Tx, order_id: UUID, *, reason: str, actor: Actor) -> None:
@@ -205,6 +214,8 @@ async def _succeed(tx: Tx, row: asyncpg.Record, gateway_refund_ref: str | None) 
     legs = [(TransferKind.REFUND_DELIVERED, delivered), (TransferKind.REFUND_UNDELIVERED, row["amount_minor"] - delivered)]
     await ledger.transfer(tx, [Posting(kind, row["id"], amount, row["currency"]) for kind, amount in legs if amount])
     await _end_order(tx, row)
+    if delivered:
+        await add_task(tx, "aftersales.follow", lane=Lane.ORDERS, subject_id=row["order_id"])
 
 
 async def _end_order(tx: Tx, row: asyncpg.Record) -> None:

@@ -30,6 +30,7 @@ from app.storefront import queries
 from app.storefront.contents import path_of
 from app.storefront.opening import OPEN_WHEN_CLOSED, shelf_in
 from app.storefront.queries import Bought
+from app.storefront.reports import ReportOf, reports_of
 from app.storefront.richtext import shown
 from tenants.directory import Tenant
 from tenants.session import tenant_tx
@@ -185,7 +186,7 @@ class OrderPages(Controller):
 def mark_of(order: Record) -> str:
     """Changes whenever the page of an order shows something else."""
     lapsed = f"{order['is_lapsed']:d}"
-    return f"{order['state']}.{lapsed}.{order['open_payments']}.{order['refund_states'] or ''}.{order['supply'] or ''}"
+    return f"{order['state']}.{lapsed}.{order['open_payments']}.{order['refund_states'] or ''}.{order['supply'] or ''}.{order['case_states'] or ''}"
 
 
 async def _order_page(
@@ -194,21 +195,24 @@ async def _order_page(
     async with tenant_tx(tenant) as tx:
         all_bought = await queries.bought(tx, order)
         uses, ring = await minting.uses_of(tx, order["id"]), await keyring(tx)
+        reports = await reports_of(tx, order["id"])
     minted = [unit.minted for line in all_bought.lines for unit in line.units if unit.minted]
     at = clock.now()
     context: dict[str, Any] = {
         "order": order,
         "bought": all_bought,
         "uses": uses,
+        "reports": reports,
+        "open_units": {report.unit for report in reports if report.is_open},
         "content_paths": {own.id: path_of(ring, own.id) for own in minted if own.is_link},
         "redeem_url": links.merchant(tenant, "/redeem"),
         "stage": _stage(order),
-        "money": _money_back(all_bought),
+        "money": _money_back(all_bought, reports),
         "usages": _usages(all_bought),
         "opened": opened or {},
         "order_path": _path(request),
         "mark": mark_of(order),
-        "is_polled": order["state"] not in _RESTS,
+        "is_polled": order["state"] not in _RESTS or any(report.is_moving for report in reports),
         "at": at,
         "support_contact": shelf_in(request).face.support_contact,
     }
@@ -222,12 +226,13 @@ def _stage(order: Record) -> str:
     return OrderState.EXPIRED if order["is_lapsed"] else str(order["state"])
 
 
-def _money_back(all_bought: Bought) -> dict[str, Any]:
+def _money_back(all_bought: Bought, reports: list[ReportOf]) -> dict[str, Any]:
     """What goes back and how far it is."""
     return {
         "units_short": all_bought.units_in(UnitState.REFUNDING, UnitState.REFUNDED),
         "units_delivered": all_bought.units_in(UnitState.DELIVERED),
         "short_minor": all_bought.minor_in(UnitState.REFUNDING, UnitState.REFUNDED),
+        "is_after_sale": any(report.is_given_back for report in reports),
         "refunds": [refund for refund in all_bought.refunds if refund["reason"] not in OF_SURPLUS],
         "surplus": [refund for refund in all_bought.refunds if refund["reason"] in OF_SURPLUS],
     }

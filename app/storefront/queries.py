@@ -193,7 +193,9 @@ def _unit(row: Any) -> BoughtUnit:
 _HEAD = """
 select o.id, o.order_no, o.state, o.contact_kind, o.contact_masked, o.total_minor, o.currency, o.placed_at, o.expires_at, o.paid_at,
        o.state = 'awaiting_payment' and o.expires_at <= now() as is_lapsed,
-       o.ended_at,
+       o.ended_at, o.owed_again_at,
+       (select string_agg(c.case_no || c.state || coalesce(c.objected_at::text, ''), ',' order by c.case_no) from after_sale_case c
+        where c.order_id = o.id) as case_states,
        (select count(*) from payment p where p.order_id = o.id and p.pay_url is not null and p.state = 'open') as open_payments,
        (select string_agg(r.state, ',' order by r.created_at) from refund r where r.order_id = o.id) as refund_states,
        case when o.state = 'paid' then (

@@ -1,6 +1,7 @@
 import os
 
 import app.access.models
+import app.aftersales.models
 import app.cases.models
 import app.catalog.models
 import app.customers.models

@@ -15,6 +15,10 @@ from PIL import Image
 from app.access import api_clients, team
 from app.access.api_clients import Terms
 from app.access.models import MemberRole, Scope
+from app.aftersales import reporting
+from app.aftersales.models import Complaint, RemedyKind
+from app.aftersales.remedying import remedy
+from app.aftersales.reporting import Report
 from app.cases import service as cases
 from app.cases.models import CaseKind
 from app.cases.service import Trouble
@@ -23,12 +27,14 @@ from app.catalog import service as catalog
 from app.customers import levels
 from app.customers import service as customers
 from app.customers import sessions as buyers
+from app.fulfillment.reissuing import UnitOf
 from app.integrations import robots
 from app.integrations.models import RobotCompany
 from app.integrations.robots import RobotTerms
 from app.kernel.actor import Actor, ActorKind
 from app.kernel.contact import Contact, parse_contact
 from app.kernel.ids import new_id
+from app.kernel.tasks import Lane
 from app.kernel.vault import keyring
 from app.ordering import desk
 from app.pricing import service as pricing
@@ -76,6 +82,7 @@ async def merchant(world: World, tenant: Tenant, *, canary: str = "Skylark") -> 
     made.ids |= {"category_id": category.id, "rest": "nothing"}
     made.ids |= await _pictured(made, product.id)
     made.ids |= await _sold(world, made, bought.id)
+    made.ids |= await _complained(world, made)
     made.ids |= await _linked(world, made)
     made.ids |= await _staffed(world, made)
     made.ids |= await _supplied(made)
@@ -136,6 +143,23 @@ async def _looked_at(made: Merchant, order_id: UUID) -> UUID:
         await cases.open_case(tx, Trouble(CaseKind.MISMATCH, "order", order_id, order_id, {"problem": "looked at"}))
         case_id: UUID = await tx.fetchval("select id from staff_case where order_id = $1", order_id)
     return case_id
+
+
+async def _complained(world: World, made: Merchant) -> dict[str, object]:
+    """A case that waits, with a picture, and a claim from another that was replaced."""
+    bought = await world.bought(made.listing_id, 2, tenant=made.tenant, contact="13800132048")
+    line_id = await world.value("select id from order_line where order_id = $1", bought.id, tenant=made.tenant)
+    async with tenant_tx(made.tenant) as tx:
+        told = [
+            Report(UnitOf(bought.id, line_id, unit_no), Complaint.INVALID, "It says unknown", ("image/webp", b"x"))
+            for unit_no in (1, 2)
+        ]
+        waiting, replaced = [await reporting.report(tx, one, actor=STAFF, is_own=True) for one in told]
+        await remedy(tx, replaced, RemedyKind.REPLACE, reason="invalid", actor=STAFF)
+        case_no = await tx.fetchval("select case_no from after_sale_case where id = $1", waiting)
+        claim_id = await tx.fetchval("select id from supplier_claim")
+    await world.work(Lane.ORDERS, tenant=made.tenant)
+    return {"case_no": case_no, "report_id": waiting, "claim_id": claim_id}
 
 
 async def _addressed(made: Merchant, order_id: UUID) -> dict[str, object]:

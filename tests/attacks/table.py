@@ -91,6 +91,7 @@ KEYS_IN_SIGHT = frozenset(
     {
         "/m/{tenant_slug}/card-keys/{card_key_id}/reveal",
         "/m/{tenant_slug}/orders/{order_no}/reveals",
+        "/m/{tenant_slug}/after-sales/{case_no}/picture",
         "/m/{tenant_slug}/suppliers/tests/{test_id}/reveal",
     }
 )
@@ -98,6 +99,7 @@ KEYS_IN_SIGHT = frozenset(
 
 M = "/m/{tenant_slug}"
 ORDER = M + "/orders/{order_no}"
+AFTER_SALE = M + "/after-sales/{case_no}"
 SUPPLY = M + "/suppliers/connections/{supply_id}"
 BOUGHT = "/s/orders/{order_no}/{signature}"
 ROWS: dict[str, frozenset[Role] | For] = {
@@ -240,6 +242,25 @@ ROWS: dict[str, frozenset[Role] | For] = {
     f"GET {M}/cases/{{case_id}}": EVERY_ROLE,
     f"POST {M}/cases/{{case_id}}/closure": NOTES,
     f"POST {M}/cases/{{case_id}}/refund": REFUNDS,
+    f"GET {M}/after-sales": EVERY_ROLE,
+    f"GET {M}/after-sales/settings": RUNS,
+    f"POST {M}/after-sales/settings": RUNS,
+    f"GET {M}/after-sales/claims": EVERY_ROLE,
+    f"POST {M}/after-sales/claims/{{claim_id}}/decision": RUNS,
+    f"GET {AFTER_SALE}": EVERY_ROLE,
+    f"GET {AFTER_SALE}/picture": REVEALS,
+    f"GET {AFTER_SALE}/replacement": REVEALS,
+    f"POST {AFTER_SALE}/replacement": REVEALS,
+    f"GET {AFTER_SALE}/refund": REFUNDS,
+    f"POST {AFTER_SALE}/refund": REFUNDS,
+    f"POST {AFTER_SALE}/rejection": REVEALS,
+    f"POST {AFTER_SALE}/questions": REVEALS,
+    f"POST {AFTER_SALE}/checks": REVEALS,
+    f"POST {AFTER_SALE}/notes": NOTES,
+    f"POST {AFTER_SALE}/messages": NOTES,
+    f"POST {ORDER}/after-sales": REVEALS,
+    f"GET {M}/products/{{product_id}}/help": EVERY_ROLE,
+    f"POST {M}/products/{{product_id}}/help": RUNS,
     f"GET {M}/order-views": EVERY_ROLE,
     f"POST {M}/order-views": EVERY_ROLE,
     f"POST {M}/order-views/{{view_id}}": EVERY_ROLE,
@@ -338,6 +359,12 @@ ROWS: dict[str, frozenset[Role] | For] = {
     f"POST {BOUGHT}/payment": For.BUYERS,
     f"POST {BOUGHT}/question": For.BUYERS,
     f"POST {BOUGHT}/accounts/{{line_id}}/dispute": For.BUYERS,
+    f"GET {BOUGHT}/help/{{line_id}}/{{unit_no}}": For.BUYERS,
+    f"POST {BOUGHT}/help/{{line_id}}/{{unit_no}}/answer": For.BUYERS,
+    f"POST {BOUGHT}/help/{{line_id}}/{{unit_no}}/report": For.BUYERS,
+    f"POST {BOUGHT}/reports/{{report_id}}/messages": For.BUYERS,
+    f"POST {BOUGHT}/reports/{{report_id}}/objection": For.BUYERS,
+    f"POST {BOUGHT}/reports/{{report_id}}/withdrawal": For.BUYERS,
     f"POST {BOUGHT}/reveals": For.BUYERS,
     f"POST {BOUGHT}/reveals/{{line_id}}/{{unit_no}}": For.BUYERS,
     "GET /s/pictures/{picture_id}": For.BUYERS,

@@ -46,6 +46,8 @@ def surfaces(shop: Shop, operator: str) -> dict[str, Surface]:
     opened = shop.hands.ask("open_link", slug=shop.slug, listing=course["listing"])
     batch = shop.value("select batch_no from import_batch order by created_at limit 1")
     category = shop.value("select id from category")
+    case = shop.hands.ask("complain", slug=shop.slug, no=done["no"])["case_no"]
+    unit = shop.value("select order_line_id from after_sale_case")
     own = shop.hands.ask("own_type", slug=shop.slug)
     app, desk, front = shop.system.app_url, shop.desk, shop.front
     return {
@@ -89,6 +91,13 @@ def surfaces(shop: Shop, operator: str) -> dict[str, Surface]:
                 "import": desk(f"/card-pools/{made['skus'][0]}/imports"),
                 "batch": desk(f"/imports/{batch}"),
                 "quarantine": desk(f"/imports/{batch}/quarantine"),
+                "after-sales": desk("/after-sales"),
+                "no such case": desk("/after-sales?view=replaced"),
+                "case": desk(f"/after-sales/{case}"),
+                "replacement": desk(f"/after-sales/{case}/replacement"),
+                "claims": desk("/after-sales/claims"),
+                "after-sale rules": desk("/after-sales/settings"),
+                "help for buyers": desk(f"/products/{made['id']}/help"),
                 "settings": desk("/settings"),
                 "domain": desk("/settings/domain"),
                 "payments": desk("/settings/payments"),
@@ -129,6 +138,8 @@ def surfaces(shop: Shop, operator: str) -> dict[str, Surface]:
                 "cancellation": front(f"{waiting['path']}/cancellation"),
                 "lapsed": front(lapsed["path"]),
                 "delivered": front(done["path"]),
+                "steps": front(f"{done['path']}/help/{unit}/2"),
+                "report": front(f"{done['path']}/help/{unit}/2?step=report"),
                 "delivered link": front(opened["path"]),
                 "content": front(opened["content"]),
                 "look-up": front("/orders"),

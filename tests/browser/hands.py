@@ -198,6 +198,20 @@ async def quarantine(world: Any, *, slug: str) -> None:
             await quarantining.quarantine(session, batch_no=row["batch_no"], reason="recalled", actor=STAFF)
 
 
+async def complain(world: Any, *, slug: str, no: str) -> dict[str, str]:
+    """A buyer reads the first unit of his order and reports it; the case's number."""
+    from app.aftersales import queries
+    from tenants.session import tenant_tx
+    from tests.app.aftersales.cases import read, reported
+
+    world.tenant = await _tenant(slug)
+    order_id = await world.value("select id from shop_order where order_no = $1", no)
+    placed: Any = SimpleNamespace(id=order_id)
+    case_id = await reported(world, await read(world, placed))
+    async with tenant_tx(world.tenant) as tx:
+        return {"case_no": await queries.number_of(tx, case_id)}
+
+
 async def rows(world: Any, *, slug: str, query: str, args: list[Any] | None = None) -> list[dict[str, Any]]:
     """Plain SQL in the shop's schema, for checks. Ids and instants come as text."""
     found: list[dict[str, Any]] = await world.rows(query, *(args or []), tenant=await _tenant(slug))
@@ -219,6 +233,7 @@ VERBS = {
         top_up,
         voucher,
         own_type,
+        complain,
         link,
         open_link,
     )

@@ -14,6 +14,8 @@ from sqlalchemy.ext.asyncio import AsyncSession
 
 from app.access.guards import may
 from app.access.permissions import Permission, allows
+from app.aftersales import queries as after_sales
+from app.aftersales.words import COMPLAINTS
 from app.cases import queries as cases
 from app.cases.pages import WORDS as CASE_WORDS
 from app.fulfillment import minting, revealing, showing
@@ -228,6 +230,10 @@ async def _whole(request: AnyRequest, tx: Tx, tenant: Tenant, order_no: str) -> 
         "refundable_minor": refundable,
         "cases": await cases.of_order(tx, order["id"]),
         "case_words": CASE_WORDS,
+        "after_sales": await after_sales.of_order(tx, order["id"]),
+        "after_sales_path": f"/m/{tenant.slug}/after-sales",
+        "complaints": COMPLAINTS,
+        "may_open_case": _allowed(request, Permission.AFTERSALES_DECIDE),
         "cases_path": f"/m/{tenant.slug}/cases",
         "money": _money(order, lines, units, refunds),
         "transfers": await transfers_of(tx, [*captures, *(row["id"] for row in lines), *(row["id"] for row in refunds)]),

@@ -32,6 +32,10 @@ TAMPERINGS = {
     "INV-15": "update history set to_state = 'awaiting_payment' where subject_kind = 'order'",
     "INV-19": "update shop_order set state = 'awaiting_payment', expires_at = now() - interval '2 minutes'",
     "COST": "update delivery_unit set unit_cost = unit_cost + 0.01",
+    "INV-21": """insert into after_sale_case (id, case_no, state, order_id, order_line_id, unit_no, sku_id, contact_fingerprint, complaint,
+                  amount_minor, currency, unit_cost, delivered_at)
+                select gen_random_uuid(), 'A', 'replaced', order_id, order_line_id, unit_no, sku_id, '', 'other', 1, 'CNY', 1, now()
+                from delivery_unit limit 1""",
     "LIMIT": "update buyer_usage set units = 0",
 }
 
