@@ -24,6 +24,7 @@ from app.console.pages import CONSOLE
 from app.customers.pages import LevelPages
 from app.fulfillment.api import RedemptionApi
 from app.fulfillment.counter import RedeemPages, RevocationPages
+from app.fulfillment.handovers import HandoverPages
 from app.fulfillment.notices import SupplyNotices
 from app.fulfillment.pages import AttemptPages
 from app.insight import alarms
@@ -71,6 +72,7 @@ ROUTES: list[ControllerRouterHandler] = [
     CasePages,
     *AFTER_SALES,
     RedeemPages,
+    HandoverPages,
     RevocationPages,
     PaymentSettingsPages,
     RobotPages,

@@ -53,11 +53,11 @@ async def _open(merchant: Merchant, owner_url: str) -> list[Login]:
     opened = await people.open_merchant(merchant)
     shelved = await stocking.furnish(opened, merchant)
     await stocking.fill_pools(opened, shelved)
-    if merchant is MERCHANTS[0]:
-        await own_types.build(opened)
+    by_hand = await own_types.build(opened) if merchant is MERCHANTS[0] else []
     stocked = time.monotonic()
     traded = await trade.trade(opened, shelved, orders=merchant.orders)
     await dating.date_back(owner_url, opened.tenant, traded)
+    await own_types.sell(opened, by_hand)
     await complaints.complain(opened)
     ended = time.monotonic()
     print(f"{merchant.slug}: goods {stocked - started:.1f} s, {len(traded)} orders {ended - stocked:.1f} s", flush=True)

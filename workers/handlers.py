@@ -9,7 +9,7 @@ from app.access import messages as access_messages
 from app.aftersales import checking, deadlines, remedying
 from app.catalog import service as catalog
 from app.customers import service as customers
-from app.fulfillment import asking, buying, mailing, shelving, showing
+from app.fulfillment import asking, buying, handing, mailing, shelving, showing
 from app.fulfillment import service as fulfillment
 from app.integrations import robots, sending
 from app.integrations.alerts import Readers
@@ -35,6 +35,13 @@ async def deliver(tenant: Tenant, tasks: list[TaskRow]) -> None:
         await fulfillment.deliver_orders(tx, [task.subject_id for task in tasks if task.subject_id])
         await fault("delivery.before_commit")
     await fault("delivery.committed")
+
+
+@handles("fulfillment.look_at_queue", lane=Lane.ORDERS, timeout_s=30, at_once=50)
+async def look_at_queue(tenant: Tenant, tasks: list[TaskRow]) -> None:
+    readers = await access_messages.stock_watchers(tenant)
+    async with tenant_tx(tenant) as tx:
+        await handing.look_at(tx, [task.subject_id for task in tasks if task.subject_id], readers)
 
 
 @handles("fulfillment.buy", lane=Lane.SUPPLY, timeout_s=30)

@@ -18,6 +18,7 @@ class Permission(StrEnum):
     ORDERS_REVEAL = "orders.reveal"
     AFTERSALES_DECIDE = "aftersales.decide"
     REDEEM = "redeem"
+    DELIVER = "deliver"
     CATALOG_VIEW = "catalog.view"
     CATALOG_EDIT = "catalog.edit"
     INVENTORY_VIEW = "inventory.view"
@@ -48,6 +49,7 @@ ALLOWED: dict[MemberRole, frozenset[Permission]] = {
         _P.ORDERS_REVEAL,
         _P.AFTERSALES_DECIDE,
         _P.REDEEM,
+        _P.DELIVER,
         _P.CATALOG_EDIT,
         _P.INVENTORY_IMPORT,
         _P.INVENTORY_VOID,
@@ -57,7 +59,7 @@ ALLOWED: dict[MemberRole, frozenset[Permission]] = {
     },
     MemberRole.FINANCE_MAKER: _VIEWS | {_P.ORDERS_NOTE, _P.ORDERS_REFUND, _P.PAYMENTS_VIEW, _P.PAYOUTS_MAKE},
     MemberRole.FINANCE_CHECKER: _VIEWS | {_P.PAYMENTS_VIEW, _P.PAYOUTS_CHECK, _P.AUDIT_VIEW},
-    MemberRole.SUPPORT: _VIEWS | {_P.ORDERS_NOTE, _P.ORDERS_REVEAL, _P.AFTERSALES_DECIDE, _P.REDEEM},
+    MemberRole.SUPPORT: _VIEWS | {_P.ORDERS_NOTE, _P.ORDERS_REVEAL, _P.AFTERSALES_DECIDE, _P.REDEEM, _P.DELIVER},
     MemberRole.READ_ONLY: _VIEWS,
 }
 """Nobody both makes and checks payouts, not even the owner."""
@@ -84,6 +86,7 @@ PERMISSION_WORDS: dict[Permission, str] = {
     _P.ORDERS_REVEAL: N_("Reveal a delivered key"),
     _P.AFTERSALES_DECIDE: N_("Answer buyers' cases and replace what was no good"),
     _P.REDEEM: N_("Redeem codes at the counter"),
+    _P.DELIVER: N_("Hand over goods that people deliver"),
     _P.CATALOG_VIEW: N_("See products"),
     _P.CATALOG_EDIT: N_("Change products and prices"),
     _P.INVENTORY_VIEW: N_("See card pools"),

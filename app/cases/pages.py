@@ -67,6 +67,12 @@ WORDS: Final = {
         N_("A supplier sent more than was bought"),
         N_("The cards that came too many are own stock now. Settle with the supplier whether they are paid or void."),
     ),
+    CaseKind.NOT_HANDED_OVER: (
+        N_("Nobody has handed over what was paid"),
+        N_(
+            "Its time is over. Hand it over from the queue, or give the money back there; this closes by itself then, and opens again until it is done."
+        ),
+    ),
     CaseKind.WRONG_ACCOUNT: (
         N_("A buyer says the account was the wrong one"),
         N_(

@@ -23,6 +23,7 @@ class DeliveryKind(StrEnum):
     LINK = "link"
     BUNDLE = "bundle"
     SUBSCRIPTION = "subscription"
+    MANUAL = "manual"
 
     @property
     def sells(self) -> bool:
@@ -30,7 +31,14 @@ class DeliveryKind(StrEnum):
 
 
 _SELLING = frozenset(
-    {DeliveryKind.CARD_KEY, DeliveryKind.DIRECT_TOP_UP, DeliveryKind.VOUCHER, DeliveryKind.SERIAL, DeliveryKind.LINK}
+    {
+        DeliveryKind.CARD_KEY,
+        DeliveryKind.DIRECT_TOP_UP,
+        DeliveryKind.VOUCHER,
+        DeliveryKind.SERIAL,
+        DeliveryKind.LINK,
+        DeliveryKind.MANUAL,
+    }
 )
 
 
@@ -136,6 +144,8 @@ class Product(Row, TenantBase):
     """What the buyers of a product without a type of its own state: `app.catalog.accounts`."""
     refuses_virtual_numbers: Mapped[bool] = mapped_column(server_default="false")
     """Whether mobile numbers of carriers without a network of their own are refused."""
+    by_hand: Mapped[dict[str, Any]] = mapped_column(JSONB, server_default="{}")
+    """What is promised of a product that people deliver: `app.catalog.by_hand`."""
     minting: Mapped[dict[str, Any]] = mapped_column(JSONB, server_default="{}")
     """Where, when and how often what we mint for it may be used: `app.catalog.minting`."""
     content_address: Mapped[str] = mapped_column(server_default="")

@@ -10,8 +10,9 @@ from sqlalchemy import delete, func, select, text
 from sqlalchemy.dialects.postgresql import insert
 from sqlalchemy.ext.asyncio import AsyncSession
 
-from app.catalog import accounts, contents, minting, queries, richtext
+from app.catalog import accounts, by_hand, contents, minting, queries, richtext
 from app.catalog.accounts import AccountField
+from app.catalog.by_hand import Promise
 from app.catalog.minting import MintingRules
 from app.catalog.models import (
     Category,
@@ -199,6 +200,16 @@ async def set_minting(session: AsyncSession, product_id: UUID, rules: MintingRul
     await session.flush()
     await history.record(session, Happened("product", product.id, "product.rules_changed"), actor=actor)
     await audit.record(session, actor, "product.rules_changed", subject=("product", product.id), facts=product.minting)
+    return product
+
+
+async def set_by_hand(session: AsyncSession, product_id: UUID, promise: Promise, *, actor: Actor) -> Product:
+    """Say within what time people deliver a product. What was sold before keeps its own time. Raises: NotFound."""
+    product = await queries.product_or_404(session, product_id)
+    product.by_hand = by_hand.stored(promise)
+    await session.flush()
+    await history.record(session, Happened("product", product.id, "product.promise_changed"), actor=actor)
+    await audit.record(session, actor, "product.promise_changed", subject=("product", product.id), facts=product.by_hand)
     return product
 
 

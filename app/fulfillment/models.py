@@ -124,6 +124,24 @@ class MintedUse(TenantBase):
     """Stands for the network address a link was opened from: the same for the same address, and nothing else is learnt."""
 
 
+class Handover(Row, TenantBase):
+    """How somebody delivered one unit by hand: a text its buyer opens, a parcel's number, or both. `created_at` is when."""
+
+    __tablename__ = "handover"
+    __table_args__ = (
+        ForeignKeyConstraint(["order_line_id", "unit_no"], ["delivery_unit.order_line_id", "delivery_unit.unit_no"]),
+        CheckConstraint("secret is not null or tracking_no <> ''", name="something_handed_over"),
+    )
+    order_line_id: Mapped[UUID]
+    unit_no: Mapped[int] = mapped_column(Integer)
+    secret: Mapped[bytes | None] = mapped_column(LargeBinary, info=sealed())
+    masked: Mapped[str] = mapped_column(server_default="")
+    carrier: Mapped[str] = mapped_column(server_default="")
+    tracking_no: Mapped[str] = mapped_column(server_default="")
+    actor_name: Mapped[str]
+    actor_id: Mapped[UUID | None]
+
+
 class Attempt(Row, TenantBase):
     """One call that may buy one unit from one supplier under one number of ours. The partial index allows one live attempt per unit:
     even wrong code cannot buy elsewhere before a definite refusal.

@@ -6,7 +6,9 @@ import json
 from dataclasses import dataclass
 from uuid import UUID
 
-from app.fulfillment import minting
+import asyncpg
+
+from app.fulfillment import handing, minting
 from app.inventory import rules
 from app.inventory import service as inventory
 from app.kernel import audit, history
@@ -42,8 +44,7 @@ async def reveal(tx: Tx, *, order_id: UUID, order_line_id: UUID, unit_no: int, a
         if found is None:
             raise NotFound
         return found
-    is_minted = row["minted_id"] is not None
-    secret = await (minting.open_code(tx, row["minted_id"]) if is_minted else inventory.open_key(tx, row["card_key_id"]))
+    kind, subject_id, shown = await _opened(tx, row)
     if actor.kind is ActorKind.BUYER:
         await tx.execute(
             "update delivery_unit set revealed_at = coalesce(revealed_at, now()) where order_line_id = $1 and unit_no = $2",
@@ -51,10 +52,18 @@ async def reveal(tx: Tx, *, order_id: UUID, order_line_id: UUID, unit_no: int, a
             unit_no,
         )
     facts = {"order_no": row["order_no"], "unit_no": unit_no, "masked": row["masked"]}
-    kind, subject_id = ("minted_good", row["minted_id"]) if is_minted else ("card_key", row["card_key_id"])
     await audit.record(tx, actor, f"{kind}.revealed", subject=(kind, subject_id), reason=reason, facts=facts)
     await history.record(tx, Happened("order", order_id, f"{kind}.revealed", note=reason, facts=facts), actor=actor)
-    return Revealed(*rules.shown(secret.reveal()))
+    return shown
+
+
+async def _opened(tx: Tx, row: asyncpg.Record) -> tuple[str, UUID, Revealed]:
+    """What a delivered unit holds: its kind, its id, and itself in clear."""
+    if row["handover_id"] is not None:
+        return "handover", row["handover_id"], Revealed((await handing.open_text(tx, row["handover_id"])).reveal(), "")
+    if row["minted_id"] is not None:
+        return "minted_good", row["minted_id"], Revealed(*rules.shown((await minting.open_code(tx, row["minted_id"])).reveal()))
+    return "card_key", row["card_key_id"], Revealed(*rules.shown((await inventory.open_key(tx, row["card_key_id"])).reveal()))
 
 
 async def _account(tx: Tx, order_id: UUID, order_line_id: UUID, unit_no: int, *, actor: Actor, reason: str) -> Revealed | None:
@@ -67,21 +76,23 @@ async def _account(tx: Tx, order_id: UUID, order_line_id: UUID, unit_no: int, *,
     subject = ("order_line", order_line_id)
     await audit.record(tx, actor, "recharge_account.revealed", subject=subject, reason=reason, facts=facts)
     await history.record(tx, Happened("order", order_id, "recharge_account.revealed", note=reason, facts=facts), actor=actor)
-    return Revealed(" ".join(json.loads(opened.reveal()).values()), "")
+    labels = {one["name"]: one["label"] for one in json.loads(row["shown"])}
+    return Revealed(" · ".join(f"{labels.get(name, name)} {value}" for name, value in json.loads(opened.reveal()).items()), "")
 
 
 _ACCOUNT = """
-select ra.account, ra.masked, o.order_no
+select ra.account, ra.masked, ra.shown::text as shown, o.order_no
 from recharge_account ra join order_line l on l.id = ra.order_line_id join shop_order o on o.id = l.order_id
 where l.order_id = $1 and l.id = $2
 """
 _UNIT = """
-select u.card_key_id, u.minted_id, o.order_no, coalesce(k.masked, m.masked) as masked
+select u.card_key_id, u.minted_id, u.handover_id, o.order_no, coalesce(k.masked, m.masked, h.masked) as masked
 from delivery_unit u
 join shop_order o on o.id = u.order_id
 left join card_key k on k.id = u.card_key_id
 left join minted_good m on m.id = u.minted_id
-where u.order_id = $1 and u.order_line_id = $2 and u.unit_no = $3 and u.state = 'delivered' and coalesce(u.card_key_id, u.minted_id) is not null
+left join handover h on h.id = u.handover_id and h.secret is not null
+where u.order_id = $1 and u.order_line_id = $2 and u.unit_no = $3 and u.state = 'delivered' and coalesce(u.card_key_id, u.minted_id, h.id) is not null
   and m.kind is distinct from 'link'
 for update of u
 """

@@ -10,7 +10,7 @@ from uuid import UUID
 import asyncpg
 
 from app.catalog.models import DeliveryKind
-from app.fulfillment import attempts, booking, minting
+from app.fulfillment import attempts, booking, handing, minting
 from app.fulfillment.booking import Spent
 from app.fulfillment.ending import give_up, settle_orders
 from app.inventory import service as inventory
@@ -39,8 +39,11 @@ async def deliver_orders(tx: Tx, order_ids: Sequence[UUID]) -> None:
     claimed = await _claim(tx, [unit for unit in units if unit["delivery_kind"] in _FROM_OWN_STOCK])
     await _complete(tx, claimed)
     minted = await minting.mint(tx, [unit for unit in units if unit["delivery_kind"] in minting.MINTED])
+    by_hand = [unit for unit in units if unit["delivery_kind"] in handing.HANDED]
+    await handing.put_in_queue(tx, by_hand)
     served = claimed.keys() | minted.keys()
-    unserved = await attempts.plan(tx, [unit for unit in units if (unit["order_line_id"], unit["unit_no"]) not in served])
+    others = [unit for unit in units if unit["delivery_kind"] not in handing.HANDED]
+    unserved = await attempts.plan(tx, [unit for unit in others if (unit["order_line_id"], unit["unit_no"]) not in served])
     await inventory.warn_if_low(tx, sorted({unit["sku_id"] for unit in units}))
     spent = {unit: Spent(key.id, key.unit_cost) for unit, key in claimed.items()}
     await _book_sales(tx, units, {**dict.fromkeys(minted), **spent})

@@ -88,7 +88,7 @@ left join (
 ) k on k.sku_id = s.sku_id
 left join (
   select sku_id, count(*) filter (where state in ('reserved', 'owed')) as reserved,
-         count(*) filter (where (attempt_id is not null or minted_id is not null) and card_key_id is null) as without_key
+         count(*) filter (where coalesce(attempt_id, minted_id, handover_id) is not null and card_key_id is null) as without_key
   from delivery_unit group by sku_id
 ) u on u.sku_id = s.sku_id
 where (s.imported, s.delivered, s.voided, s.quarantined, s.expired, s.reserved)
@@ -187,6 +187,10 @@ where n.nspname not in (current_schema(), 'work', 'information_schema', 'pg_cata
 with heads as (select '\x01'::bytea || int2send(version) as head from data_key where purpose = 'seal')
 select 'card_key ' || id from card_key where substring(secret from 1 for 3) not in (select head from heads)
 union all
+select 'handover ' || id from handover where substring(secret from 1 for 3) not in (select head from heads)
+union all
+select 'recharge_account ' || order_line_id from recharge_account where substring(account from 1 for 3) not in (select head from heads)
+union all
 select 'shop_order ' || id from shop_order where substring(contact from 1 for 3) not in (select head from heads)
 union all
 select 'import_line ' || batch_id || ' ' || line_no from import_line where substring(secret from 1 for 3) not in (select head from heads)
@@ -207,8 +211,8 @@ where substring(recipient from 1 for 3) not in (select head from heads) or subst
         """
 select u.order_line_id || '/' || u.unit_no from delivery_unit u
 where u.revealed_at is not null and not exists (
-  select 1 from audit_entry a where a.subject_kind in ('card_key', 'minted_good') and a.subject_id in (u.card_key_id, u.minted_id)
-    and a.action in ('card_key.revealed', 'card_key.mailed', 'minted_good.revealed'))
+  select 1 from audit_entry a where a.subject_kind in ('card_key', 'minted_good', 'handover') and a.subject_id in (u.card_key_id, u.minted_id, u.handover_id)
+    and a.action in ('card_key.revealed', 'card_key.mailed', 'minted_good.revealed', 'handover.revealed'))
 """,
     ),
     Invariant("INV-14", N_("Every message that waits has a task that carries it."), _MESSAGES),

@@ -170,8 +170,9 @@ order by sum(l.total_minor) desc, l.sku_id
 limit $3
 """
 _ATTENTION = """
-select (select count(*) from shop_order o where o.state = 'paid'
-        and coalesce(o.owed_again_at, o.paid_at) < now() - make_interval(secs => $1::int)) as late,
+select (select count(*) from shop_order o where o.state = 'paid' and coalesce(o.owed_again_at, o.paid_at) < now() - make_interval(secs => $1::int)
+          and exists (select 1 from delivery_unit u where u.order_id = o.id and u.state = 'owed'
+                        and coalesce(u.due_at, o.owed_again_at, o.paid_at) < now() - make_interval(secs => $1::int))) as late,
        (select count(distinct r.order_id) from refund r where r.state = 'unknown') as refund_unknown,
        (select count(distinct r.order_id) from refund r where r.state = 'declined') as refund_declined,
        (select count(distinct p.order_id) from payment p join history h on h.subject_id = p.id

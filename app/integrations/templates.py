@@ -98,6 +98,11 @@ WORDINGS: dict[str, Wording] = {
         (N_("%(left)s keys of %(product)s %(sku)s are left to sell; you asked to be warned below %(threshold)s."),),
         N_("Import keys"),
     ),
+    "handover_overdue": Wording(
+        N_("Order %(order_no)s waits for somebody to hand it over"),
+        (N_("%(units)s of order %(order_no)s should have been handed over by now. Hand it over, or give the money back."),),
+        N_("See what waits"),
+    ),
     "supplier_failing": Wording(
         N_("%(connection)s is failing: nothing is bought from it now"),
         (

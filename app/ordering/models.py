@@ -149,8 +149,9 @@ class DeliveryUnit(TenantBase):
         one_of("state", UnitState),
         Index("uq_delivery_unit_card_key", "card_key_id", unique=True, postgresql_where=text("card_key_id is not null")),
         Index("ix_delivery_unit_order", "order_id"),
+        Index("ix_delivery_unit_due", "due_at", postgresql_where=text("state = 'owed' and due_at is not null")),
         CheckConstraint(
-            "(state = 'delivered') <= (card_key_id is not null or attempt_id is not null or minted_id is not null)",
+            "(state = 'delivered') <= (card_key_id is not null or attempt_id is not null or minted_id is not null or handover_id is not null)",
             name="delivered_by_something",
         ),
     )
@@ -165,6 +166,10 @@ class DeliveryUnit(TenantBase):
     """The purchase at a supplier that delivered it; None for own stock."""
     minted_id: Mapped[UUID | None]
     """The code that was made for it."""
+    handover_id: Mapped[UUID | None]
+    """How somebody delivered it by hand."""
+    due_at: Mapped[datetime | None]
+    """By when somebody is to deliver it; None for what no person delivers."""
     unit_cost: Mapped[Decimal | None] = mapped_column(Numeric(18, 6))
     lost_cost: Mapped[Decimal] = mapped_column(Numeric(18, 6), server_default="0")
     """What goods cost that were delivered for it and replaced since."""

@@ -98,6 +98,11 @@ async def refunds_of(tx: Tx, order_id: UUID) -> list[asyncpg.Record]:
     return await tx.fetch(_REFUNDS, order_id)
 
 
+async def waiting_for_hands(tx: Tx) -> int:
+    """How many units people still have to deliver."""
+    return int(await tx.fetchval("select count(*) from delivery_unit where state = 'owed' and due_at is not null"))
+
+
 async def refundable_minor(tx: Tx, order_id: UUID, *, lock: bool = False) -> int:
     """What a refund by the merchant would give back: units owed, delivered ones whose key the buyer has not read, and codes nobody used.
 
@@ -209,7 +214,9 @@ where ($1::text[] is null or o.state = any($1))
        or o.id in (select l.order_id from order_line l where position($7 in lower(l.product_name || ' ' || l.sku_name)) > 0))
   and ($8::uuid is null or o.id in (select l.order_id from order_line l where l.sku_id = $8))
   and ($9::text is null
-       or ($9 in ('any', 'late') and o.state = 'paid' and coalesce(o.owed_again_at, o.paid_at) < now() - make_interval(secs => $10::int))
+       or ($9 in ('any', 'late') and o.state = 'paid' and coalesce(o.owed_again_at, o.paid_at) < now() - make_interval(secs => $10::int)
+           and exists (select 1 from delivery_unit u where u.order_id = o.id and u.state = 'owed'
+                         and coalesce(u.due_at, o.owed_again_at, o.paid_at) < now() - make_interval(secs => $10::int)))
        or ($9 in ('any', 'refund_unknown') and o.id in (select r.order_id from refund r where r.state = 'unknown'))
        or ($9 in ('any', 'refund_declined') and o.id in (select r.order_id from refund r where r.state = 'declined'))
        or ($9 in ('any', 'mismatch') and o.id in (
@@ -271,6 +278,8 @@ _BY_STATE = "select state, count(*) as orders from shop_order group by state"
 _WITH_PROBLEMS = """
 select count(*) from shop_order o where o.id in (
   select b.id from shop_order b where b.state = 'paid' and coalesce(b.owed_again_at, b.paid_at) < now() - make_interval(secs => $1::int)
+    and exists (select 1 from delivery_unit u where u.order_id = b.id and u.state = 'owed'
+                  and coalesce(u.due_at, b.owed_again_at, b.paid_at) < now() - make_interval(secs => $1::int))
   union select r.order_id from refund r where r.state in ('unknown', 'declined')
   union select p.order_id from payment p join history h on h.subject_id = p.id where p.state <> 'succeeded' and h.event = 'payment.mismatch'
   union select coalesce(p.order_id, r.order_id, t.subject_id)
@@ -299,15 +308,17 @@ order by l.line_no
 """
 _UNITS = """
 select u.order_line_id, u.unit_no, u.state, u.amount_minor, u.delivered_at, u.revealed_at, u.card_key_id,
-       l.line_no, l.product_name, l.sku_name, l.delivery_kind, coalesce(k.masked, m.masked, ra.masked) as masked, b.batch_no,
-       ra.order_line_id is not null and coalesce(u.card_key_id, u.minted_id) is null as is_account,
-       u.minted_id, m.kind as minted_kind, m.state as minted_state, m.uses, m.most_uses
+       l.line_no, l.product_name, l.sku_name, l.delivery_kind, coalesce(k.masked, m.masked, h.masked, ra.masked) as masked, b.batch_no,
+       ra.order_line_id is not null and coalesce(u.card_key_id, u.minted_id, u.handover_id) is null as is_account,
+       u.minted_id, m.kind as minted_kind, m.state as minted_state, m.uses, m.most_uses,
+       u.handover_id, u.due_at, h.carrier, h.tracking_no, h.secret is not null as has_text
 from delivery_unit u
 join order_line l on l.id = u.order_line_id
 left join card_key k on k.id = u.card_key_id
 left join import_batch b on b.id = k.batch_id
 left join recharge_account ra on ra.order_line_id = u.order_line_id
 left join minted_good m on m.id = u.minted_id
+left join handover h on h.id = u.handover_id
 where u.order_id = $1
 order by l.line_no, u.unit_no
 limit 2000

@@ -58,6 +58,10 @@ class BoughtUnit:
     is_refused: bool = False
     """Whether a supplier refused the account itself."""
     minted: Minted | None = None
+    due_at: datetime | None = None
+    """By when somebody is to deliver it by hand."""
+    carrier: str = ""
+    tracking_no: str = ""
 
     @property
     def dom_id(self) -> str:
@@ -74,6 +78,11 @@ class BoughtLine:
     @property
     def is_top_up(self) -> bool:
         return bool(self.row["delivery_kind"] == DeliveryKind.DIRECT_TOP_UP)
+
+    @property
+    def is_by_hand(self) -> bool:
+        """Whether people deliver it."""
+        return bool(self.row["delivery_kind"] == DeliveryKind.MANUAL)
 
     @property
     def account(self) -> str:
@@ -127,6 +136,11 @@ class Bought:
     def is_made(self) -> bool:
         """Whether all of it is codes and links we make."""
         return all(line.row["delivery_kind"] in _MADE for line in self.lines)
+
+    @property
+    def waits_for_hands(self) -> list[BoughtUnit]:
+        """What people still have to deliver."""
+        return [unit for line in self.lines for unit in line.units if line.is_by_hand and unit.state == UnitState.OWED]
 
     @property
     def keys_delivered(self) -> int:
@@ -187,6 +201,9 @@ def _unit(row: Any) -> BoughtUnit:
         row["delivered_at"],
         row["is_refused"],
         _minted(row),
+        row["due_at"],
+        row["carrier"] or "",
+        row["tracking_no"] or "",
     )
 
 
@@ -213,9 +230,10 @@ where l.order_id = $1
 order by l.line_no
 """
 _UNITS = """
-select u.order_line_id, u.unit_no, u.state, u.amount_minor, u.revealed_at, u.delivered_at, coalesce(k.masked, m.masked, ra.masked) as masked,
+select u.order_line_id, u.unit_no, u.state, u.amount_minor, u.revealed_at, u.delivered_at,
+       coalesce(k.masked, m.masked, h.masked, ra.masked) as masked,
        coalesce(k.expires_on, m.ends_on) as expires_on,
-       coalesce(u.card_key_id, u.minted_id) is not null and m.kind is distinct from 'link' as has_key,
+       coalesce(u.card_key_id, u.minted_id) is not null and m.kind is distinct from 'link' or h.secret is not null as has_key, u.due_at, h.carrier, h.tracking_no,
        u.minted_id, m.kind as minted_kind, m.state as minted_state, m.uses, m.most_uses,
        m.rules::text as rules,
        exists (
@@ -225,6 +243,7 @@ from delivery_unit u
 left join card_key k on k.id = u.card_key_id
 left join recharge_account ra on ra.order_line_id = u.order_line_id
 left join minted_good m on m.id = u.minted_id
+left join handover h on h.id = u.handover_id
 where u.order_id = $1
 order by u.order_line_id, u.unit_no
 """
@@ -251,8 +270,9 @@ order by o.placed_at desc
 limit $2
 """
 _ENTITLEMENTS = """
-select o.id as order_id, o.order_no, l.product_name, l.sku_name, u.unit_no, u.delivered_at, u.revealed_at, coalesce(u.card_key_id, u.minted_id) is not null as has_key,
-       coalesce(m.kind, '') = 'link' as is_link, coalesce(k.masked, m.masked, ra.masked) as masked,
+select o.id as order_id, o.order_no, l.product_name, l.sku_name, u.unit_no, u.delivered_at, u.revealed_at,
+       coalesce(u.card_key_id, u.minted_id) is not null or h.secret is not null as has_key,
+       coalesce(m.kind, '') = 'link' as is_link, coalesce(k.masked, m.masked, h.masked, ra.masked) as masked,
        coalesce(nullif(k.expires_on, $2), m.ends_on) as expires_on, p.cover_icon, p.cover_hue, p.picture_id
 from shop_order o
 join delivery_unit u on u.order_id = o.id and u.state = 'delivered'
@@ -260,6 +280,7 @@ join order_line l on l.id = u.order_line_id
 left join card_key k on k.id = u.card_key_id
 left join recharge_account ra on ra.order_line_id = u.order_line_id
 left join minted_good m on m.id = u.minted_id
+left join handover h on h.id = u.handover_id
 join product p on p.id = l.product_id
 where o.contact_fingerprint = $1
 order by k.expires_on nulls last, u.delivered_at desc, u.unit_no

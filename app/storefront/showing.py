@@ -35,6 +35,9 @@ PROMISES = {
     DeliveryKind.VOUCHER: N_(
         "You get a code to show at the counter. It appears on your order's page as soon as your payment has arrived."
     ),
+    DeliveryKind.MANUAL: N_(
+        "The shop hands it over or ships it after your payment. Your order's page says by when, and how far it is."
+    ),
     DeliveryKind.SERIAL: N_("You get a serial number of your own, with a list of its uses, as soon as your payment has arrived."),
     DeliveryKind.LINK: N_(
         "You get a link of your own. It stands on your order's page as soon as your payment has arrived, with its last day and how often it opens."

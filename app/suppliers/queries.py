@@ -61,6 +61,12 @@ async def has_routes(tx: Tx, sku_ids: Sequence[UUID]) -> bool:
     return bool(await tx.fetchval(_ALL_ROUTED, list(sku_ids)))
 
 
+async def offers_named(tx: Tx, text: str, delivery_kind: str) -> list[asyncpg.Record]:
+    """Offers of all suppliers for a kind of delivery, on sale and not excluded, whose name or supplier SKU holds a text; by name."""
+    escaped = text.replace("\\", "\\\\").replace("%", "\\%").replace("_", "\\_")
+    return await tx.fetch(_NAMED, f"%{escaped}%", delivery_kind)
+
+
 async def offers_that_ask(tx: Tx, offer_id: UUID | None = None) -> list[asyncpg.Record]:
     """Offers whose suppliers name the fields they ask for, of each set of fields the newest; or the one named."""
     return await tx.fetch(_THAT_ASK, offer_id)
@@ -147,6 +153,13 @@ from route_offer ro join supplier_offer o on o.id = ro.offer_id join supplier_co
 where ro.sku_id = any($1) and o.account_fields <> '[]'
 order by o.name, o.id
 limit 20
+"""
+_NAMED = """
+select o.id, o.name, c.name as connection_name, trim_scale(o.unit_cost) || ' ' || o.currency as cost
+from supplier_offer o join supplier_connection c on c.id = o.connection_id
+where o.delivery_kind = $2 and o.is_on_sale and not o.is_excluded and (o.name ilike $1 or o.supplier_sku ilike $1)
+order by o.name, o.id
+limit 100
 """
 _THAT_ASK = """
 select * from (

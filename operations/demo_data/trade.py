@@ -79,10 +79,10 @@ async def trade(opened: Opened, shelved: Sequence[Shelved], *, orders: int) -> l
     shelf = await shelf_of(tenant)
     plans = make_plans(shelved, orders=orders)
     placed = [one for one in await _each(plans, lambda plan: _place(tenant, shelf, plan)) if one is not None]
-    await _each([one for one in placed if one.plan.fate in (Fate.DELIVERED, Fate.REFUNDED)], lambda one: _pay(tenant, one))
-    await _work(tenant)
+    await _each([one for one in placed if one.plan.fate in (Fate.DELIVERED, Fate.REFUNDED)], lambda one: pay(tenant, one.order))
+    await work(tenant)
     await _end(opened, placed)
-    await _work(tenant)
+    await work(tenant)
     return placed
 
 
@@ -91,7 +91,7 @@ def make_plans(shelved: Sequence[Shelved], *, orders: int) -> list[Plan]:
     draw = random.Random(_SEED)  # noqa: S311  # a demo that looks alike every time
     sold = [entry for entry in shelved if entry.listing_id is not None]
     weights = [entry.item.wanted for entry in sold]
-    buyers = [_buyer(number) for number in range(_BUYERS)]
+    buyers = [buyer(number) for number in range(_BUYERS)]
     fates, shares = list(_FATES), list(_FATES.values())
     plans = []
     for number in range(orders):
@@ -120,7 +120,8 @@ def _sweep_up(draw: random.Random, entry: Shelved, buyers: Sequence[Contact]) ->
     return plans
 
 
-def _buyer(number: int) -> Contact:
+def buyer(number: int) -> Contact:
+    """One of the demo's buyers."""
     text = f"buyer{number:02d}@mail.example" if number % 3 == 0 else f"13800138{number:03d}"
     contact = parse_contact(text)
     assert contact is not None
@@ -151,11 +152,11 @@ async def _place(tenant: Tenant, shelf: Shelf, plan: Plan) -> Traded | None:
         return None
 
 
-async def _pay(tenant: Tenant, one: Traded) -> None:
+async def pay(tenant: Tenant, order: Placed) -> None:
     """Open the payment, pay it at the gateway as the buyer would, and ask the gateway, as we do when its notice is late."""
-    await payments.open_payment(tenant, one.order.id)
+    await payments.open_payment(tenant, order.id)
     async with tenant_tx(tenant) as tx:
-        row = await tx.fetchrow("select id, payment_no from payment where order_id = $1", one.order.id)
+        row = await tx.fetchrow("select id, payment_no from payment where order_id = $1", order.id)
     assert row is not None
     body = json.dumps({"out_no": row["payment_no"]}).encode()
     call = http.Call("POST", f"{settings().sandbox_gateway_url}/control/pay", {"Content-Type": "application/json"}, body)
@@ -197,7 +198,7 @@ def _actor(one: Traded) -> Actor:
     return Actor(ActorKind.BUYER, None, one.plan.contact.masked) if one.plan.contact else SYSTEM
 
 
-async def _work(tenant: Tenant) -> None:
+async def work(tenant: Tenant) -> None:
     """Do what the orders asked for, as a worker would."""
     for _ in range(40):
         if not await drain_home(tenant, Lane.ORDERS):

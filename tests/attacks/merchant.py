@@ -22,9 +22,11 @@ from app.aftersales.reporting import Report
 from app.cases import service as cases
 from app.cases.models import CaseKind
 from app.cases.service import Trouble
-from app.catalog import pictures
+from app.catalog import pictures, product_types
 from app.catalog import service as catalog
 from app.customers import levels
+from app.catalog.models import DeliveryKind
+from app.catalog.product_types import TypeTerms
 from app.customers import service as customers
 from app.customers import sessions as buyers
 from app.fulfillment.reissuing import UnitOf
@@ -80,6 +82,7 @@ async def merchant(world: World, tenant: Tenant, *, canary: str = "Skylark") -> 
     waiting = await world.order(sku.listing.id, tenant=tenant, contact="13800132047")
     made.ids |= {"tenant_slug": tenant.slug, "product_id": product.id, "sku_id": sku.id, "batch_no": batch_no}
     made.ids |= {"category_id": category.id, "rest": "nothing"}
+    made.ids |= await _typed(made)
     made.ids |= await _pictured(made, product.id)
     made.ids |= await _sold(world, made, bought.id)
     made.ids |= await _complained(world, made)
@@ -89,6 +92,13 @@ async def merchant(world: World, tenant: Tenant, *, canary: str = "Skylark") -> 
     made.ids |= await _priced(made, product.id)
     made.unpaid = {**made.ids, **await _addressed(made, waiting.id)}
     return made
+
+
+async def _typed(made: Merchant) -> dict[str, object]:
+    """A type of the merchant's own that nothing is of."""
+    async with tenant_session(made.tenant) as session:
+        typed = await product_types.create_type(session, TypeTerms("Tickets", DeliveryKind.MANUAL), actor=STAFF)
+        return {"type_id": typed.id}
 
 
 async def _priced(made: Merchant, product_id: UUID) -> dict[str, object]:

@@ -46,6 +46,7 @@ def surfaces(shop: Shop, operator: str) -> dict[str, Surface]:
     opened = shop.hands.ask("open_link", slug=shop.slug, listing=course["listing"])
     batch = shop.value("select batch_no from import_batch order by created_at limit 1")
     category = shop.value("select id from category")
+    handed = shop.hands.ask("by_hand", slug=shop.slug)
     case = shop.hands.ask("complain", slug=shop.slug, no=done["no"])["case_no"]
     unit = shop.value("select order_line_id from after_sale_case")
     own = shop.hands.ask("own_type", slug=shop.slug)
@@ -73,6 +74,11 @@ def surfaces(shop: Shop, operator: str) -> dict[str, Surface]:
                 "products": desk("/products"),
                 "new product": desk("/products/new"),
                 "product": desk(f"/products/{made['id']}"),
+                "to hand over": desk("/handovers"),
+                "hand over": desk(f"/handovers/{handed['line']}/1"),
+                "by hand": desk(f"/products/{handed['product']}/by-hand"),
+                "clone": desk(f"/products/{made['id']}/clone"),
+                "category clone": desk(f"/categories/{category}/clone"),
                 "content": desk(f"/products/{course['id']}/content"),
                 "order of a link": desk(f"/orders/{opened['no']}"),
                 "prices": desk(f"/products/{made['id']}/prices"),
@@ -128,6 +134,7 @@ def surfaces(shop: Shop, operator: str) -> dict[str, Surface]:
                 "home": front(),
                 "product": front(f"/products/{made['id']}"),
                 "product that asks": front(f"/products/{own['product']}?account-region=华东"),
+                "prepared by hand": front(handed["path"]),
                 "sold out": front(f"/products/{gone['id']}"),
                 "categories": front("/categories"),
                 "category": front(f"/categories/{category}"),

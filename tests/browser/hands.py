@@ -155,6 +155,21 @@ async def voucher(world: Any, *, slug: str) -> dict[str, str]:
     return {"id": str(made.id), "listing": str(made.skus[0].listing.id)}
 
 
+async def by_hand(world: Any, *, slug: str) -> dict[str, str]:
+    """A product that people deliver, and an order of it that waits for them."""
+    from app.catalog.models import DeliveryKind
+    from app.inventory import service as inventory
+    from tenants.session import tenant_tx
+
+    tenant = await _tenant(slug)
+    made = await world.product(tenant=tenant, name="Poster", delivery_kind=DeliveryKind.MANUAL)
+    async with tenant_tx(tenant) as tx:
+        await inventory.allow(tx, sku_id=made.skus[0].id, units=5)
+    sold = await order(world, slug=slug, listing=str(made.skus[0].listing.id), upto="paid")
+    line = await world.until("select order_line_id from delivery_unit where due_at is not null limit 1", tenant=tenant)
+    return {"product": str(made.id), "line": str(line), "path": sold["path"]}
+
+
 async def link(world: Any, *, slug: str) -> dict[str, str]:
     """A link on sale that leads elsewhere and hands out two files."""
     from tests.app.fulfillment.links import ADDRESS
@@ -233,6 +248,7 @@ VERBS = {
         top_up,
         voucher,
         own_type,
+        by_hand,
         complain,
         link,
         open_link,

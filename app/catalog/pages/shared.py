@@ -34,6 +34,7 @@ KINDS = {
     DeliveryKind.LINK: (N_("Link or file"), N_("A course, e-book, music or ticket, opened by its buyer alone")),
     DeliveryKind.BUNDLE: (N_("Bundle"), N_("Several products in one")),
     DeliveryKind.SUBSCRIPTION: (N_("Subscription"), N_("Delivered again each cycle")),
+    DeliveryKind.MANUAL: (N_("By hand"), N_("Your team hands it over or ships it")),
 }
 
 

@@ -142,6 +142,8 @@ async def _list(tx: Tx, tenant: Tenant, chosen: OrderFilter, actor: Actor) -> di
         "previous_href": orders_path(tenant, chosen.at_page(chosen.page - 1)) if chosen.page > 1 else "",
         "next_href": orders_path(tenant, chosen.at_page(chosen.page + 1)) if _has_more(chosen, totals) else "",
         "clear_href": orders_path(tenant),
+        "to_hand_over": await queries.waiting_for_hands(tx),
+        "handovers_href": f"/m/{tenant.slug}/handovers",
         "words": words,
         "now": clock.now(),
     }
