@@ -24,9 +24,9 @@ from app.cases.models import CaseKind
 from app.cases.service import Trouble
 from app.catalog import pictures, product_types
 from app.catalog import service as catalog
-from app.customers import levels
 from app.catalog.models import DeliveryKind
 from app.catalog.product_types import TypeTerms
+from app.customers import levels
 from app.customers import service as customers
 from app.customers import sessions as buyers
 from app.fulfillment.reissuing import UnitOf
