@@ -14,8 +14,18 @@ from operations.signals import stop_on_signals
 
 OTHER_PROGRAMS = Path("/usr/lib/postgresql/15/bin")
 PROGRAMS_VARIABLE = "QUANYI_TEST_PG_BIN"
-ONE_DATABASE_IS_ENOUGH = ("tests/attacks", "tests/torture", "tests/workers/test_deaths.py")
-"""Long runs that judge pages and processes, not SQL."""
+ONE_DATABASE_IS_ENOUGH = (
+    "tests/attacks",
+    "tests/torture",
+    "tests/journeys",
+    "tests/workers/test_deaths.py",
+    "tests/operations/test_serving.py",
+    "tests/app/access",
+    "tests/app/console",
+    "tests/app/settings",
+    "tests/app/storefront",
+)
+"""Long runs that judge pages, log-ins and processes, not SQL."""
 NOTHING_COLLECTED = 5
 INSTALL_WAIT_S = 900
 

@@ -216,13 +216,13 @@ async def warn(tenant: Tenant, tasks: list[TaskRow]) -> None:
 
 @handles("customers.send_code", lane=Lane.MESSAGES, timeout_s=30)
 async def send_code(tenant: Tenant, tasks: list[TaskRow]) -> None:
-    """A contact without an order here gets no message; its page looks the same."""
+    """A contact without an order here gets no message unless it is to prove an account; its page looks the same."""
     assert tasks[0].subject_id
     async with tenant_tx(tenant) as tx:
         waiting = await customers.waiting_code(tx, tasks[0].subject_id)
         locale = await order_queries.language_of(tx, waiting["contact_fingerprint"]) if waiting else None
-        if waiting and locale:
-            await customers.send_code(tx, waiting, locale=locale)
+        if waiting and (chosen := locale or waiting["anyones_locale"]):
+            await customers.send_code(tx, waiting, locale=chosen)
 
 
 @handles("integrations.send", lane=Lane.MESSAGES, timeout_s=30)

@@ -142,9 +142,17 @@ def from_offer(offered: Sequence[Mapping[str, Any]]) -> tuple[AccountField, ...]
     return tuple(fields)
 
 
+_PROVABLE = frozenset({FieldKind.PHONE, FieldKind.WORLD_PHONE, FieldKind.EMAIL})
+
+
 def in_chain(fields: Sequence[AccountField]) -> frozenset[str]:
     """The names of choices that others depend on, and of those that depend on them."""
     return frozenset(name for one in fields if one.depends_on for name in (one.name, one.depends_on))
+
+
+def bound_field(fields: Sequence[AccountField]) -> AccountField | None:
+    """The field that can be proved by a one-time code: the first number or address that must be stated; None where there is none."""
+    return next((one for one in fields if one.kind in _PROVABLE and one.is_required), None)
 
 
 def check(fields: Sequence[AccountField], stated: Mapping[str, str], *, refuses_virtual: bool = False) -> Checked:

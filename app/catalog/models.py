@@ -144,6 +144,8 @@ class Product(Row, TenantBase):
     """What the buyers of a product without a type of its own state: `app.catalog.accounts`."""
     refuses_virtual_numbers: Mapped[bool] = mapped_column(server_default="false")
     """Whether mobile numbers of carriers without a network of their own are refused."""
+    binds_account: Mapped[bool] = mapped_column(server_default="false")
+    """Whether only a number or address that its buyer has proved is credited."""
     by_hand: Mapped[dict[str, Any]] = mapped_column(JSONB, server_default="{}")
     """What is promised of a product that people deliver: `app.catalog.by_hand`."""
     minting: Mapped[dict[str, Any]] = mapped_column(JSONB, server_default="{}")

@@ -53,6 +53,11 @@ class TypeRetired(DomainError):
     message = N_("The type %(name)s is retired: it makes no new products.")
 
 
+class NothingToProve(DomainError):
+    status = 422
+    message = N_("Only a mobile number or an e-mail address that must be filled in can be proved. Add such a field first.")
+
+
 class NothingToSell(DomainError):
     status = 422
     message = N_("Add at least one SKU with a price before putting the product on sale.")
@@ -190,6 +195,20 @@ async def set_account(
     await history.record(session, Happened("product", product.id, "product.account_changed"), actor=actor)
     facts = {"fields": [one.name for one in fields]}
     await audit.record(session, actor, "product.account_changed", subject=("product", product.id), facts=facts)
+    return product
+
+
+async def bind_account(session: AsyncSession, product_id: UUID, *, is_bound: bool, actor: Actor) -> Product:
+    """Say whether only what a buyer has proved by a code is credited. Orders already placed go on. Idempotent. Raises: NotFound, NothingToProve."""
+    product = await queries.product_or_404(session, product_id)
+    if is_bound and accounts.bound_field(accounts.fields_of(product.buyer_fields)) is None:
+        raise NothingToProve
+    if product.binds_account != is_bound:
+        product.binds_account = is_bound
+        await session.flush()
+        await history.record(session, Happened("product", product.id, "product.account_changed"), actor=actor)
+        facts = {"is_bound": is_bound}
+        await audit.record(session, actor, "product.account_bound", subject=("product", product.id), facts=facts)
     return product
 
 

@@ -43,6 +43,8 @@ class ContactCode(Row, TenantBase):
     wrong_tries: Mapped[int] = mapped_column(SmallInteger, server_default="0")
     expires_at: Mapped[datetime]
     used_at: Mapped[datetime | None]
+    anyones_locale: Mapped[str] = mapped_column(server_default="")
+    """The language in which it is sent to a contact without an order here too, to prove what a bound product credits; else empty."""
 
 
 class BuyerSession(Row, TenantBase):

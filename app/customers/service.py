@@ -40,8 +40,8 @@ class WrongProof(DomainError):
     message = N_("This code does not fit, or its ten minutes are over. Look at it again, or have a new one sent.")
 
 
-async def ask_code(tenant: Tenant, contact: Contact, *, address: str) -> None:
-    """Have a code sent to a contact, if it is one we know; the caller learns nothing of that.
+async def ask_code(tenant: Tenant, contact: Contact, *, address: str, anyones_locale: str = "") -> None:
+    """Have a code sent to a contact, if it is one we know, or in `anyones_locale` to any; the caller learns nothing of whom we know.
 
     Raises: TooMany, by contact, by network address and by shop, known or not.
     """
@@ -55,7 +55,15 @@ async def ask_code(tenant: Tenant, contact: Contact, *, address: str) -> None:
     sealed = ring.seal("contact_code", "contact", code_id, contact.value)
     async with tenant_tx(tenant) as tx:
         await tx.execute(
-            _ASKED, code_id, contact.kind, sealed, contact.masked, fingerprint, secrets.token_bytes(32), clock.now() + LIVES
+            _ASKED,
+            code_id,
+            contact.kind,
+            sealed,
+            contact.masked,
+            fingerprint,
+            secrets.token_bytes(32),
+            clock.now() + LIVES,
+            anyones_locale,
         )
         await add_task(tx, "customers.send_code", lane=Lane.MESSAGES, subject_id=code_id)
 
@@ -123,11 +131,11 @@ def _index_of(ring: Keyring, code_id: UUID, code: str) -> bytes:
 
 
 _ASKED = """
-insert into contact_code (id, contact_kind, contact, contact_masked, contact_fingerprint, code_fingerprint, expires_at)
-values ($1, $2, $3, $4, $5, $6, $7)
+insert into contact_code (id, contact_kind, contact, contact_masked, contact_fingerprint, code_fingerprint, expires_at, anyones_locale)
+values ($1, $2, $3, $4, $5, $6, $7, $8)
 """
 _WAITING = """
-select id, contact_kind, contact, contact_fingerprint from contact_code
+select id, contact_kind, contact, contact_fingerprint, anyones_locale from contact_code
 where id = $1 and expires_at > $2 and used_at is null
 for update
 """

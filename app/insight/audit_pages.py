@@ -56,6 +56,7 @@ ACTIONS: Final[Mapping[str, str]] = {
     "product.changed": N_("Changed a product"),
     "product.on_sale": N_("Put a product on sale"),
     "product.off_sale": N_("Took a product off sale"),
+    "product.account_bound": N_("Bound a product to what its buyers prove, or let it go"),
     "product.rules_changed": N_("Changed the rules of a product's codes"),
     "product.content_changed": N_("Changed what a link opens"),
     "product.file_added": N_("Added a file to a product"),

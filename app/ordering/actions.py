@@ -40,7 +40,9 @@ WHY: dict[str, str] = {
         "The gateway declined the last refund. Look at its reason in the timeline and settle it with the gateway first."
     ),
     "refunded": N_("Everything of this order was given back already."),
-    "all_read": N_("The buyer has read every key, so the keys cannot be taken back and nothing can be refunded here."),
+    "all_read": N_(
+        "The buyer has read every key or used every code, so nothing can be taken back and nothing can be refunded here."
+    ),
     "paid_already": N_("The order is paid. Refund it instead."),
     "ended": N_("The order has ended already."),
     "nothing_to_ask": N_("No payment or refund waits for the gateway's answer."),

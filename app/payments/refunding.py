@@ -45,7 +45,7 @@ from tenants.session import Tx, tenant_tx
 
 class NothingToRefund(DomainError):
     message = N_(
-        "Nothing of this order can be refunded now: each unit is either refunded already, or its buyer has seen the key."
+        "Nothing of this order can be refunded now: each unit is either refunded already, or its buyer has seen the key or used the code."
     )
 
 

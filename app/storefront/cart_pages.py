@@ -18,7 +18,7 @@ from app.kernel.web import AnyRequest, page, see_other
 from app.ordering.placing import OfferChanged
 from app.ordering.rules import MOST_UNITS, EmptyCart, Offered, TooManyLines, quote
 from app.pricing.rules import Moment
-from app.storefront import carts, checkout
+from app.storefront import binding, carts, checkout
 from app.storefront.accounts import AccountForm, account_form, mark_of, prefix_in_cart
 from app.storefront.checkout import PLACING_REFUSALS, NotOnSale, RequestKey, Units
 from app.storefront.moments import moment_of
@@ -100,7 +100,8 @@ class CartPages(Controller):
         shelf = shelf_in(request)
         wanted = carts.on_shelf(carts.read(request), shelf)
         try:
-            accounts = _accounts(wanted, shelf, sent.get, checks=True)
+            stated = _accounts(wanted, shelf, sent.get, checks=True)
+            accounts = {listing: await binding.checked(request, tenant, account) for listing, account in stated.items()}
             if sent.get("act") == "change":
                 return await _cart_page(request, tenant, shelf, values=sent.values())
             faults = {name: fault for account in accounts.values() for name, fault in account.errors.items()}

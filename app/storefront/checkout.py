@@ -33,6 +33,7 @@ from app.ordering.placing import (
 )
 from app.ordering.rules import MOST_UNITS, AccountMissing, Offered, Quote, quote
 from app.settings import settings
+from app.storefront import binding
 from app.storefront.accounts import AccountForm, account_form, looked_up, mark_of
 from app.storefront.moments import moment_of
 from app.storefront.opening import shelf_in
@@ -84,7 +85,7 @@ class Checkout(Controller):
         """What other handlers are given this one takes itself, without the framework's group of tasks around it."""
         tenant, sent, shelf = await provide_tenant(request), await provide_sent(request), shelf_in(request)
         try:
-            account = _account(sent, shelf)
+            account = await _account(request, tenant, sent, shelf)
             if sent.get("act") == "change":
                 return await _change(request, sent, shelf)
             form, contact = read_form(CheckoutForm, sent, shelf, faults=account.errors if account else {})
@@ -189,10 +190,12 @@ async def _offered(request: AnyRequest, shelf: Shelf, form: CheckoutForm) -> Off
     return offered
 
 
-def _account(sent: RawForm, shelf: Shelf) -> AccountForm | None:
+async def _account(request: AnyRequest, tenant: Tenant, sent: RawForm, shelf: Shelf) -> AccountForm | None:
     """The account a form states, for a product that credits one."""
     product = product_of(sent, shelf)
-    return account_form(product, sent.get, checks=True) if product and product.buyer_fields else None
+    if product is None or not product.buyer_fields:
+        return None
+    return await binding.checked(request, tenant, account_form(product, sent.get, checks=True))
 
 
 async def _change(request: AnyRequest, sent: RawForm, shelf: Shelf) -> Response[str]:

@@ -2,22 +2,26 @@
 
 from __future__ import annotations
 
-from typing import Annotated, Any, Literal
+import re
+from typing import Annotated, Any
+from uuid import UUID
 
 from litestar import Controller, Response, get, post
+from litestar.params import FromPath
 from pydantic import BeforeValidator, StringConstraints
 
 from app.customers import service as customers
 from app.customers import sessions
 from app.customers.sessions import Buyer
+from app.kernel import i18n
 from app.kernel.contact import NOT_A_CONTACT, Contact, parse_contact
 from app.kernel.csrf import BUYER_COOKIE
-from app.kernel.errors import N_
+from app.kernel.errors import N_, NotFound
 from app.kernel.forms import Checked, Form, RawForm, fail, invalid, parse
 from app.kernel.vault import keyring
 from app.kernel.web import AnyRequest, page, see_other, set_cookie
 from app.storefront import queries
-from app.storefront.opening import OPEN_WHEN_CLOSED
+from app.storefront.opening import OPEN_WHEN_CLOSED, shelf_in
 from tenants.directory import Tenant
 from tenants.session import tenant_tx
 
@@ -25,8 +29,9 @@ _ASK = "storefront/lookup.html"
 _PROVE = "storefront/code.html"
 NOT_A_CODE = N_("Type the six digits from the message.")
 
-Place = Literal["orders", "me"]
-"""Where the buyer was going."""
+_PLACE = re.compile(r"orders|me|products/[0-9a-f]{8}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{12}")
+Place = Annotated[str, StringConstraints(pattern=f"^({_PLACE.pattern})$")]
+"""Where the buyer was going: to his orders, to what he has, or to a product that is bound to what he proves."""
 
 
 def _six_digits(value: object) -> object:
@@ -75,13 +80,26 @@ class LookupPages(Controller):
         rows = [(row, f"/orders/{row['order_no']}/{ring.link_signature('order', row['order_id'])}") for row in found]
         return page(request, "storefront/mine.html", buyer=buyer, rows=rows)
 
+    @get("/products/{product_id:uuid}/proof")
+    async def bind(self, request: AnyRequest, product_id: FromPath[UUID]) -> Response[str]:
+        """Proves the number or address a bound product is to credit; then back to it. Raises: NotFound."""
+        product = shelf_in(request).product_or_404(product_id)
+        if not product.binds_account:
+            raise NotFound
+        return page(request, _ASK, place=f"products/{product.id}")
+
     @post("/orders/codes")
     async def ask(self, request: AnyRequest, tenant: Tenant, sent: RawForm) -> Response[str]:
-        """Always the same answer, for a contact we know and for one we do not."""
+        """Always the same answer, for a contact we know and for one we do not. For a bound product a code goes to any."""
         context: dict[str, Any] = {"place": _place(sent)}
         form = parse(CodeForm, sent, retry=_ASK, **context)
         contact = _contact(sent, form.contact, _ASK, context)
-        await customers.ask_code(tenant, contact, address=request.scope["state"]["address"])
+        await customers.ask_code(
+            tenant,
+            contact,
+            address=request.scope["state"]["address"],
+            anyones_locale=i18n.locale() if _is_bound(request, form.place) else "",
+        )
         return page(request, _PROVE, contact=contact, **context)
 
     @post("/orders/proofs")
@@ -119,5 +137,12 @@ def _contact(sent: RawForm, text: str, retry: str, context: dict[str, Any]) -> C
     return contact
 
 
-def _place(sent: RawForm) -> Place:
-    return "me" if sent.get("place") == "me" else "orders"
+def _place(sent: RawForm) -> str:
+    return sent.get("place") if _PLACE.fullmatch(sent.get("place")) else "orders"
+
+
+def _is_bound(request: AnyRequest, place: str) -> bool:
+    """Whether a place is a product on sale that credits only what is proved."""
+    product_id = place.partition("products/")[2]
+    product = shelf_in(request).products.get(UUID(product_id)) if product_id else None
+    return product is not None and product.binds_account

@@ -60,6 +60,7 @@ class Shelved:
     attributes: tuple[tuple[str, str], ...]
     """What is said of it: labels and values."""
     refuses_virtual_numbers: bool
+    binds_account: bool
     buyer_limit: int | None
     description_html: str
     usage_html: str
@@ -162,6 +163,7 @@ def _shelved(rows: list[asyncpg.Record], rules: Sequence[Rule]) -> Shelved:
         buyer_fields=fields,
         attributes=tuple((one["label"], one["value"]) for one in json.loads(first["attributes"])),
         refuses_virtual_numbers=first["refuses_virtual_numbers"],
+        binds_account=first["binds_account"],
         buyer_limit=first["buyer_limit"],
         description_html=first["description_html"],
         usage_html=first["usage_html"],
@@ -184,7 +186,7 @@ from storefront order by created_at limit 1
 _LISTED = """
 select l.id as listing_id, l.sku_id, l.price_minor, l.was_minor, l.currency, l.terms_version, l.least_minor, k.name as sku_name, k.is_hot,
        p.id as product_id, p.name as product_name, p.summary, p.category_id, p.cover_icon, p.cover_hue, p.picture_id, p.buyer_limit,
-       p.description_html, p.usage_html, p.delivery_kind, p.attributes::text as attributes,
+       p.description_html, p.usage_html, p.delivery_kind, p.binds_account, p.attributes::text as attributes,
        coalesce(t.buyer_fields, p.account_fields)::text as buyer_fields,
        coalesce(t.refuses_virtual_numbers, p.refuses_virtual_numbers) as refuses_virtual_numbers
 from listing l join sku k on k.id = l.sku_id join product p on p.id = k.product_id left join product_type t on t.id = p.type_id

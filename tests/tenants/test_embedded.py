@@ -6,7 +6,6 @@ import stat
 import subprocess
 import sys
 import tempfile
-import time
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -55,19 +54,13 @@ def again(server: EmbeddedPostgres) -> EmbeddedPostgres:
     return EmbeddedPostgres(server.wanted, bin_dir=server.bin, settings=SMALL)
 
 
-def test_cold_and_warm_start_are_quick_and_data_stay(server: EmbeddedPostgres) -> None:
-    started = time.monotonic()
+def test_data_stay_from_one_start_to_the_next(server: EmbeddedPostgres) -> None:
     server.start()
-    cold_s = time.monotonic() - started
     with psycopg.connect(server.admin_url(), autocommit=True) as connection:
         connection.execute("create table kept as select 42 as answer")
     server.stop()
-    started = time.monotonic()
     server.start()
-    warm_s = time.monotonic() - started
     assert ask(server, "select answer from kept") == "42"
-    assert cold_s < 15  # 3 s is the goal; a busy machine gets room
-    assert warm_s < 5
 
 
 def test_server_is_closed_to_everyone_but_the_password(server: EmbeddedPostgres) -> None:

@@ -74,6 +74,23 @@ class AccountPages(Controller):
         await shop_changed(session, tenant)
         return see_other(request, f"{base(tenant)}/products/{product_id}/account", flash=N_("Saved."))
 
+    @post("/binding", guards=[may(Permission.CATALOG_EDIT)])
+    async def bind(
+        self,
+        request: AnyRequest,
+        session: AsyncSession,
+        tenant: Tenant,
+        *,
+        actor: Actor,
+        sent: RawForm,
+        product_id: FromPath[UUID],
+    ) -> Response[Any]:
+        """Credit only what a buyer has proved, or anything again. Raises: NotFound, NothingToProve."""
+        await _product_or_404(session, product_id)
+        await catalog.bind_account(session, product_id, is_bound=sent.get("is_bound") == "yes", actor=actor)
+        await shop_changed(session, tenant)
+        return see_other(request, f"{base(tenant)}/products/{product_id}/account", flash=N_("Saved."))
+
 
 async def _product_or_404(session: AsyncSession, product_id: UUID) -> Product:
     product = await queries.product_or_404(session, product_id)
@@ -93,6 +110,7 @@ async def _context(
         "base": base(tenant),
         "form_path": f"{base(tenant)}/products/{product.id}/account",
         "product": product,
+        "can_bind": accounts.bound_field(accounts.fields_of(product.buyer_fields)) is not None,
         "fields": fields,
         "kinds": BUYER_KINDS,
         "offers": offers,
