@@ -9,6 +9,7 @@ import pytest
 from app.access.models import MemberRole
 from app.customers import sessions
 from app.kernel import clock
+from app.kernel.contact import parse_contact
 from app.kernel.csrf import BUYER_COOKIE
 from app.kernel.ids import new_id
 from app.kernel.vault import keyring
@@ -28,8 +29,10 @@ async def logged_in(world: World, contact: str = "13800132046") -> str:
     """A buyer who proved his contact; his session's token."""
     async with tenant_tx(world.tenant) as tx:
         ring, customer_id = await keyring(tx), new_id()
-        sealed = ring.seal("customer", "contact", customer_id, contact)
-        await tx.execute(_CUSTOMER, customer_id, sealed, ring.fingerprint("contact", contact), clock.now())
+        parsed = parse_contact(contact)
+        assert parsed
+        sealed = ring.seal("customer", "contact", customer_id, parsed.value)
+        await tx.execute(_CUSTOMER, customer_id, sealed, ring.fingerprint("contact", parsed.value), clock.now())
         return await sessions.open_session(tx, customer_id, lives=sessions.SHORT)
 
 
