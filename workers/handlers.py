@@ -6,7 +6,7 @@ from collections.abc import Awaitable, Callable
 from uuid import UUID
 
 from app.access import messages as access_messages
-from app.aftersales import checking, deadlines, remedying
+from app.aftersales import checking, deadlines, failing, recalling, remedying
 from app.catalog import service as catalog
 from app.customers import service as customers
 from app.fulfillment import asking, buying, handing, mailing, shelving, showing
@@ -81,6 +81,19 @@ async def watch_case(tenant: Tenant, tasks: list[TaskRow]) -> None:
     readers = await access_messages.after_sale_watchers(tenant)
     async with tenant_tx(tenant) as tx:
         await deadlines.watch(tx, tasks[0].subject_id, readers)
+
+
+@handles("aftersales.rates", lane=Lane.MESSAGES, timeout_s=60)
+async def look_at_rates(tenant: Tenant, _tasks: list[TaskRow]) -> None:
+    readers = await access_messages.after_sale_watchers(tenant)
+    async with tenant_tx(tenant) as tx:
+        await failing.look(tx, readers)
+
+
+@handles("aftersales.recall", lane=Lane.BULK, timeout_s=600)
+async def recall(tenant: Tenant, tasks: list[TaskRow]) -> None:
+    assert tasks[0].subject_id
+    await recalling.go_on(tenant, tasks[0].subject_id)
 
 
 @handles("suppliers.sync", lane=Lane.BULK, timeout_s=300)

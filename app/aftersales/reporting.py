@@ -27,6 +27,8 @@ from app.ordering import service as ordering
 from app.ordering.models import OrderState
 from tenants.session import Tx
 
+_RATES_AFTER_S = 3
+"""Reports of one moment are counted together before a rate is judged."""
 SETTLED_ITSELF = N_("Settled by itself, as the shop's rules say.")
 
 
@@ -74,6 +76,7 @@ async def report(tx: Tx, told: Report, *, actor: Actor, is_own: bool = False) ->
     case_id = await _open(tx, told, row, is_own=is_own)
     await _keep(tx, case_id, told, actor)
     await _begin(tx, case_id)
+    await add_task(tx, "aftersales.rates", lane=Lane.MESSAGES, subject_id=None, after_s=_RATES_AFTER_S)
     return case_id
 
 

@@ -21,6 +21,7 @@ class CaseKind(StrEnum):
     `supplier_unknown`: after half an hour nobody can say whether a purchase took place. `supplier_late`: a supplier delivered what it had refused.
     `bad_goods`: a card that was sold before, or a delivery without its card. `spare_goods`: more cards came than were bought; they are own stock now.
     `wrong_account`: a buyer says that the account he stated, and confirmed, was not the one he meant; it was credited.
+    `broken_bundle`: of a bundle that is delivered whole or not at all, a part could not be delivered after another was.
     `not_handed_over`: goods that people deliver, and nobody did in time.
     """
 
@@ -33,6 +34,7 @@ class CaseKind(StrEnum):
     BAD_GOODS = "bad_goods"
     SPARE_GOODS = "spare_goods"
     WRONG_ACCOUNT = "wrong_account"
+    BROKEN_BUNDLE = "broken_bundle"
     NOT_HANDED_OVER = "not_handed_over"
 
 

@@ -79,6 +79,12 @@ WORDS: Final = {
             "He typed it and confirmed it before paying, and it was credited. Nothing goes back by itself: answer him, and decide."
         ),
     ),
+    CaseKind.BROKEN_BUNDLE: (
+        N_("A bundle could only be delivered in part"),
+        N_(
+            "It was to be delivered whole or not at all. What was not delivered is given back by itself; agree with the buyer about what was."
+        ),
+    ),
 }
 """A kind's name, and what to do about it."""
 Choice = TypeVar("Choice", CaseKind, CaseState)

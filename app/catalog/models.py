@@ -37,6 +37,7 @@ _SELLING = frozenset(
         DeliveryKind.VOUCHER,
         DeliveryKind.SERIAL,
         DeliveryKind.LINK,
+        DeliveryKind.BUNDLE,
         DeliveryKind.MANUAL,
     }
 )
@@ -232,6 +233,37 @@ class Listing(Row, TenantBase):
     least_minor: Mapped[int | None]
     """The least unit price its SKU's cost and floor allow, kept by `app.pricing.floors`; the order function sells nothing below it."""
     sku: Mapped[Sku] = relationship(lazy="raise", back_populates="listing")
+
+
+class BundlePolicy(StrEnum):
+    """What happens when a part of a bundle cannot be delivered: its share alone goes back, or everything not yet delivered does."""
+
+    PARTIAL = "partial"
+    WHOLE = "whole"
+
+
+class Bundle(TenantBase):
+    """What a SKU of kind `bundle` promises of its parts: they stand in `bundle_part`."""
+
+    __tablename__ = "bundle"
+    __table_args__ = (one_of("policy", BundlePolicy),)
+    sku_id: Mapped[UUID] = mapped_column(ForeignKey("sku.id"), primary_key=True)
+    policy: Mapped[str] = mapped_column(server_default=BundlePolicy.PARTIAL)
+
+
+class BundlePart(TenantBase):
+    """So many units of another SKU in one bundle. A part is never a bundle or a subscription itself."""
+
+    __tablename__ = "bundle_part"
+    __table_args__ = (
+        CheckConstraint("quantity between 1 and 20", name="quantity_bounded"),
+        CheckConstraint("bundle_sku_id <> sku_id", name="not_of_itself"),
+        Index("ix_bundle_part_sku", "sku_id"),
+    )
+    bundle_sku_id: Mapped[UUID] = mapped_column(ForeignKey("bundle.sku_id"), primary_key=True)
+    sku_id: Mapped[UUID] = mapped_column(ForeignKey("sku.id"), primary_key=True)
+    quantity: Mapped[int] = mapped_column(Integer)
+    position: Mapped[int] = mapped_column(Integer, server_default="0")
 
 
 class PriceChange(Row, TenantBase):

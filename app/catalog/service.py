@@ -15,6 +15,7 @@ from app.catalog.accounts import AccountField
 from app.catalog.by_hand import Promise
 from app.catalog.minting import MintingRules
 from app.catalog.models import (
+    BundlePart,
     Category,
     DeliveryKind,
     Listing,
@@ -41,6 +42,11 @@ class KindDoesNotSell(DomainError):
 class NoAccountFields(DomainError):
     status = 422
     message = N_("Say first which account its buyers state: without it nobody knows whom to credit.")
+
+
+class NothingInBundle(DomainError):
+    status = 422
+    message = N_("Say first what is in %(name)s.")
 
 
 class AttributeMissing(DomainError):
@@ -156,7 +162,10 @@ async def change_product(session: AsyncSession, product_id: UUID, terms: Product
 
 
 async def publish(session: AsyncSession, product_id: UUID, *, actor: Actor) -> Product:
-    """Put a product on sale. Idempotent. Raises: NotFound, KindDoesNotSell, NoAccountFields, NothingToOpen, AttributeMissing, NothingToSell."""
+    """Put a product on sale. Idempotent.
+
+    Raises: NotFound, KindDoesNotSell, NoAccountFields, NothingToOpen, AttributeMissing, NothingInBundle, NothingToSell.
+    """
     product = await queries.product_or_404(session, product_id)
     if not DeliveryKind(product.delivery_kind).sells:
         raise KindDoesNotSell
@@ -166,10 +175,20 @@ async def publish(session: AsyncSession, product_id: UUID, *, actor: Actor) -> P
         raise contents.NothingToOpen
     if missing := _missing(product):
         raise AttributeMissing(label=missing)
-    if not any(sku.listing is not None and sku.listing.is_published for sku in product.skus):
+    on_shelf = [sku for sku in product.skus if sku.listing is not None and sku.listing.is_published]
+    if not on_shelf:
         raise NothingToSell
+    if product.delivery_kind == DeliveryKind.BUNDLE and (empty := await _empty_bundle(session, on_shelf)):
+        raise NothingInBundle(name=empty.name)
     await _move(session, product, ProductState.ON_SALE, actor)
     return product
+
+
+async def _empty_bundle(session: AsyncSession, skus: Sequence[Sku]) -> Sku | None:
+    """The first of these bundles that holds nothing."""
+    query = select(BundlePart.bundle_sku_id).where(BundlePart.bundle_sku_id.in_([sku.id for sku in skus]))
+    filled = set((await session.scalars(query)).all())
+    return next((sku for sku in skus if sku.id not in filled), None)
 
 
 async def withdraw(session: AsyncSession, product_id: UUID, *, actor: Actor) -> Product:

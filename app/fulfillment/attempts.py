@@ -55,7 +55,7 @@ async def plan(tx: Tx, units: Sequence[asyncpg.Record], *, priority: int = 0) ->
     """Choose a supplier for each owed unit and have it bought; the units that nobody can serve, now or before their deadline.
 
     A unit whose suppliers are only away for the moment waits and is planned again. A unit is a row with order_id, order_line_id, unit_no, sku_id,
-    amount_minor and paid_at. Locks: none; the index refuses a second live attempt.
+    worth_minor (what it sells for; a part of a bundle for what it sells alone) and paid_at. Locks: none; the index refuses a second live attempt.
     """
     if not units:
         return []
@@ -91,7 +91,7 @@ _NONE_BEFORE = _Past(0, frozenset(), frozenset())
 
 
 def _choose(route: suppliers.Route, unit: asyncpg.Record, tried: frozenset[UUID]) -> rules.Choice | None:
-    most = rules.most_cost(unit["amount_minor"], route.floor_bp)
+    most = rules.most_cost(unit["worth_minor"], route.floor_bp)
     return rules.choose(route.candidates, route.policy, most_cost=most, tried=tried, draw=secrets.randbelow(1_000_000))
 
 
@@ -307,9 +307,11 @@ where id in (
 returning id
 """
 _UNITS = """
-select u.order_id, u.order_line_id, u.unit_no, u.sku_id, u.amount_minor, coalesce(o.owed_again_at, o.paid_at) as paid_at
+select u.order_id, u.order_line_id, u.unit_no, u.sku_id, coalesce(o.owed_again_at, o.paid_at) as paid_at,
+       case when l.parent_line_id is null then u.amount_minor else greatest(u.amount_minor, l.unit_price_minor) end as worth_minor
 from attempt a
 join delivery_unit u on u.order_line_id = a.order_line_id and u.unit_no = a.unit_no
+join order_line l on l.id = u.order_line_id
 join shop_order o on o.id = u.order_id
 where a.id = any($1) and u.state = 'owed'
 order by u.order_line_id, u.unit_no

@@ -136,7 +136,7 @@ async def _purchases(tx: Tx, tenant: Tenant, connection: Opened, sendings: Seque
                 account=account,
                 face_value_minor=row["face_value_minor"] if row["is_range"] else None,
                 currency=row["currency"],
-                most_cost=most_cost(row["amount_minor"], row["floor_bp"]),
+                most_cost=most_cost(row["worth_minor"], row["floor_bp"]),
                 notice_url=links.supply_notice(tenant, connection.id),
             )
         )
@@ -188,9 +188,11 @@ async def send_elsewhere(tx: Tx, connection_id: UUID) -> int:
 
 _DETAILS = """
 select a.id, a.out_no, a.supplier_sku, a.currency, a.order_line_id, s.face_value_minor, f.least_minor is not null as is_range,
-       u.amount_minor, coalesce(s.floor_bp, 0) as floor_bp, ra.account
+       case when l.parent_line_id is null then u.amount_minor else greatest(u.amount_minor, l.unit_price_minor) end as worth_minor,
+       coalesce(s.floor_bp, 0) as floor_bp, ra.account
 from attempt a
 join delivery_unit u on u.order_line_id = a.order_line_id and u.unit_no = a.unit_no
+join order_line l on l.id = a.order_line_id
 join sku s on s.id = a.sku_id
 join supplier_offer f on f.id = a.offer_id
 left join recharge_account ra on ra.order_line_id = a.order_line_id

@@ -8,6 +8,7 @@ from uuid import UUID
 
 import asyncpg
 
+from app.fulfillment import wholes
 from app.integrations import service as integrations
 from app.inventory import service as inventory
 from app.kernel import history
@@ -34,6 +35,7 @@ async def settle_orders(tx: Tx, order_ids: Sequence[UUID]) -> None:
 
     Idempotent. The caller holds the orders' locks.
     """
+    await give_up(tx, await wholes.break_up(tx, order_ids))
     rows = await tx.fetch(_SETTLED, list(order_ids))
     if not rows:
         return

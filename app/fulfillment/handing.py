@@ -19,6 +19,7 @@ from app.cases.models import CaseKind
 from app.cases.service import Trouble
 from app.catalog import by_hand as rules
 from app.catalog.models import DeliveryKind
+from app.fulfillment import wholes
 from app.fulfillment.ending import give_up, settle_orders
 from app.integrations.service import Message, queue_messages
 from app.inventory import service as inventory
@@ -194,6 +195,7 @@ async def _waiting(tx: Tx, order_line_id: UUID, unit_no: int) -> asyncpg.Record:
 
 
 async def _settle(tx: Tx, order_id: UUID, actor: Actor) -> None:
+    await wholes.go_on(tx, [order_id])
     await settle_orders(tx, [order_id])
     if not await tx.fetchval(
         "select exists (select 1 from delivery_unit where order_id = $1 and state = 'owed' and due_at < now())", order_id

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import secrets
+import unicodedata
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
@@ -75,8 +76,8 @@ class Used:
 
 
 def normalised(typed: str) -> str:
-    """A code as it is compared: capitals alone, without blanks and dashes."""
-    return "".join(sign for sign in typed.upper() if sign.isalnum())[:64]
+    """A code as it is compared: plain capitals and digits alone, without blanks and dashes; full-width signs of a Chinese keyboard are their plain ones."""
+    return "".join(sign for sign in unicodedata.normalize("NFKC", typed).upper() if sign.isalnum())[:64]
 
 
 async def mint(tx: Tx, units: Sequence[asyncpg.Record]) -> dict[Unit, UUID]:

@@ -16,7 +16,7 @@ import asyncpg
 from app.cases import service as cases
 from app.cases.models import CaseKind
 from app.cases.service import Trouble
-from app.fulfillment import attempts, receiving
+from app.fulfillment import attempts, receiving, wholes
 from app.fulfillment.attempts import BUYER_IS_WRONG, NOT_SENT, Decided
 from app.fulfillment.ending import give_up, settle_orders
 from app.fulfillment.models import OPEN_STATES, AttemptState
@@ -80,6 +80,7 @@ async def record(tx: Tx, answers: Sequence[Answer]) -> None:
     await attempts.decide(tx, sorted_.decided, took_ms=took)
     await _follow_up(tx, sorted_, refused)
     await _open_cases(tx, [row for row, _ in valid])
+    await wholes.go_on(tx, sorted({row["order_id"] for row, _ in sorted_.delivered}))
     await settle_orders(tx, [row["order_id"] for row in orders])
     await note_calls(tx, [_called(row, a) for row, a in valid])
 

@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 from collections import Counter, defaultdict
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping, Sequence, Set
 from decimal import Decimal
 from uuid import UUID
 
 import asyncpg
 
 from app.catalog.models import DeliveryKind
-from app.fulfillment import attempts, booking, handing, minting
+from app.fulfillment import attempts, booking, handing, minting, wholes
 from app.fulfillment.booking import Spent
 from app.fulfillment.ending import give_up, settle_orders
 from app.inventory import service as inventory
@@ -36,14 +36,18 @@ async def deliver_orders(tx: Tx, order_ids: Sequence[UUID]) -> None:
     if not orders:
         return
     units = await tx.fetch(_OWED, [order["id"] for order in orders])
-    claimed = await _claim(tx, [unit for unit in units if unit["delivery_kind"] in _FROM_OWN_STOCK])
+    under_way = await wholes.being_bought(tx, units)
+    ready = [unit for unit in units if wholes.whole_of(unit) not in under_way]
+    claimed = await _claim(tx, [unit for unit in ready if unit["delivery_kind"] in _FROM_OWN_STOCK])
+    ours = claimed.keys() | {_key(unit) for unit in ready if unit["delivery_kind"] in minting.MINTED}
+    others = [unit for unit in ready if unit["delivery_kind"] not in handing.HANDED and _key(unit) not in ours]
+    unserved = await attempts.plan(tx, others)
+    held = wholes.incomplete(ready, ours)
+    handed_out = [unit for unit in ready if _key(unit) in ours and wholes.whole_of(unit) not in held]
+    claimed = await _keep(tx, claimed, {_key(unit) for unit in handed_out})
     await _complete(tx, claimed)
-    minted = await minting.mint(tx, [unit for unit in units if unit["delivery_kind"] in minting.MINTED])
-    by_hand = [unit for unit in units if unit["delivery_kind"] in handing.HANDED]
-    await handing.put_in_queue(tx, by_hand)
-    served = claimed.keys() | minted.keys()
-    others = [unit for unit in units if unit["delivery_kind"] not in handing.HANDED]
-    unserved = await attempts.plan(tx, [unit for unit in others if (unit["order_line_id"], unit["unit_no"]) not in served])
+    minted = await minting.mint(tx, [unit for unit in handed_out if unit["delivery_kind"] in minting.MINTED])
+    await handing.put_in_queue(tx, [unit for unit in ready if unit["delivery_kind"] in handing.HANDED])
     await inventory.warn_if_low(tx, sorted({unit["sku_id"] for unit in units}))
     spent = {unit: Spent(key.id, key.unit_cost) for unit, key in claimed.items()}
     await _book_sales(tx, units, {**dict.fromkeys(minted), **spent})
@@ -66,6 +70,16 @@ async def _claim(tx: Tx, units: Sequence[asyncpg.Record]) -> dict[Unit, inventor
         for unit, key in zip(wanting, keys, strict=False):
             claimed[unit["order_line_id"], unit["unit_no"]] = key
     return claimed
+
+
+def _key(unit: asyncpg.Record) -> Unit:
+    return unit["order_line_id"], unit["unit_no"]
+
+
+async def _keep(tx: Tx, claimed: dict[Unit, inventory.Claimed], handed_out: Set[Unit]) -> dict[Unit, inventory.Claimed]:
+    """The keys that are handed out; those of bundles that are not complete yet go back where they were."""
+    await inventory.put_back(tx, [key.id for unit, key in claimed.items() if unit not in handed_out])
+    return {unit: key for unit, key in claimed.items() if unit in handed_out}
 
 
 async def _complete(tx: Tx, claimed: dict[Unit, inventory.Claimed]) -> None:
@@ -98,10 +112,13 @@ for update
 """
 _OWED = """
 select u.order_line_id, u.unit_no, u.order_id, u.sku_id, u.amount_minor, o.currency, coalesce(o.owed_again_at, o.paid_at) as paid_at,
-       l.delivery_kind
+       l.delivery_kind,
+       case when l.parent_line_id is null then u.amount_minor else greatest(u.amount_minor, l.unit_price_minor) end as worth_minor,
+       b.id as whole_line_id, (u.unit_no - 1) / (l.quantity / b.quantity) as whole_no
 from delivery_unit u
 join shop_order o on o.id = u.order_id
 join order_line l on l.id = u.order_line_id
+left join order_line b on b.id = l.parent_line_id and b.bundle_policy = 'whole'
 where u.order_id = any($1) and u.state = 'owed'
   and not exists (
     select 1 from attempt a

@@ -58,6 +58,7 @@ ACTIONS: Final[Mapping[str, str]] = {
     "product.off_sale": N_("Took a product off sale"),
     "product.account_bound": N_("Bound a product to what its buyers prove, or let it go"),
     "product.rules_changed": N_("Changed the rules of a product's codes"),
+    "product.contents_changed": N_("Changed what is in a bundle"),
     "product.content_changed": N_("Changed what a link opens"),
     "product.file_added": N_("Added a file to a product"),
     "product.file_removed": N_("Removed a product's file"),

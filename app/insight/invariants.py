@@ -60,12 +60,24 @@ where k.state = 'delivered' and not exists (select 1 from delivery_unit u where 
     Invariant(
         "INV-2",
         N_(
-            "Units of a line are numbered one to its quantity, their amounts sum to it, and an ended order's units are all delivered, refunded or released."
+            "Units of a line are numbered one to its quantity, their amounts sum to it, a bundle's parts to the bundle and lines to their order; "
+            "an ended order's units are all delivered, refunded or released."
         ),
         """
 select l.id::text from order_line l left join delivery_unit u on u.order_line_id = l.id
+where l.delivery_kind <> 'bundle'
 group by l.id, l.quantity, l.total_minor
 having count(u.unit_no) <> l.quantity or min(u.unit_no) <> 1 or max(u.unit_no) <> l.quantity or sum(u.amount_minor) <> l.total_minor
+union all
+select l.id::text from order_line l left join order_line p on p.parent_line_id = l.id
+where l.delivery_kind = 'bundle'
+group by l.id, l.quantity, l.total_minor
+having count(p.id) = 0 or sum(p.total_minor) <> l.total_minor or bool_or(p.quantity % l.quantity <> 0 or p.order_id <> l.order_id)
+    or exists (select 1 from delivery_unit u where u.order_line_id = l.id)
+union all
+select o.id::text from shop_order o join order_line l on l.order_id = o.id
+where l.parent_line_id is null
+group by o.id, o.total_minor having sum(l.total_minor) <> o.total_minor
 union all
 select o.id::text from shop_order o join delivery_unit u on u.order_id = o.id
 where (o.state = 'delivered' and u.state <> 'delivered')
@@ -258,7 +270,7 @@ select b.product_id::text from buyer_usage b
 join (
   select l.product_id, o.contact_fingerprint, sum(l.quantity) as units
   from order_line l join shop_order o on o.id = l.order_id
-  where o.state not in ('cancelled', 'expired', 'refunded')
+  where o.state not in ('cancelled', 'expired', 'refunded') and l.parent_line_id is null
   group by 1, 2
 ) t on t.product_id = b.product_id and t.contact_fingerprint = b.contact_fingerprint
 where b.units < t.units

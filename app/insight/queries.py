@@ -157,14 +157,18 @@ group by 1
 """
 _SELLERS = """
 select l.sku_id, max(l.product_name) as product_name, max(l.sku_name) as sku_name, count(distinct o.id) as orders,
-       sum(l.quantity) as units, sum(l.total_minor) as sales_minor, coalesce(max(s.available), 0) as available,
+       sum(l.quantity) as units, sum(l.total_minor) as sales_minor, coalesce(max(s.available), min(part.available), 0) as available,
        max(k.warn_below) as warn_below, max(p.cover_icon) as cover_icon, max(p.cover_hue) as cover_hue
 from shop_order o
 join order_line l on l.order_id = o.id
 join sku k on k.id = l.sku_id
 join product p on p.id = k.product_id
 left join stock s on s.sku_id = l.sku_id
-where o.paid_at >= $1 and o.paid_at < $2
+left join lateral (
+  select min(coalesce(ps.available, 0) / b.quantity) as available
+  from bundle_part b left join stock ps on ps.sku_id = b.sku_id where b.bundle_sku_id = l.sku_id
+) part on true
+where o.paid_at >= $1 and o.paid_at < $2 and l.parent_line_id is null
 group by l.sku_id
 order by sum(l.total_minor) desc, l.sku_id
 limit $3
@@ -205,7 +209,7 @@ from sku k
 join product p on p.id = k.product_id
 join listing l on l.sku_id = k.id and l.is_published
 left join stock s on s.sku_id = k.id
-where p.state = 'on_sale' and (coalesce(s.available, 0) < k.warn_below or coalesce(s.available, 0) = 0)
+where p.state = 'on_sale' and p.delivery_kind <> 'bundle' and (coalesce(s.available, 0) < k.warn_below or coalesce(s.available, 0) = 0)
 order by coalesce(s.available, 0), p.name
 limit 20
 """

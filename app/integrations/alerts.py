@@ -34,6 +34,7 @@ EVENTS: Mapping[str, tuple[str, str]] = {
     "supplier_balance_low": (N_("A balance is under the line you drew"), "warn"),
     "supplier_balance_ending": (N_("A balance will run out soon"), "warn"),
     "stock_low": (N_("Card-keys are running low"), "warn"),
+    "failure_rate_high": (N_("Too much of what was delivered fails"), "bad"),
     "after_sale_overdue": (N_("A buyer's case waits too long"), "bad"),
 }
 """What alerts are about, by template: the words a merchant chooses by, and the tone."""

@@ -131,6 +131,15 @@ WORDINGS: dict[str, Wording] = {
         (N_("It is below the line you drew. Top it up before purchases are refused for lack of money."),),
         N_("See the suppliers"),
     ),
+    "failure_rate_high": Wording(
+        N_("%(name)s: %(share)s of what was delivered failed"),
+        (
+            N_(
+                "%(failed)s of %(delivered)s units of the last 30 days were reported, beyond the line you drew. Look at it, and quarantine a bad batch."
+            ),
+        ),
+        N_("See the failure rates"),
+    ),
     "after_sale_overdue": Wording(
         N_("Case %(case_no)s waits too long: %(product)s"),
         (N_("It should have gone on by now. The case says what it waits for, and what can be done."),),

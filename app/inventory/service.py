@@ -52,6 +52,14 @@ async def claim_keys(tx: Tx, *, sku_id: UUID, units: int) -> list[Claimed]:
     return [Claimed(row["id"], row["masked"], row["unit_cost"]) for row in rows]
 
 
+async def put_back(tx: Tx, card_key_ids: list[UUID]) -> None:
+    """Let keys be free again that this transaction claimed and gave to nobody. They stay reserved. Locks: the keys, which it holds already."""
+    if card_key_ids:
+        await tx.execute(
+            "update card_key set state = 'free', changed_at = now() where id = any($1) and state = 'delivered'", card_key_ids
+        )
+
+
 async def has_free_keys(tx: Tx, sku_id: UUID) -> bool:
     """Whether any key could be handed out today, held by another transaction or not."""
     return bool(await tx.fetchval(_HAS_FREE, sku_id))

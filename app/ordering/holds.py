@@ -56,5 +56,5 @@ def _window() -> RateWindow:
 _HELD = """
 select coalesce(sum(l.quantity), 0)
 from shop_order o join order_line l on l.order_id = o.id
-where o.address_fingerprint = $1 and o.state = 'awaiting_payment'
+where o.address_fingerprint = $1 and o.state = 'awaiting_payment' and l.delivery_kind <> 'bundle'
 """

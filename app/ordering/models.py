@@ -110,12 +110,19 @@ class Order(Row, TenantBase):
 
 
 class OrderLine(TenantBase):
-    """One SKU and quantity of an order, with the names and prices of that moment."""
+    """One SKU and quantity of an order, with the names and prices of that moment.
+
+    A bundle's line is the parent of a line for each of its parts. It has the price and no units; its parts have units, each with its share of the
+    price as its amount, and their totals sum to the parent's. A part's `unit_price_minor` is what one of its units cost alone.
+    """
 
     __tablename__ = "order_line"
     __table_args__ = (
         CheckConstraint("quantity > 0", name="quantity_positive"),
-        CheckConstraint("total_minor = unit_price_minor * quantity", name="total_is_price_times_quantity"),
+        CheckConstraint(
+            "parent_line_id is not null or total_minor = unit_price_minor * quantity", name="total_is_price_times_quantity"
+        ),
+        CheckConstraint("(bundle_policy is not null) = (delivery_kind = 'bundle')", name="policy_of_bundles"),
         Index("ix_order_line_order", "order_id"),
         Index("ix_order_line_sku", "sku_id"),
     )
@@ -131,6 +138,10 @@ class OrderLine(TenantBase):
     quantity: Mapped[int] = mapped_column(Integer)
     unit_price_minor: Mapped[int]
     total_minor: Mapped[int]
+    parent_line_id: Mapped[UUID | None] = mapped_column(ForeignKey("order_line.id"))
+    """The bundle's line this is a part of."""
+    bundle_policy: Mapped[str | None]
+    """Of a bundle's line: what happens when a part of it cannot be delivered, as it was when it was ordered."""
     price_rule_id: Mapped[UUID | None]
     """The rule that made its price, in the version of that moment; None for the list price."""
     price_rule_version: Mapped[int | None] = mapped_column(Integer)

@@ -17,6 +17,7 @@ from uuid import UUID
 import asyncpg
 
 from app.catalog import accounts
+from app.catalog.accounts import AccountField
 from app.kernel import history
 from app.kernel.actor import Actor, ActorKind
 from app.kernel.batching import Batcher
@@ -25,7 +26,7 @@ from app.kernel.errors import N_, DomainError
 from app.kernel.history import Happened
 from app.kernel.ids import new_id, new_number
 from app.kernel.vault import Keyring, keyring
-from app.ordering.rules import Offered, Quote, QuotedLine
+from app.ordering.rules import Offered, Quote, QuotedPart
 from app.settings import settings
 from tenants.directory import Tenant
 from tenants.session import Tx, tenant_tx
@@ -142,39 +143,43 @@ async def place_single(tenant: Tenant, request: Request) -> Placed:
 
 async def _call(tx: Tx, sealed: _Sealed) -> Placed:
     quote, request = sealed.request.quote, sealed.request
-    offers = [line.offered for line in quote.lines]
-    limits = quote.limits()
-    line_ids = [new_id() for _ in offers]
+    lines, limits, stock = _lines(quote), quote.limits(), quote.stock()
+    shares = [(line.id, n, line.sku_id, amount) for line in lines for n, amount in enumerate(line.amounts_minor, start=1)]
     row = await tx.fetchrow(
         _PLACE,
         sealed.order_id, sealed.order_no, request.storefront_id, request.idempotency_key, sealed.request_hash,
         request.contact.kind, sealed.contact, request.contact.masked, sealed.contact_fingerprint, sealed.tail_fingerprint, request.locale,
         quote.total_minor, quote.currency, _hold(), new_id(),
-        line_ids, [o.listing_id for o in offers], [o.sku_id for o in offers], [o.product_id for o in offers],
-        [o.product_name for o in offers], [o.sku_name for o in offers], [o.delivery_kind for o in offers],
-        [line.quantity for line in quote.lines], [line.unit_price_minor for line in quote.lines],
+        [o.id for o in lines], [o.listing_id for o in lines], [o.sku_id for o in lines], [o.product_id for o in lines],
+        [o.product_name for o in lines], [o.sku_name for o in lines], [o.delivery_kind for o in lines],
+        [o.quantity for o in lines], [o.unit_price_minor for o in lines],
         list(limits), [units for units, _ in limits.values()], [most for _, most in limits.values()],
-        sealed.address_fingerprint, *_most_held(), *_terms(quote),
+        sealed.address_fingerprint, *_most_held(), *_terms(quote, lines, stock),
+        [o.parent_id for o in lines], [o.total_minor for o in lines], [o.policy for o in lines],
+        [share[0] for share in shares], [share[1] for share in shares], [share[2] for share in shares], [share[3] for share in shares],
+        list(stock), list(stock.values()),
     )  # fmt: skip
     assert row is not None
     answer = _answer(sealed.request, row)
     if isinstance(answer, DomainError):
         raise answer
     if not answer.repeated:
-        await _keep_accounts(tx, sealed, dict(zip(line_ids, quote.lines, strict=True)))
+        await _keep_accounts(tx, sealed, lines)
     return answer
 
 
-def _terms(quote: Quote) -> tuple[object, ...]:
-    """What its prices come from and hang on, for the statement to look at again."""
-    offers, priced = [line.offered for line in quote.lines], [line.priced for line in quote.lines]
+def _terms(quote: Quote, lines: Sequence[_Line], stock: Mapping[UUID, int]) -> tuple[object, ...]:
+    """What its prices come from and hang on, for the statement to look at again: of each line, and of each stock row it takes from."""
+    priced = [line.priced for line in quote.lines]
+    left = {line.offered.sku_id: line.priced for line in quote.lines}
+    bounds = [left.get(sku_id) for sku_id in stock]
     return (
-        [offered.price_minor for offered in offers],
-        [offered.terms_version for offered in offers],
-        [one.rule_id for one in priced],
-        [one.rule_version for one in priced],
-        [one.least_left for one in priced],
-        [one.most_left for one in priced],
+        [line.list_price_minor for line in lines],
+        [line.terms_version for line in lines],
+        [line.rule_id for line in lines],
+        [line.rule_version for line in lines],
+        [one.least_left if one else None for one in bounds],
+        [one.most_left if one else None for one in bounds],
         max((one.since for one in priced if one.since), default=None),
         min((one.until for one in priced if one.until), default=None),
         quote.who.customer_id,
@@ -182,15 +187,63 @@ def _terms(quote: Quote) -> tuple[object, ...]:
     )
 
 
-async def _keep_accounts(tx: Tx, sealed: _Sealed, lines: Mapping[UUID, QuotedLine]) -> None:
+@dataclass(frozen=True, slots=True)
+class _Line:
+    """A row of `order_line`. A bundle's parts follow it as lines of their own, each with what every one of its units costs."""
+
+    id: UUID
+    listing_id: UUID
+    sku_id: UUID
+    product_id: UUID
+    product_name: str
+    sku_name: str
+    delivery_kind: str
+    quantity: int
+    unit_price_minor: int
+    total_minor: int
+    fields: tuple[AccountField, ...]
+    account: Mapping[str, str]
+    list_price_minor: int
+    terms_version: int | None = None
+    rule_id: UUID | None = None
+    rule_version: int | None = None
+    policy: str | None = None
+    parent_id: UUID | None = None
+    amounts_minor: tuple[int, ...] = ()
+
+
+def _lines(quote: Quote) -> list[_Line]:
+    found = []
+    for line in quote.lines:
+        o, line_id, rule = line.offered, new_id(), line.priced
+        names = (o.product_name, o.sku_name, o.delivery_kind)
+        money = (line.quantity, line.unit_price_minor, line.total_minor)
+        stated = (o.buyer_fields, line.account, o.price_minor)
+        terms = (o.terms_version, rule.rule_id, rule.rule_version)
+        found.append(_Line(line_id, o.listing_id, o.sku_id, o.product_id, *names, *money, *stated, *terms, policy=o.policy))
+        found += [_part(line_id, quoted) for quoted in line.parts()]
+    return found
+
+
+def _part(parent_id: UUID, quoted: QuotedPart) -> _Line:
+    p, amounts = quoted.part, quoted.amounts_minor
+    names = (p.product_name, p.sku_name, p.delivery_kind)
+    money = (len(amounts), p.worth_minor, sum(amounts))
+    stated = (p.buyer_fields, quoted.account, p.worth_minor)
+    return _Line(
+        new_id(), p.listing_id, p.sku_id, p.product_id, *names, *money, *stated, parent_id=parent_id, amounts_minor=amounts
+    )
+
+
+async def _keep_accounts(tx: Tx, sealed: _Sealed, lines: Sequence[_Line]) -> None:
     """Write down, sealed, what each line's buyer stated, and that he confirmed it; beside it, masked, under the labels he read."""
     ring = await keyring(tx)
     rows = []
-    for line_id, line in lines.items():
+    for line in lines:
         if line.account:
-            shown = accounts.masked(line.offered.buyer_fields, line.account)
-            kept = ring.seal("recharge_account", "account", line_id, json.dumps(dict(line.account)))
-            rows.append((line_id, kept, " ".join(one["value"] for one in shown), json.dumps(shown)))
+            shown = accounts.masked(line.fields, line.account)
+            kept = ring.seal("recharge_account", "account", line.id, json.dumps(dict(line.account)))
+            rows.append((line.id, kept, " ".join(one["value"] for one in shown), json.dumps(shown)))
     await tx.executemany(_KEEP_ACCOUNT, rows)
     if rows and sealed.request.is_confirmed:
         buyer = Actor(ActorKind.BUYER, None, sealed.request.contact.masked)
@@ -239,11 +292,11 @@ def _refusal(request: Request, error: asyncpg.PostgresError) -> DomainError | No
 
 
 def _name(request: Request, error: asyncpg.PostgresError) -> str:
-    """The SKU that a refusal is about, as its buyer knows it."""
+    """What a refusal is about, as its buyer knows it: the SKU, or the bundle it is a part of."""
     return next(
         f"{line.offered.product_name} {line.offered.sku_name}"
         for line in request.quote.lines
-        if str(line.offered.sku_id) == error.detail
+        if error.detail in (str(line.offered.sku_id), *(str(part.sku_id) for part in line.offered.parts))
     )
 
 
@@ -310,6 +363,6 @@ def _batcher(tenant: Tenant, offered: Offered) -> Batcher[Request, Placed]:
     return _batchers[key]
 
 
-_PLACE = f"select * from place_order({', '.join(f'${n}' for n in range(1, 42))})"
+_PLACE = f"select * from place_order({', '.join(f'${n}' for n in range(1, 51))})"
 _PLACE_TOGETHER = f"select * from place_orders({', '.join(f'${n}' for n in range(1, 33))})"
 _KEEP_ACCOUNT = "insert into recharge_account (order_line_id, account, masked, shown) values ($1, $2, $3, $4::jsonb)"

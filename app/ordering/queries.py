@@ -254,7 +254,7 @@ _TAIL_END = """
 ) x
 cross join lateral (
   select (array_agg(l.product_name || ' ' || l.sku_name order by l.line_no))[1] as first_item, count(*) as items, sum(l.quantity) as units
-  from order_line l where l.order_id = x.id
+  from order_line l where l.order_id = x.id and l.parent_line_id is null
 ) item
 cross join lateral (
   select count(*) filter (where u.state = 'delivered') as delivered, count(*) filter (where u.state = 'refunding') as refunding,
@@ -301,19 +301,21 @@ _LINES = """
 select l.id, l.line_no, l.product_id, l.sku_id, l.product_name, l.sku_name, l.delivery_kind, l.quantity, l.unit_price_minor, l.total_minor,
        l.price_rule_id, l.price_rule_version,
        (select sum(coalesce(u.unit_cost, 0) + u.lost_cost) filter (where u.unit_cost is not null) from delivery_unit u where u.order_line_id = l.id) as cost,
-       l.attributes::text as attributes, ra.shown::text as stated
+       l.parent_line_id, l.bundle_policy, l.attributes::text as attributes, ra.shown::text as stated
 from order_line l left join recharge_account ra on ra.order_line_id = l.id
 where l.order_id = $1
 order by l.line_no
 """
 _UNITS = """
 select u.order_line_id, u.unit_no, u.state, u.amount_minor, u.delivered_at, u.revealed_at, u.card_key_id,
-       l.line_no, l.product_name, l.sku_name, l.delivery_kind, coalesce(k.masked, m.masked, h.masked, ra.masked) as masked, b.batch_no,
+       l.line_no, l.product_name, l.sku_name, l.delivery_kind, p.product_name || ' ' || p.sku_name as bundle_name,
+       coalesce(k.masked, m.masked, h.masked, ra.masked) as masked, b.batch_no,
        ra.order_line_id is not null and coalesce(u.card_key_id, u.minted_id, u.handover_id) is null as is_account,
        u.minted_id, m.kind as minted_kind, m.state as minted_state, m.uses, m.most_uses,
        u.handover_id, u.due_at, h.carrier, h.tracking_no, h.secret is not null as has_text
 from delivery_unit u
 join order_line l on l.id = u.order_line_id
+left join order_line p on p.id = l.parent_line_id
 left join card_key k on k.id = u.card_key_id
 left join import_batch b on b.id = k.batch_id
 left join recharge_account ra on ra.order_line_id = u.order_line_id

@@ -10,11 +10,14 @@ from uuid import UUID
 
 from app.catalog.accounts import AccountField
 from app.kernel.errors import N_, DomainError
+from app.kernel.money import split_minor
 from app.pricing.rules import ANYBODY, Moment, Priced, Rule, Who
 from app.pricing.rules import price as priced_by
 
 TOP_UP = "direct_top_up"
 """The delivery kind whose lines credit an account."""
+BUNDLE = "bundle"
+"""The delivery kind whose lines have parts in place of units."""
 MOST_LINES = 20
 MOST_UNITS = 100
 """Units of one line; a wholesale order is another kind of order."""
@@ -40,9 +43,38 @@ class AccountMissing(DomainError):
     message = N_("Say first what %(name)s asks for, such as the account it goes to. Nothing was ordered.")
 
 
+class NothingInIt(DomainError):
+    status = 422
+    message = N_(
+        "%(name)s cannot be bought: the shop has not said what is in it, or its price is too small. Nothing was ordered."
+    )
+
+
+AccountKey = tuple[UUID, UUID]
+"""What something is stated for: a listing, and the SKU that asks for it, which in a bundle is one of its parts."""
+
+
+@dataclass(frozen=True, slots=True)
+class Part:
+    """So many units of a SKU in one bundle. `worth_minor` is what one of them costs alone: the bundle's price is shared out by it."""
+
+    listing_id: UUID
+    sku_id: UUID
+    product_id: UUID
+    product_name: str
+    sku_name: str
+    delivery_kind: str
+    quantity: int
+    worth_minor: int
+    buyer_fields: tuple[AccountField, ...] = ()
+
+
 @dataclass(frozen=True, slots=True)
 class Offered:
-    """A listing as the shop shows it this moment: its list price, and the rules that may change it."""
+    """A listing as the shop shows it this moment: its list price, and the rules that may change it.
+
+    A bundle has parts, and a policy for when one of them cannot be delivered.
+    """
 
     listing_id: UUID
     sku_id: UUID
@@ -55,9 +87,11 @@ class Offered:
     buyer_limit: int | None
     is_hot: bool
     buyer_fields: tuple[AccountField, ...] = ()
-    """What its buyer states before he pays."""
+    """What its buyer states before he pays. A bundle's parts ask for theirs."""
     terms_version: int = 1
     price_rules: tuple[Rule, ...] = ()
+    parts: tuple[Part, ...] = ()
+    policy: str | None = None
     least_minor: int | None = None
     """The least unit price its cost and the merchant's least margin allow."""
 
@@ -72,21 +106,38 @@ class Offered:
         assert moment is not None, "rules are read with the moment they are asked about"
         return priced_by(self.price_minor, self.price_rules, quantity, moment.of(self.sku_id))
 
-    def lacks(self, stated: Mapping[str, str]) -> bool:
-        """Whether something must still be stated. A top-up credits some account, whatever its fields say."""
-        return (self.delivery_kind == TOP_UP and not stated) or any(
-            one.is_required and not stated.get(one.name) for one in self.buyer_fields
-        )
+    @property
+    def units(self) -> int:
+        """How many units one of it comes to."""
+        return sum(part.quantity for part in self.parts) or 1
+
+    def asking(self) -> list[Part | Offered]:
+        """Itself or its parts: whatever asks its buyer for something."""
+        return [one for one in self.parts or (self,) if one.delivery_kind == TOP_UP or one.buyer_fields]
+
+
+@dataclass(frozen=True, slots=True)
+class QuotedPart:
+    """One part of a line of bundles: its units over all of them, each with its share of the price, bundle by bundle."""
+
+    part: Part
+    amounts_minor: tuple[int, ...]
+    account: Mapping[str, str] = field(repr=False)
 
 
 @dataclass(frozen=True, slots=True)
 class QuotedLine:
-    """One SKU and quantity at a price. `account` is what its buyer stated, by field name: the outside account its units credit, where they do."""
+    """One SKU and quantity at a price. `accounts` is what its buyer stated, by SKU and field name: the outside accounts its units credit, where they do."""
 
     offered: Offered
     quantity: int
     priced: Priced
-    account: Mapping[str, str] = field(default_factory=dict, repr=False)
+    accounts: Mapping[UUID, Mapping[str, str]] = field(default_factory=dict, repr=False)
+
+    @property
+    def account(self) -> Mapping[str, str]:
+        """The account its own units credit; empty where none is."""
+        return self.accounts.get(self.offered.sku_id, {})
 
     @property
     def unit_price_minor(self) -> int:
@@ -95,6 +146,20 @@ class QuotedLine:
     @property
     def total_minor(self) -> int:
         return self.unit_price_minor * self.quantity
+
+    @property
+    def units(self) -> int:
+        return self.offered.units * self.quantity
+
+    def parts(self) -> list[QuotedPart]:
+        """What a line of bundles owes, part by part; nothing for any other line. Their amounts sum to the line's total."""
+        if not self.offered.parts:
+            return []
+        shares, found = iter(share_out(self.unit_price_minor, self.offered.parts)), []
+        for part in self.offered.parts:
+            of_one = [next(shares) for _ in range(part.quantity)]
+            found.append(QuotedPart(part, tuple(of_one * self.quantity), self.accounts.get(part.sku_id, {})))
+        return found
 
 
 @dataclass(frozen=True, slots=True)
@@ -110,7 +175,7 @@ class Quote:
 
     @property
     def units(self) -> int:
-        return sum(line.quantity for line in self.lines)
+        return sum(line.units for line in self.lines)
 
     @property
     def currency(self) -> str:
@@ -122,8 +187,18 @@ class Quote:
         per buyer only where the batches are of one SKU.
         """
         line, offered = self.lines[0], self.lines[0].offered
-        is_plain = not line.account and line.priced.always_holds and self.who == ANYBODY
+        is_plain = not line.accounts and not offered.parts and line.priced.always_holds and self.who == ANYBODY
         return len(self.lines) == 1 and is_plain and (offered.is_hot or not offered.buyer_limit)
+
+    def stock(self) -> dict[UUID, int]:
+        """What it takes of each SKU's stock, in SKU order, so that buyers of the same things wait for each other and never in a ring."""
+        units = Counter[UUID]()
+        for line in self.lines:
+            for part in line.offered.parts:
+                units[part.sku_id] += part.quantity * line.quantity
+            if not line.offered.parts:
+                units[line.offered.sku_id] += line.quantity
+        return {sku_id: units[sku_id] for sku_id in sorted(units)}
 
     def limits(self) -> dict[UUID, tuple[int, int]]:
         """Limited products: units wanted over all lines, and the most one buyer may hold."""
@@ -139,17 +214,31 @@ class Quote:
     def fingerprint(self, contact: str) -> bytes:
         """What this request asks for, so that a repeated key with another content is told apart."""
         parts = [contact, *(f"{line.offered.listing_id}:{line.quantity}" for line in self.lines)]
-        parts += [f"{name}={value}" for line in self.lines for name, value in sorted(line.account.items())]
+        stated = [account for line in self.lines for _, account in sorted(line.accounts.items())]
+        parts += [f"{name}={value}" for account in stated for name, value in sorted(account.items())]
         return hashlib.sha256("\x1f".join(parts).encode()).digest()
+
+
+def share_out(price_minor: int, parts: Sequence[Part]) -> list[int]:
+    """The share of each unit of a bundle in its price, part by part: by what the units cost alone, by largest remainder.
+
+    The shares sum to the price. A unit that would get nothing takes one minor unit from the largest, so that each can be given back by itself.
+    """
+    shares = split_minor(price_minor, [part.worth_minor for part in parts for _ in range(part.quantity)])
+    for place, share in enumerate(shares):
+        if share == 0:
+            largest = shares.index(max(shares))
+            shares[largest], shares[place] = shares[largest] - 1, 1
+    return shares
 
 
 def quote(
     wanted: Sequence[tuple[Offered, int]],
-    accounts: Mapping[UUID, Mapping[str, str]] | None = None,
+    accounts: Mapping[AccountKey, Mapping[str, str]] | None = None,
     moment: Moment | None = None,
 ) -> Quote:
-    """Price a cart: the same listing twice becomes one line. `accounts` is what buyers stated, by listing; `moment` is needed where there are rules.
-    Raises: EmptyCart, TooManyLines, BadQuantity, AccountMissing.
+    """Price a cart: the same listing twice becomes one line. `accounts` is what buyers stated, by listing and SKU; `moment` is needed where there
+    are rules. Raises: EmptyCart, TooManyLines, BadQuantity, AccountMissing, NothingInIt.
     """
     if not wanted:
         raise EmptyCart
@@ -164,10 +253,23 @@ def quote(
         raise TooManyLines(most=MOST_LINES)
     if max(units.values()) > MOST_UNITS:
         raise BadQuantity(most=MOST_UNITS)
-    stated = accounts or {}
-    for listing_id, offered in offers.items():
-        if offered.lacks(stated.get(listing_id, {})):
-            raise AccountMissing(name=offered.product_name)
-    lines = [QuotedLine(offers[i], n, offers[i].priced(n, moment), stated.get(i, {})) for i, n in units.items()]
+    lines = [_line(offers[i], n, offers[i].priced(n, moment), accounts or {}) for i, n in units.items()]
     assert len({line.offered.currency for line in lines}) == 1
     return Quote(tuple(sorted(lines, key=lambda line: line.offered.sku_id)), moment.who if moment else ANYBODY)
+
+
+def _line(offered: Offered, quantity: int, priced: Priced, stated: Mapping[AccountKey, Mapping[str, str]]) -> QuotedLine:
+    if offered.delivery_kind == BUNDLE and (not offered.parts or priced.unit_price_minor < offered.units):
+        raise NothingInIt(name=offered.product_name)
+    own = {one.sku_id: stated.get((offered.listing_id, one.sku_id), {}) for one in offered.asking()}
+    for one in offered.asking():
+        if _lacks(one, own[one.sku_id]):
+            raise AccountMissing(name=one.product_name)
+    return QuotedLine(offered, quantity, priced, own)
+
+
+def _lacks(one: Part | Offered, stated: Mapping[str, str]) -> bool:
+    """Whether something must still be stated. A top-up credits some account, whatever its fields say."""
+    return (one.delivery_kind == TOP_UP and not stated) or any(
+        field.is_required and not stated.get(field.name) for field in one.buyer_fields
+    )

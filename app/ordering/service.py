@@ -151,7 +151,7 @@ async def give_back_limits(tx: Tx, order_id: UUID) -> None:
 
 async def _units(tx: Tx, order_ids: Sequence[UUID]) -> dict[UUID, int]:
     units = Counter[UUID]()
-    for row in await tx.fetch("select sku_id, quantity from order_line where order_id = any($1)", list(order_ids)):
+    for row in await tx.fetch(_CLAIMED, list(order_ids)):
         units[row["sku_id"]] += row["quantity"]
     return dict(units)
 
@@ -175,13 +175,14 @@ order by expires_at
 limit $1
 for update skip locked
 """
+_CLAIMED = "select sku_id, quantity from order_line where order_id = any($1) and delivery_kind <> 'bundle'"
 _LIMITED_UNITS = """
 update buyer_usage b
 set units = greatest(0, b.units {sign} t.units)
 from (
   select l.product_id, o.contact_fingerprint, sum(l.quantity)::int as units
   from order_line l join shop_order o on o.id = l.order_id
-  where o.id = any($1)
+  where o.id = any($1) and l.parent_line_id is null
   group by 1, 2
 ) t
 where b.product_id = t.product_id and b.contact_fingerprint = t.contact_fingerprint

@@ -8,12 +8,11 @@ from uuid import UUID
 
 from app.catalog import accounts
 from app.catalog.accounts import AccountField, FieldKind
-from app.catalog.models import DeliveryKind
 from app.fulfillment.prechecking import pre_check
 from app.kernel import i18n
 from app.kernel.errors import N_
-from app.ordering.rules import Offered, Quote
-from app.storefront.shelf import Shelved
+from app.ordering.rules import AccountKey, Quote
+from app.storefront.shelf import Asked, Shelved
 from app.suppliers.connectors.port import AccountFits, AccountRefused
 from tenants.directory import Tenant
 
@@ -23,9 +22,9 @@ REFUSED = N_("The supplier says that this account cannot be credited. Look it ov
 
 @dataclass(frozen=True, slots=True)
 class AccountForm:
-    """The fields of one product's account as a page asks for them. `stated` is what was typed or chosen so far; errors are translated."""
+    """The fields of one account as a page asks for them. `stated` is what was typed or chosen so far; errors are translated."""
 
-    product: Shelved
+    asked: Asked
     prefix: str
     stated: Mapping[str, str] = field(repr=False)
     values: Mapping[str, str] = field(repr=False)
@@ -33,12 +32,17 @@ class AccountForm:
 
     @property
     def fields(self) -> tuple[AccountField, ...]:
-        return self.product.buyer_fields
+        return self.asked.fields
+
+    @property
+    def narrow(self) -> str:
+        """The id of the form that carries its choices so far."""
+        return f"narrow-{self.prefix.strip('-')}"
 
     @property
     def is_credited(self) -> bool:
         """Whether it is an account that a supplier credits."""
-        return self.product.delivery_kind == DeliveryKind.DIRECT_TOP_UP
+        return self.asked.is_credited
 
     @property
     def chain(self) -> list[AccountField]:
@@ -74,22 +78,31 @@ class Confirmed:
     holder: str = ""
 
 
-def prefix_in_cart(listing_id: UUID) -> str:
-    return f"{PREFIX}{listing_id.hex}-"
+def account_forms(
+    product: Shelved, listing_id: UUID, given: Callable[[str, str], str], *, in_cart: bool = False, checks: bool = False
+) -> dict[AccountKey, AccountForm]:
+    """What one offer asks its buyer for, as `given` (a form's or an address's `get`) states them. With `checks` their faults are found too."""
+    return {
+        key: _form(asked, _prefix(asked, listing_id, in_cart=in_cart), given, checks=checks)
+        for key, asked in product.asked.items()
+        if key[0] == listing_id
+    }
 
 
-def account_form(
-    product: Shelved, given: Callable[[str, str], str], *, prefix: str = PREFIX, checks: bool = False
-) -> AccountForm:
-    """The account of a product as `given` (a form's or an address's `get`) states it. With `checks` its faults are found too."""
-    stated = {one.name: given(prefix + one.name, "")[:200] for one in product.buyer_fields}
+def _prefix(asked: Asked, listing_id: UUID, *, in_cart: bool) -> str:
+    """What the names of its fields begin with: one product on its page needs no more than "account-"."""
+    return f"{PREFIX}{f'{listing_id.hex}-' if in_cart else ''}{f'{asked.sku_id.hex}-' if asked.is_part else ''}"
+
+
+def _form(asked: Asked, prefix: str, given: Callable[[str, str], str], *, checks: bool) -> AccountForm:
+    stated = {one.name: given(prefix + one.name, "")[:200] for one in asked.fields}
     if not checks:
-        return AccountForm(product, prefix, stated, {}, {})
-    found = accounts.check(product.buyer_fields, stated, refuses_virtual=product.refuses_virtual_numbers)
+        return AccountForm(asked, prefix, stated, {}, {})
+    found = accounts.check(asked.fields, stated, refuses_virtual=asked.refuses_virtual_numbers)
     errors = {
         prefix + name: i18n.gettext(said) % facts if facts else i18n.gettext(said) for name, (said, facts) in found.faults.items()
     }
-    return AccountForm(product, prefix, stated, found.values, errors)
+    return AccountForm(asked, prefix, stated, found.values, errors)
 
 
 def mark_of(wanted: Quote, contact: str) -> str:
@@ -97,17 +110,16 @@ def mark_of(wanted: Quote, contact: str) -> str:
     return wanted.fingerprint(contact).hex()[:32]
 
 
-async def looked_up(tenant: Tenant, asked: Sequence[tuple[Offered, AccountForm]]) -> tuple[list[Confirmed], dict[str, str]]:
+async def looked_up(tenant: Tenant, asked: Sequence[AccountForm]) -> tuple[list[Confirmed], dict[str, str]]:
     """Ask suppliers whether they would credit these accounts: what to show again, and the faults of those they would not.
 
     No transaction is open while they are asked. Whoever does not answer lets the account pass.
     """
     confirmed, errors = [], {}
-    for offered, form in asked:
-        found = await pre_check(tenant, offered.sku_id, form.values)
-        name = f"{offered.product_name} {offered.sku_name}"
+    for form in asked:
+        found = await pre_check(tenant, form.asked.sku_id, form.values)
         holder = found.name if isinstance(found, AccountFits) else ""
-        confirmed.append(Confirmed(name, form.read_back(), holder))
+        confirmed.append(Confirmed(form.asked.name, form.read_back(), holder))
         if isinstance(found, AccountRefused):
             errors[form.prefix + next(iter(form.values))] = i18n.gettext(REFUSED)
     return confirmed, errors

@@ -22,7 +22,7 @@ ANOTHER_PROVED = N_("You have proved %(contact)s, and only that can be credited.
 
 async def checked(request: AnyRequest, tenant: Tenant, form: AccountForm) -> AccountForm:
     """The form with the fault that what it states is not proved, for a bound product. Read anew for each order: a proof ends with its session."""
-    field = bound_field(form.fields) if form.product.binds_account else None
+    field = bound_field(form.fields) if form.asked.binds_account else None
     if field is None or field.name not in form.values:
         return form
     contact = parse_contact(form.values[field.name])

@@ -16,10 +16,10 @@ from app.kernel.forms import Form, InvalidForm, RawForm, parse
 from app.kernel.ids import new_id
 from app.kernel.web import AnyRequest, page, see_other
 from app.ordering.placing import OfferChanged
-from app.ordering.rules import MOST_UNITS, EmptyCart, Offered, TooManyLines, quote
+from app.ordering.rules import MOST_UNITS, AccountKey, EmptyCart, Offered, TooManyLines, quote
 from app.pricing.rules import Moment
 from app.storefront import binding, carts, checkout
-from app.storefront.accounts import AccountForm, account_form, mark_of, prefix_in_cart
+from app.storefront.accounts import AccountForm, account_forms, mark_of
 from app.storefront.checkout import PLACING_REFUSALS, NotOnSale, RequestKey, Units
 from app.storefront.moments import moment_of
 from app.storefront.opening import shelf_in
@@ -101,17 +101,16 @@ class CartPages(Controller):
         wanted = carts.on_shelf(carts.read(request), shelf)
         try:
             stated = _accounts(wanted, shelf, sent.get, checks=True)
-            accounts = {listing: await binding.checked(request, tenant, account) for listing, account in stated.items()}
+            accounts = {key: await binding.checked(request, tenant, account) for key, account in stated.items()}
             if sent.get("act") == "change":
                 return await _cart_page(request, tenant, shelf, values=sent.values())
-            faults = {name: fault for account in accounts.values() for name, fault in account.errors.items()}
-            form, contact = checkout.read_form(CartCheckoutForm, sent, shelf, faults=faults)
+            form, contact = checkout.read_form(CartCheckoutForm, sent, shelf, faults=checkout.faults_of(accounts))
             moment = await moment_of(request, tenant, [offered for offered, _ in wanted])
             if form.mark and form.mark != _mark(wanted, moment):
                 raise OfferChanged
             checkout.count_checkout(request, tenant)
-            priced = quote(wanted, {listing: account.values for listing, account in accounts.items()}, moment)
-            asked = [(shelf.offers[listing], account) for listing, account in accounts.items() if account.values]
+            priced = quote(wanted, {key: account.values for key, account in accounts.items()}, moment)
+            asked = [account for account in accounts.values() if account.values]
             if asked and sent.get("confirmed") != mark_of(priced, contact.value):
                 return await checkout.confirm(request, sent, priced, contact, asked)
             placed = await checkout.place_order(request, tenant, priced, contact, key=form.request_id)
@@ -173,13 +172,12 @@ async def _lines(tenant: Tenant, shelf: Shelf, wanted: Sequence[tuple[Offered, i
 
 def _accounts(
     wanted: Sequence[tuple[Offered, int]], shelf: Shelf, given: Callable[[str, str], str], *, checks: bool = False
-) -> dict[UUID, AccountForm]:
-    """The accounts to credit, by listing, for the lines that credit one."""
-    return {
-        offered.listing_id: account_form(product, given, prefix=prefix_in_cart(offered.listing_id), checks=checks)
-        for offered, _ in wanted
-        if (product := shelf.products[offered.product_id]).buyer_fields
-    }
+) -> dict[AccountKey, AccountForm]:
+    """What the cart's lines ask their buyer for."""
+    found: dict[AccountKey, AccountForm] = {}
+    for offered, _ in wanted:
+        found |= account_forms(shelf.products[offered.product_id], offered.listing_id, given, in_cart=True, checks=checks)
+    return found
 
 
 def _mark(wanted: Sequence[tuple[Offered, int]], moment: Moment | None) -> str:

@@ -31,10 +31,10 @@ from app.ordering.placing import (
     TooLargeShare,
     TooMuchUnpaid,
 )
-from app.ordering.rules import MOST_UNITS, AccountMissing, Offered, Quote, quote
+from app.ordering.rules import MOST_UNITS, AccountKey, AccountMissing, NothingInIt, Offered, Quote, quote
 from app.settings import settings
 from app.storefront import binding
-from app.storefront.accounts import AccountForm, account_form, looked_up, mark_of
+from app.storefront.accounts import AccountForm, account_forms, looked_up, mark_of
 from app.storefront.moments import moment_of
 from app.storefront.opening import shelf_in
 from app.storefront.shelf import Shelf, Shelved, forget_shelf, shelf_of
@@ -47,6 +47,7 @@ F = TypeVar("F", bound=Form)
 CONTACT_FAULTS = {ContactRule.PHONE: NOT_A_PHONE, ContactRule.EMAIL: NOT_AN_EMAIL, ContactRule.EITHER: NOT_A_CONTACT}
 PLACING_REFUSALS = (
     AccountMissing,
+    NothingInIt,
     SoldOut,
     OverBuyerLimit,
     TooMuchUnpaid,
@@ -85,16 +86,17 @@ class Checkout(Controller):
         """What other handlers are given this one takes itself, without the framework's group of tasks around it."""
         tenant, sent, shelf = await provide_tenant(request), await provide_sent(request), shelf_in(request)
         try:
-            account = await _account(request, tenant, sent, shelf)
+            accounts = await _accounts(request, tenant, sent, shelf)
             if sent.get("act") == "change":
                 return await _change(request, sent, shelf)
-            form, contact = read_form(CheckoutForm, sent, shelf, faults=account.errors if account else {})
+            form, contact = read_form(CheckoutForm, sent, shelf, faults=faults_of(accounts))
             offered = await _offered(request, shelf, form)
             count_checkout(request, tenant)
-            stated = {offered.listing_id: account.values} if account else None
+            stated = {key: account.values for key, account in accounts.items()}
             wanted = quote([(offered, form.quantity)], stated, await moment_of(request, tenant, [offered]))
-            if account and account.values and sent.get("confirmed") != mark_of(wanted, contact.value):
-                return await confirm(request, sent, wanted, contact, [(offered, account)])
+            asked = [account for account in accounts.values() if account.values]
+            if asked and sent.get("confirmed") != mark_of(wanted, contact.value):
+                return await confirm(request, sent, wanted, contact, asked)
             placed = await place_order(request, tenant, wanted, contact, key=form.request_id)
         except InvalidForm as fault:
             return await _again(request, tenant, sent, fault, errors=fault.errors)
@@ -126,7 +128,7 @@ async def place_order(request: AnyRequest, tenant: Tenant, wanted: Quote, contac
     address = request.scope["state"]["address"]
     await holds.admit(tenant, address, wanted.units, key=key)
     storefront_id = shelf_in(request).face.storefront_id
-    is_confirmed = any(line.account for line in wanted.lines)
+    is_confirmed = any(line.accounts for line in wanted.lines)
     asked = placing.Request(storefront_id, wanted, contact, i18n.locale(), key, address, is_confirmed=is_confirmed)
     placed = await placing.place(tenant, asked)
     await fault("order.committed")
@@ -134,7 +136,7 @@ async def place_order(request: AnyRequest, tenant: Tenant, wanted: Quote, contac
 
 
 async def confirm(
-    request: AnyRequest, sent: RawForm, wanted: Quote, contact: Contact, asked: Sequence[tuple[Offered, AccountForm]]
+    request: AnyRequest, sent: RawForm, wanted: Quote, contact: Contact, asked: Sequence[AccountForm]
 ) -> Response[Any]:
     """Show the accounts once more before anything is ordered, after their suppliers were asked. Raises: InvalidForm."""
     shown, errors = await looked_up(await provide_tenant(request), asked)
@@ -143,7 +145,7 @@ async def confirm(
     hidden = [(name, value) for name, value in sent.values().items() if name != "confirmed" and isinstance(value, str)]
     context: dict[str, Any] = {
         "accounts": shown,
-        "is_credited": any(form.is_credited for _, form in asked),
+        "is_credited": any(form.is_credited for form in asked),
         "hidden": [*hidden, ("confirmed", mark_of(wanted, contact.value))],
         "target": shown_path(request),
         "contact": contact.masked,
@@ -190,12 +192,18 @@ async def _offered(request: AnyRequest, shelf: Shelf, form: CheckoutForm) -> Off
     return offered
 
 
-async def _account(request: AnyRequest, tenant: Tenant, sent: RawForm, shelf: Shelf) -> AccountForm | None:
-    """The account a form states, for a product that credits one."""
-    product = product_of(sent, shelf)
-    if product is None or not product.buyer_fields:
-        return None
-    return await binding.checked(request, tenant, account_form(product, sent.get, checks=True))
+async def _accounts(request: AnyRequest, tenant: Tenant, sent: RawForm, shelf: Shelf) -> dict[AccountKey, AccountForm]:
+    """What a form states, for what asks for something."""
+    offered = shelf.offers.get(_uuid(sent.get("listing")) or _NOBODY)
+    if offered is None:
+        return {}
+    stated = account_forms(shelf.products[offered.product_id], offered.listing_id, sent.get, checks=True)
+    return {key: await binding.checked(request, tenant, account) for key, account in stated.items()}
+
+
+def faults_of(accounts: Mapping[AccountKey, AccountForm]) -> dict[str, str]:
+    """The faults of all that a form states, by field."""
+    return {name: fault for account in accounts.values() for name, fault in account.errors.items()}
 
 
 async def _change(request: AnyRequest, sent: RawForm, shelf: Shelf) -> Response[str]:

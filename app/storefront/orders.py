@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import hmac
-from typing import Any
+from typing import Any, Final
 from uuid import UUID
 
 from asyncpg import Record
@@ -57,6 +57,16 @@ register_states(
         OrderState.EXPIRED: (N_("Not paid in time"), ""),
     },
 )
+
+UNIT_WORDS: Final = {
+    UnitState.RESERVED: (N_("To be paid"), ""),
+    UnitState.OWED: (N_("On its way"), "info"),
+    UnitState.DELIVERED: (N_("Delivered"), "ok"),
+    UnitState.REFUNDING: (N_("Being refunded"), "warn"),
+    UnitState.REFUNDED: (N_("Refunded"), ""),
+    UnitState.RELEASED: (N_("Not paid in time"), ""),
+}
+"""How the parts of a bundle stand, each in a word and its tone."""
 
 
 async def order_or_404(request: AnyRequest, tenant: Tenant) -> Record:
@@ -186,7 +196,8 @@ class OrderPages(Controller):
 def mark_of(order: Record) -> str:
     """Changes whenever the page of an order shows something else."""
     lapsed = f"{order['is_lapsed']:d}"
-    return f"{order['state']}.{lapsed}.{order['open_payments']}.{order['refund_states'] or ''}.{order['supply'] or ''}.{order['case_states'] or ''}"
+    refunds, supply, cases = order["refund_states"] or "", order["supply"] or "", order["case_states"] or ""
+    return f"{order['state']}.{order['arrived'] or ''}.{lapsed}.{order['open_payments']}.{refunds}.{supply}.{cases}"
 
 
 async def _order_page(
@@ -201,6 +212,7 @@ async def _order_page(
     context: dict[str, Any] = {
         "order": order,
         "bought": all_bought,
+        "bought_words": UNIT_WORDS,
         "uses": uses,
         "reports": reports,
         "open_units": {report.unit for report in reports if report.is_open},

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from datetime import date, datetime
@@ -80,6 +81,11 @@ class BoughtLine:
         return bool(self.row["delivery_kind"] == DeliveryKind.DIRECT_TOP_UP)
 
     @property
+    def is_bundle(self) -> bool:
+        """Whether it has parts, which are lines of their own, and no units."""
+        return bool(self.row["delivery_kind"] == DeliveryKind.BUNDLE)
+
+    @property
     def is_by_hand(self) -> bool:
         """Whether people deliver it."""
         return bool(self.row["delivery_kind"] == DeliveryKind.MANUAL)
@@ -104,6 +110,11 @@ class BoughtLine:
         return [unit for unit in self.units if unit.state == UnitState.DELIVERED]
 
     @property
+    def by_state(self) -> list[tuple[str, int]]:
+        """How many of its units are in which state."""
+        return list(Counter(unit.state for unit in self.units).items())
+
+    @property
     def expires_on(self) -> date | None:
         """When the first of its delivered keys expires."""
         return min((unit.expires_on for unit in self.delivered if unit.expires_on), default=None)
@@ -118,6 +129,20 @@ class Bought:
     refunds: Sequence[asyncpg.Record] = field(default_factory=list)
     pay_url: str | None = None
 
+    @property
+    def ordered(self) -> list[BoughtLine]:
+        """What was put into the order: parts of bundles are not among it."""
+        return [line for line in self.lines if line.row["parent_line_id"] is None]
+
+    def parts_of(self, bundle: BoughtLine) -> list[BoughtLine]:
+        """A bundle's parts; none for any other line."""
+        return [line for line in self.lines if line.row["parent_line_id"] == bundle.row["id"]]
+
+    @property
+    def owed(self) -> list[BoughtLine]:
+        """What there is to deliver: parts of bundles, and what was ordered by itself."""
+        return [line for line in self.lines if not line.is_bundle]
+
     def minor_in(self, *states: UnitState) -> int:
         """What the units in these states cost together."""
         return sum(unit.amount_minor for line in self.lines for unit in line.units if unit.state in states)
@@ -125,7 +150,11 @@ class Bought:
     @property
     def is_top_up(self) -> bool:
         """Whether accounts are credited and nothing else is handed out."""
-        return all(line.is_top_up for line in self.lines)
+        return all(line.is_top_up for line in self.owed)
+
+    @property
+    def has_bundle(self) -> bool:
+        return any(line.is_bundle for line in self.lines)
 
     @property
     def has_codes(self) -> bool:
@@ -135,7 +164,7 @@ class Bought:
     @property
     def is_made(self) -> bool:
         """Whether all of it is codes and links we make."""
-        return all(line.row["delivery_kind"] in _MADE for line in self.lines)
+        return all(line.row["delivery_kind"] in _MADE for line in self.owed)
 
     @property
     def waits_for_hands(self) -> list[BoughtUnit]:
@@ -218,13 +247,14 @@ select o.id, o.order_no, o.state, o.contact_kind, o.contact_masked, o.total_mino
        case when o.state = 'paid' then (
          select max(case a.state when 'unknown' then 4 when 'accepted' then 3 when 'sending' then 2 else 1 end)
          from attempt a where a.order_id = o.id and a.state in ('planned', 'sending', 'accepted', 'unknown')
-       ) end as supply
+       ) end as supply,
+       case when o.state = 'paid' then (select count(*) from delivery_unit u where u.order_id = o.id and u.state = 'delivered') end as arrived
 from shop_order o
 where o.order_no = $1
 """
 _LINES = """
 select l.id, l.product_id, l.product_name, l.sku_name, l.delivery_kind, l.quantity, l.unit_price_minor, l.total_minor,
-       p.cover_icon, p.cover_hue, p.picture_id, p.usage_html, l.attributes::text as attributes, ra.shown::text as stated
+       l.parent_line_id, p.cover_icon, p.cover_hue, p.picture_id, p.usage_html, l.attributes::text as attributes, ra.shown::text as stated
 from order_line l join product p on p.id = l.product_id left join recharge_account ra on ra.order_line_id = l.id
 where l.order_id = $1
 order by l.line_no
@@ -261,7 +291,7 @@ limit 1
 _OF_CONTACT = """
 select o.id, o.order_no, o.state, o.total_minor, o.currency, o.placed_at, o.expires_at, l.product_name, l.sku_name, l.quantity,
        p.cover_icon, p.cover_hue, p.picture_id,
-       (select count(*) from order_line m where m.order_id = o.id) as lines
+       (select count(*) from order_line m where m.order_id = o.id and m.parent_line_id is null) as lines
 from shop_order o
 join order_line l on l.order_id = o.id and l.line_no = 1
 join product p on p.id = l.product_id

@@ -10,15 +10,17 @@ import asyncio
 import json
 import time
 from collections import OrderedDict
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from uuid import UUID
 
 import asyncpg
 
+from app.catalog import bundles
 from app.catalog.accounts import AccountField, fields_of
+from app.catalog.models import DeliveryKind
 from app.kernel.errors import NotFound
-from app.ordering.rules import Offered
+from app.ordering.rules import AccountKey, Offered, Part
 from app.pricing.queries import of_sku, rules_by_product
 from app.pricing.rules import Rule
 from tenants.directory import Tenant
@@ -44,6 +46,21 @@ class Face:
 
 
 @dataclass(frozen=True, slots=True)
+class Asked:
+    """What one thing asks its buyer for, a product by itself or a part of a bundle; for a top-up, the account to credit."""
+
+    sku_id: UUID
+    name: str
+    fields: tuple[AccountField, ...]
+    refuses_virtual_numbers: bool
+    is_credited: bool
+    is_part: bool
+    binds_account: bool
+    shown_at: UUID
+    """The product on whose page it is asked."""
+
+
+@dataclass(frozen=True, slots=True)
 class Shelved:
     """One product on sale, with the offers of its SKUs."""
 
@@ -55,12 +72,12 @@ class Shelved:
     cover_hue: int
     picture_id: UUID | None
     delivery_kind: str
-    buyer_fields: tuple[AccountField, ...]
-    """What its buyer states before he pays: the account to credit, or what its type asks for."""
+    asked: dict[AccountKey, Asked]
+    """What buyers of its offers state before they pay: accounts to credit, or what its type asks for."""
     attributes: tuple[tuple[str, str], ...]
     """What is said of it: labels and values."""
-    refuses_virtual_numbers: bool
     binds_account: bool
+    """Whether something it credits is for its buyer alone."""
     buyer_limit: int | None
     description_html: str
     usage_html: str
@@ -143,14 +160,19 @@ async def _read(tx: Tx) -> Shelf:
     rules = await rules_by_product(
         tx, list(by_product)
     )  # after the listings: terms read before their rules are refused, not the other way round
-    products = {product_id: _shelved(rows, rules.get(product_id, ())) for product_id, rows in by_product.items()}
+    bundled = [row["sku_id"] for rows in by_product.values() for row in rows if _is_bundle(row)]
+    parts = await bundles.parts_of(tx, bundled) if bundled else {}
+    products = {product_id: _shelved(rows, parts, rules.get(product_id, ())) for product_id, rows in by_product.items()}
     offers = {offer.listing_id: offer for product in products.values() for offer in product.offers}
     return Shelf(Face(**dict(face)), categories, products, offers)
 
 
-def _shelved(rows: list[asyncpg.Record], rules: Sequence[Rule]) -> Shelved:
+def _is_bundle(row: asyncpg.Record) -> bool:
+    return bool(row["delivery_kind"] == DeliveryKind.BUNDLE)
+
+
+def _shelved(rows: list[asyncpg.Record], parts: Mapping[UUID, list[asyncpg.Record]], rules: Sequence[Rule]) -> Shelved:
     first = rows[0]
-    fields = fields_of(json.loads(first["buyer_fields"]))
     return Shelved(
         id=first["product_id"],
         name=first["product_name"],
@@ -160,23 +182,51 @@ def _shelved(rows: list[asyncpg.Record], rules: Sequence[Rule]) -> Shelved:
         cover_hue=first["cover_hue"],
         picture_id=first["picture_id"],
         delivery_kind=first["delivery_kind"],
-        buyer_fields=fields,
+        asked=_asked(rows, parts),
         attributes=tuple((one["label"], one["value"]) for one in json.loads(first["attributes"])),
-        refuses_virtual_numbers=first["refuses_virtual_numbers"],
-        binds_account=first["binds_account"],
+        binds_account=any(one["binds_account"] for row in rows for one in parts.get(row["sku_id"], [row])),
         buyer_limit=first["buyer_limit"],
         description_html=first["description_html"],
         usage_html=first["usage_html"],
-        offers=tuple(
-            Offered(
-                row["listing_id"], row["sku_id"], row["product_id"], row["product_name"], row["sku_name"], row["delivery_kind"],
-                row["price_minor"], row["currency"], row["buyer_limit"], row["is_hot"], fields,
-                row["terms_version"], of_sku(rules, row["sku_id"]), row["least_minor"],
-            )
-            for row in rows
-        ),
+        offers=tuple(_offered(row, parts.get(row["sku_id"], []), of_sku(rules, row["sku_id"])) for row in rows),
         was_minor={row["listing_id"]: row["was_minor"] for row in rows},
+    )
+
+
+def _offered(row: asyncpg.Record, parts: Sequence[asyncpg.Record], rules: tuple[Rule, ...]) -> Offered:
+    return Offered(
+        row["listing_id"], row["sku_id"], row["product_id"], row["product_name"], row["sku_name"], row["delivery_kind"],
+        row["price_minor"], row["currency"], row["buyer_limit"], row["is_hot"], fields_of(json.loads(row["buyer_fields"])),
+        row["terms_version"], rules,
+        tuple(
+            Part(
+                p["listing_id"], p["sku_id"], p["product_id"], p["product_name"], p["sku_name"], p["delivery_kind"], p["quantity"],
+                p["worth_minor"], fields_of(json.loads(p["buyer_fields"])),
+            )
+            for p in parts
+        ),
+        parts[0]["policy"] if parts else None,
+        row["least_minor"],
     )  # fmt: skip
+
+
+def _asked(rows: Sequence[asyncpg.Record], parts: Mapping[UUID, list[asyncpg.Record]]) -> dict[AccountKey, Asked]:
+    found = {}
+    for row in rows:
+        for one in parts.get(row["sku_id"], [row]):
+            fields = fields_of(json.loads(one["buyer_fields"]))
+            if fields:
+                found[row["listing_id"], one["sku_id"]] = Asked(
+                    one["sku_id"],
+                    f"{one['product_name']} {one['sku_name']}",
+                    fields,
+                    one["refuses_virtual_numbers"],
+                    is_credited=one["delivery_kind"] == DeliveryKind.DIRECT_TOP_UP,
+                    is_part=_is_bundle(row),
+                    binds_account=one["binds_account"],
+                    shown_at=row["product_id"],
+                )
+    return found
 
 
 _FACE = """

@@ -20,7 +20,7 @@ from app.kernel.ids import new_id
 from app.kernel.web import AnyRequest, page
 from app.ordering.rules import MOST_UNITS, Offered
 from app.pricing.rules import Moment, ladder
-from app.storefront.accounts import AccountForm, account_form
+from app.storefront.accounts import AccountForm, account_forms
 from app.storefront.moments import moment_of
 from app.storefront.richtext import shown
 from app.storefront.shelf import Shelf, Shelved
@@ -41,6 +41,9 @@ PROMISES = {
     DeliveryKind.SERIAL: N_("You get a serial number of your own, with a list of its uses, as soon as your payment has arrived."),
     DeliveryKind.LINK: N_(
         "You get a link of your own. It stands on your order's page as soon as your payment has arrived, with its last day and how often it opens."
+    ),
+    DeliveryKind.BUNDLE: N_(
+        "Each part is delivered its own way as soon as your payment has arrived. Your order's page says of each how far it is."
     ),
 }
 """What a buyer may count on, by how it is delivered."""
@@ -114,7 +117,9 @@ def steps_of(offered: Offered, moment: Moment | None) -> tuple[tuple[int, int], 
 
 def mark_of_choices(offered: Sequence[Choice]) -> str:
     """Changes when an offer, a price or what buyers state does: a form carries it, so that nobody buys at a price he has not seen."""
-    return mark_of_prices([(choice.offered.listing_id, (choice.steps, choice.offered.buyer_fields)) for choice in offered])
+    return mark_of_prices(
+        [(choice.offered.listing_id, (choice.steps, choice.offered.buyer_fields, choice.offered.parts)) for choice in offered]
+    )
 
 
 def mark_of_prices(prices: Sequence[tuple[UUID, object]]) -> str:
@@ -139,8 +144,7 @@ async def product_page(request: AnyRequest, shelf: Shelf, product: Shelved, **mo
         "most_units": min(MOST_UNITS, product.buyer_limit or MOST_UNITS),
         "description": shown(product.description_html),
         "usage": shown(product.usage_html),
-        "account": _account(request, product, values),
-        "narrow": "narrow",
+        "accounts": _accounts(request, product, values),
         "narrow_path": f"/products/{product.id}",
         "promise": i18n.gettext(PROMISES[DeliveryKind(product.delivery_kind)]),
         "request_key": str(new_id()),
@@ -155,12 +159,17 @@ def _units(text: str) -> int:
     return min(MOST_UNITS, max(1, int(text))) if text.isascii() and text.isdigit() and len(text) <= 3 else 1
 
 
-def _account(request: AnyRequest, product: Shelved, values: Mapping[str, Any]) -> AccountForm | None:
-    """The fields of the account to credit, with what was typed, or the choices so far that stand in the address."""
-    if not product.buyer_fields:
-        return None
+def _accounts(request: AnyRequest, product: Shelved, values: Mapping[str, Any]) -> list[AccountForm]:
+    """What is asked for, with what was typed, or the choices so far that stand in the address.
+
+    What several of a product's offers ask for is asked once.
+    """
     given = values or request.query_params
-    return account_form(product, lambda name, default: str(given.get(name, default)))
+    found: dict[str, AccountForm] = {}
+    for offered in product.offers:
+        for form in account_forms(product, offered.listing_id, lambda name, default: str(given.get(name, default))).values():
+            found.setdefault(form.prefix, form)
+    return list(found.values())
 
 
 def label_of(offers: Sequence[Offered]) -> str:

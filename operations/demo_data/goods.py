@@ -53,6 +53,8 @@ class Good:
     buyer_limit: int | None = None
     delivery_kind: DeliveryKind = DeliveryKind.CARD_KEY
     is_on_sale: bool = True
+    contents: tuple[tuple[str, str, int], ...] = ()
+    """What a bundle holds: product, SKU and how many, all of them goods above it."""
     address: str = ""
     """Where a link leads."""
     file: tuple[str, str] = ("", "")
@@ -260,9 +262,9 @@ NANZHI = Merchant(
             "咖啡一杯配轻食一份",
             "<p>山前咖啡中杯一杯，青禾轻食 30 元券一张。</p>",
             "",
-            (Item("单人", 3480, _NO_POOL, 5200),),
+            (Item("单人", 3480, _NO_POOL, 5200, wanted=5),),
             delivery_kind=DeliveryKind.BUNDLE,
-            is_on_sale=False,
+            contents=(("山前咖啡兑换券", "中杯一杯", 1), ("青禾轻食代金券", "30 元券", 1)),
         ),
         Good(
             "墨竹阅读连续包月",

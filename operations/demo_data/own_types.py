@@ -74,7 +74,8 @@ async def sell(opened: Opened, listings: Sequence[UUID]) -> None:
     shelf = await shelf_of(opened.tenant)
     for number, listing_id in enumerate(listings):
         stated = {"region": "华东", "server": "西子", "role": f"8800{number}217"}
-        quote = rules.quote([(shelf.offers[listing_id], 1)], {listing_id: stated})
+        offered = shelf.offers[listing_id]
+        quote = rules.quote([(offered, 1)], {(listing_id, offered.sku_id): stated})
         contact = trade.buyer(number + 1)
         request = Request(shelf.face.storefront_id, quote, contact, "zh_CN", str(new_id()), is_confirmed=True)
         order = await placing.place(opened.tenant, request)

@@ -11,8 +11,9 @@ from uuid import UUID
 
 from sqlalchemy.ext.asyncio import AsyncSession
 
-from app.catalog import contents, queries
+from app.catalog import bundles, contents, queries
 from app.catalog import service as catalog
+from app.catalog.bundles import Contents
 from app.catalog.minting import MintingRules
 from app.catalog.models import DeliveryKind, Product
 from app.catalog.service import ProductTerms, SkuTerms
@@ -93,6 +94,8 @@ async def _make(session: AsyncSession, good: Good, actor: Actor) -> list[Shelved
         buyer_limit=good.buyer_limit,
     )
     product = await catalog.create_product(session, terms, actor=actor)
+    if good.contents:
+        await _fill(session, product, good, actor)
     if good.delivery_kind == DeliveryKind.LINK:
         await _fill_link(session, product, good, actor)
     if good.is_on_sale:
@@ -106,12 +109,21 @@ async def _make(session: AsyncSession, good: Good, actor: Actor) -> list[Shelved
     ]
 
 
+<<<<<<< HEAD
 async def _price(session: AsyncSession, product_id: UUID, sku_id: UUID, item: Item, actor: Actor) -> None:
     if item.steps:
         await pricing.set_tiers(session, product_id, {sku_id: dict(item.steps)}, actor=actor)
     if item.few_left:
         scarce = RuleTerms(Effect.SHARE, 1_000, sku_id, stock_below=item.few_left, priority=1)
         await pricing.add_rule(session, product_id, scarce, actor=actor)
+=======
+async def _fill(session: AsyncSession, product: Product, good: Good, actor: Actor) -> None:
+    """Put into a bundle what its good says."""
+    named = {(other.name, sku.name): sku.id for other in await queries.products(session) for sku in other.skus}
+    parts = [(named[name, item], quantity) for name, item, quantity in good.contents]
+    for sku in await queries.skus_of(session, product.id):
+        await bundles.fill(session, product.id, sku.id, Contents(parts), actor=actor)
+>>>>>>> pricing
 
 
 async def _fill_link(session: AsyncSession, product: Product, good: Good, actor: Actor) -> None:

@@ -31,6 +31,7 @@ FORMS: dict[str, dict[str, str]] = {
     "POST /m/{tenant_slug}/cases/{case_id}/closure": {"note": REASON},
     "POST /m/{tenant_slug}/cases/{case_id}/refund": {"note": REASON},
     "POST /m/{tenant_slug}/orders/{order_no}/after-sales": {"line": "{line_id}", "unit": "1", "words": REASON},
+    "POST /m/{tenant_slug}/imports/{batch_no}/recall": {"reason": REASON},
     "POST /m/{tenant_slug}/after-sales/{case_no}/replacement": {"reason": REASON},
     "POST /m/{tenant_slug}/after-sales/{case_no}/refund": {"reason": REASON},
     "POST /m/{tenant_slug}/after-sales/{case_no}/rejection": {"text": REASON},

@@ -108,6 +108,11 @@ class Shop:
         made: dict[str, Any] = self.hands.ask("product", slug=self.slug, **terms)
         return made
 
+    def bundle(self, parts: list[list[Any]]) -> dict[str, Any]:
+        """See `hands.bundle`."""
+        made: dict[str, Any] = self.hands.ask("bundle", slug=self.slug, parts=parts)
+        return made
+
     def order(self, **terms: Any) -> dict[str, str]:
         """See `hands.order`."""
         made: dict[str, str] = self.hands.ask("order", slug=self.slug, **terms)

@@ -38,7 +38,9 @@ def surfaces(shop: Shop, operator: str) -> dict[str, Surface]:
     )
     gone = shop.product(name="Bluebird Music", stock=0, skus=[["B1", 1200]])
     first, second = made["listings"]
+    packed = shop.bundle([[made["skus"][0], 1], [made["skus"][1], 2]])
     done = shop.order(listing=first, quantity=2)
+    pack = shop.order(listing=packed["listings"][0])
     waiting = shop.order(listing=second, upto="awaiting_payment")
     lapsed = shop.order(listing=second, upto="awaiting_payment")
     shop.hands.ask("lapse", slug=shop.slug, no=lapsed["no"])
@@ -74,6 +76,8 @@ def surfaces(shop: Shop, operator: str) -> dict[str, Surface]:
                 "products": desk("/products"),
                 "new product": desk("/products/new"),
                 "product": desk(f"/products/{made['id']}"),
+                "parts": desk(f"/products/{packed['id']}/parts"),
+                "bundle's order": desk(f"/orders/{pack['no']}"),
                 "to hand over": desk("/handovers"),
                 "hand over": desk(f"/handovers/{handed['line']}/1"),
                 "by hand": desk(f"/products/{handed['product']}/by-hand"),
@@ -101,6 +105,7 @@ def surfaces(shop: Shop, operator: str) -> dict[str, Surface]:
                 "no such case": desk("/after-sales?view=replaced"),
                 "case": desk(f"/after-sales/{case}"),
                 "replacement": desk(f"/after-sales/{case}/replacement"),
+                "rates": desk("/after-sales/rates"),
                 "claims": desk("/after-sales/claims"),
                 "after-sale rules": desk("/after-sales/settings"),
                 "help for buyers": desk(f"/products/{made['id']}/help"),
@@ -133,6 +138,8 @@ def surfaces(shop: Shop, operator: str) -> dict[str, Surface]:
             {
                 "home": front(),
                 "product": front(f"/products/{made['id']}"),
+                "bundle": front(f"/products/{packed['id']}"),
+                "delivered bundle": front(pack["path"]),
                 "product that asks": front(f"/products/{own['product']}?account-region=华东"),
                 "prepared by hand": front(handed["path"]),
                 "sold out": front(f"/products/{gone['id']}"),

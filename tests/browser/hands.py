@@ -109,6 +109,15 @@ async def product(
     }
 
 
+async def bundle(world: Any, *, slug: str, parts: list[list[Any]]) -> dict[str, Any]:
+    """A bundle on sale; `parts` are pairs of SKU and quantity."""
+    from tests.app.ordering.bundles import bundle as put_on_sale
+
+    world.tenant = await _tenant(slug)
+    made = await put_on_sale(world, [(UUID(sku), quantity) for sku, quantity in parts])
+    return {"id": str(made.id), "listings": [str(sku.listing.id) for sku in made.skus]}
+
+
 async def stock(world: Any, *, slug: str, sku: str, keys: list[str]) -> str:
     """Import keys; the batch's number."""
     return await _import(world, await _tenant(slug), UUID(sku), keys)
@@ -239,6 +248,7 @@ VERBS = {
         merchant,
         operator,
         product,
+        bundle,
         stock,
         order,
         pay_order,

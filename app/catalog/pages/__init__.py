@@ -5,6 +5,7 @@ from app.catalog.pages.by_hand import ByHandPages
 from app.catalog.pages.categories import CategoryPages
 from app.catalog.pages.clones import CategoryClonePages, ProductClonePages
 from app.catalog.pages.contents import ContentPages
+from app.catalog.pages.parts import PartsPages
 from app.catalog.pages.pictures import PicturePages
 from app.catalog.pages.products import ProductPages
 from app.catalog.pages.rules import RulesPages
@@ -20,6 +21,7 @@ CATALOG = [
     RulesPages,
     ByHandPages,
     ContentPages,
+    PartsPages,
     CategoryPages,
     PicturePages,
     ShopSettingsPages,

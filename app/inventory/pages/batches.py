@@ -135,6 +135,7 @@ async def _context(request: AnyRequest, session: AsyncSession, tenant: Tenant, b
         "cost_minor": line_minor(batch.unit_cost, batch.new_count),
         "may_import": may_do(request, Permission.INVENTORY_IMPORT),
         "may_void": may_do(request, Permission.INVENTORY_VOID),
+        "may_replace": may_do(request, Permission.AFTERSALES_DECIDE) and may_do(request, Permission.INVENTORY_VOID),
         "may_reveal": may_do(request, Permission.ORDERS_REVEAL),
         "now": clock.now(),
     }

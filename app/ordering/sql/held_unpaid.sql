@@ -3,6 +3,7 @@ create or replace function held_unpaid(p_contact_fp bytea, p_hold interval) retu
 language sql stable as $$
   select l.sku_id, sum(l.quantity)::bigint
   from shop_order o join order_line l on l.order_id = o.id
-  where o.contact_fingerprint = p_contact_fp and o.state = 'awaiting_payment' and o.placed_at > now() - p_hold - interval '10 minutes'
+  where o.contact_fingerprint = p_contact_fp and o.state = 'awaiting_payment' and l.delivery_kind <> 'bundle'
+    and o.placed_at > now() - p_hold - interval '10 minutes'
   group by l.sku_id
 $$;

@@ -1,4 +1,6 @@
 -- Place one order with all its claims, or none of them. Plain statements only; ids come from the application; the hottest row goes last.
+-- A bundle's line comes before the lines of its parts, which name it as their parent; each of their units comes with its share. `p_stock` is what
+-- the whole order takes of each SKU, in SKU order; the bounds of what is left stand beside it.
 -- Answers one row: placed | repeated | key_reused | changed | below_floor (subject: the listing).
 -- A price by rule is as quoted while the listing's terms are those that were read, from p_since until p_until, while between p_least_left and
 -- p_most_left are left of its SKU, and while the buyer has the level he had.
@@ -14,7 +16,10 @@ create or replace function place_order(
   p_limited uuid[], p_limited_units int[], p_limits int[],
   p_address_fp bytea, p_most_unpaid int, p_share_percent int, p_always int,
   p_list_prices bigint[], p_terms int[], p_rules uuid[], p_rule_versions int[], p_least_left int[], p_most_left int[],
-  p_since timestamptz, p_until timestamptz, p_customer uuid, p_level uuid
+  p_since timestamptz, p_until timestamptz, p_customer uuid, p_level uuid,
+  p_parents uuid[], p_totals bigint[], p_policies text[],
+  p_share_lines uuid[], p_share_nos int[], p_share_skus uuid[], p_share_amounts bigint[],
+  p_stock uuid[], p_stock_units int[]
 ) returns table (outcome text, order_id uuid, order_no text, subject uuid)
 language plpgsql
 set plan_cache_mode = force_generic_plan
@@ -37,21 +42,33 @@ begin
   end if;
 
   select w.listing_id into v_changed
-  from unnest(p_listings, p_list_prices, p_terms) as w (listing_id, price, terms)
+  from unnest(p_listings, p_list_prices, p_terms, p_parents) as w (listing_id, price, terms, parent)
   left join listing l on l.id = w.listing_id and l.is_published and l.price_minor = w.price and l.terms_version = w.terms
     and l.currency = p_currency and l.storefront_id = p_storefront
   left join sku s on s.id = l.sku_id
   left join product p on p.id = s.product_id and p.state = 'on_sale'
-  where p.id is null or now() < p_since or now() >= p_until
+  where (w.parent is null and p.id is null) or now() < p_since or now() >= p_until
      or (p_customer is not null and not exists (select 1 from customer c where c.id = p_customer and c.level_id is not distinct from p_level))
   limit 1;
+  if not found then
+    select w.listing into v_changed
+    from unnest(p_lines, p_listings, p_skus, p_quantities, p_kinds) as w (line, listing, sku, quantity, kind)
+    where w.kind = 'bundle' and (
+      select array_agg((b.sku_id, b.quantity * w.quantity) order by b.sku_id) from bundle_part b where b.bundle_sku_id = w.sku
+    ) is distinct from (
+      select array_agg((c.sku, c.quantity) order by c.sku)
+      from unnest(p_parents, p_skus, p_quantities) as c (parent, sku, quantity) where c.parent = w.line
+    )
+    limit 1;
+  end if;
   if found then
     return query select 'changed', null::uuid, null::text, v_changed;
     return;
   end if;
 
   select w.listing_id into v_changed
-  from unnest(p_listings, p_prices) as w (listing_id, price) join listing l on l.id = w.listing_id and w.price < l.least_minor
+  from unnest(p_listings, p_prices, p_parents) as w (listing_id, price, parent) join listing l on l.id = w.listing_id and w.price < l.least_minor
+  where w.parent is null
   limit 1;
   if found then
     return query select 'below_floor', null::uuid, null::text, v_changed;
@@ -61,11 +78,11 @@ begin
   perform pg_advisory_xact_lock(hashtextextended(current_schema() || encode(p_contact_fp, 'hex'), 0));  -- one buyer's orders, one after another
   select array_agg(h.sku), array_agg(h.units), coalesce(sum(h.units), 0) into v_held_skus, v_held_units, v_held
   from held_unpaid(p_contact_fp, p_hold) h;
-  if v_held + (select sum(q) from unnest(p_quantities) q) > p_most_unpaid then
+  if v_held + (select sum(u) from unnest(p_stock_units) u) > p_most_unpaid then
     raise exception 'too much unpaid' using errcode = 'QY003';
   end if;
   select w.sku into v_over
-  from unnest(p_skus, p_quantities) as w (sku, quantity)
+  from unnest(p_stock, p_stock_units) as w (sku, quantity)
   join stock s on s.sku_id = w.sku
   left join unnest(v_held_skus, v_held_units) as h (sku, units) on h.sku = w.sku
   where coalesce(h.units, 0) + w.quantity > greatest(p_always, (s.available + s.reserved) * p_share_percent / 100)
@@ -83,17 +100,22 @@ begin
 
   insert into order_line
     (id, order_id, line_no, product_id, sku_id, listing_id, product_name, sku_name, delivery_kind, quantity, unit_price_minor, total_minor,
-     price_rule_id, price_rule_version, attributes)
-  select w.line_id, p_id, w.n, w.product, w.sku, w.listing, w.product_name, w.sku_name, w.kind, w.quantity, w.price, w.price * w.quantity,
+     parent_line_id, bundle_policy, price_rule_id, price_rule_version, attributes)
+  select w.line_id, p_id, w.n, w.product, w.sku, w.listing, w.product_name, w.sku_name, w.kind, w.quantity, w.price, w.total, w.parent, w.policy,
          w.rule, w.rule_version, p.attributes
-  from unnest(p_lines, p_products, p_skus, p_listings, p_product_names, p_sku_names, p_kinds, p_quantities, p_prices, p_rules, p_rule_versions)
-    with ordinality as w (line_id, product, sku, listing, product_name, sku_name, kind, quantity, price, rule, rule_version, n)
+  from unnest(p_lines, p_products, p_skus, p_listings, p_product_names, p_sku_names, p_kinds, p_quantities, p_prices, p_totals, p_parents, p_policies,
+              p_rules, p_rule_versions)
+    with ordinality as w (line_id, product, sku, listing, product_name, sku_name, kind, quantity, price, total, parent, policy, rule, rule_version, n)
   join product p on p.id = w.product;
 
   insert into delivery_unit (order_line_id, unit_no, order_id, sku_id, state, amount_minor)
   select w.line_id, u.unit_no, p_id, w.sku, 'reserved', w.price
-  from unnest(p_lines, p_skus, p_quantities, p_prices) as w (line_id, sku, quantity, price)
-  cross join generate_series(1, w.quantity) as u (unit_no);
+  from unnest(p_lines, p_skus, p_quantities, p_prices, p_parents, p_kinds) as w (line_id, sku, quantity, price, parent, kind)
+  cross join generate_series(1, w.quantity) as u (unit_no)
+  where w.parent is null and w.kind <> 'bundle'
+  union all
+  select w.line_id, w.unit_no, p_id, w.sku, 'reserved', w.amount
+  from unnest(p_share_lines, p_share_nos, p_share_skus, p_share_amounts) as w (line_id, unit_no, sku, amount);
 
   for i in 1 .. coalesce(array_length(p_limited, 1), 0) loop
     insert into buyer_usage as b (product_id, contact_fingerprint, units)
@@ -107,16 +129,16 @@ begin
 
   perform sweep_unpaid_at(v_expires, p_sweep_task);
 
-  for i in 1 .. array_length(p_skus, 1) loop
-    perform expire_card_keys(p_skus[i], 20000) from stock where sku_id = p_skus[i] and turns_on <= v_today;
-    update stock set available = available - p_quantities[i], reserved = reserved + p_quantities[i]
-    where sku_id = p_skus[i] and turns_on > v_today and available >= p_quantities[i]
+  for i in 1 .. array_length(p_stock, 1) loop
+    perform expire_card_keys(p_stock[i], 20000) from stock where sku_id = p_stock[i] and turns_on <= v_today;
+    update stock set available = available - p_stock_units[i], reserved = reserved + p_stock_units[i]
+    where sku_id = p_stock[i] and turns_on > v_today and available >= p_stock_units[i]
       and available >= coalesce(p_least_left[i], 0) and (p_most_left[i] is null or available <= p_most_left[i]);
     if not found then
-      if exists (select 1 from stock where sku_id = p_skus[i] and available >= p_quantities[i]) then
-        raise exception 'the price changed with the stock' using errcode = 'QY005', detail = p_skus[i]::text;
+      if exists (select 1 from stock where sku_id = p_stock[i] and available >= p_stock_units[i]) then
+        raise exception 'the price changed with the stock' using errcode = 'QY005', detail = p_stock[i]::text;
       end if;
-      raise exception 'sold out' using errcode = 'QY001', detail = p_skus[i]::text;
+      raise exception 'sold out' using errcode = 'QY001', detail = p_stock[i]::text;
     end if;
   end loop;
 

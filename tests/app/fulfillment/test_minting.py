@@ -84,8 +84,9 @@ async def test_a_second_scan_is_refused_with_the_firsts_time_and_place(world: Wo
     product = await minted(world)
     code = await code_of(world, await world.bought(product.skus[0].listing.id))
     assert (await use(world, code.lower().replace("-", " "))).use_no == 1
+    full_width = "".join(chr(ord(sign) + 0xFEE0) if sign.isalnum() else sign for sign in code)
     with pytest.raises(UsedUp) as refused:
-        await use(world, code, "East Gate")
+        await use(world, full_width, "East Gate")
     assert refused.value.facts["place"] == "West Lake"
     assert refused.value.facts["who"] == STAFF.name
     assert await world.value("select count(*) from minted_use") == 1

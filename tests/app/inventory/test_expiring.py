@@ -50,7 +50,7 @@ async def test_red_without_the_day_a_key_that_is_over_is_sold(world: World) -> N
     sku = (await world.product()).skus[0]
     batch_no = await world.stock(sku.id, 1, expires_on=clock.business_day() + TOMORROW)
     await midnight(world, batch_no)
-    guard = "perform expire_card_keys(p_skus[i], 20000) from stock where sku_id = p_skus[i] and turns_on <= v_today;"
+    guard = "perform expire_card_keys(p_stock[i], 20000) from stock where sku_id = p_stock[i] and turns_on <= v_today;"
     await without_guard(world, guard, "v_today := v_today - 1;", "ck_stock_short_before_shelf", "stock")
     placed = await placing.place_single(world.tenant, await world.request(sku.listing.id))
     assert not placed.repeated
