@@ -109,21 +109,20 @@ async def _make(session: AsyncSession, good: Good, actor: Actor) -> list[Shelved
     ]
 
 
-<<<<<<< HEAD
 async def _price(session: AsyncSession, product_id: UUID, sku_id: UUID, item: Item, actor: Actor) -> None:
     if item.steps:
         await pricing.set_tiers(session, product_id, {sku_id: dict(item.steps)}, actor=actor)
     if item.few_left:
         scarce = RuleTerms(Effect.SHARE, 1_000, sku_id, stock_below=item.few_left, priority=1)
         await pricing.add_rule(session, product_id, scarce, actor=actor)
-=======
+
+
 async def _fill(session: AsyncSession, product: Product, good: Good, actor: Actor) -> None:
     """Put into a bundle what its good says."""
     named = {(other.name, sku.name): sku.id for other in await queries.products(session) for sku in other.skus}
     parts = [(named[name, item], quantity) for name, item, quantity in good.contents]
     for sku in await queries.skus_of(session, product.id):
         await bundles.fill(session, product.id, sku.id, Contents(parts), actor=actor)
->>>>>>> pricing
 
 
 async def _fill_link(session: AsyncSession, product: Product, good: Good, actor: Actor) -> None:
