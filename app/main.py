@@ -26,11 +26,12 @@ from app.fulfillment.api import RedemptionApi
 from app.fulfillment.counter import RedeemPages, RevocationPages
 from app.fulfillment.handovers import HandoverPages
 from app.fulfillment.notices import SupplyNotices
-from app.fulfillment.pages import AttemptPages
+from app.fulfillment.pages import AttemptPages, DecisionPages
 from app.insight import alarms
 from app.insight.audit_pages import AuditPages
 from app.insight.pages import DashboardPages
 from app.insight.profit_pages import ProfitPages
+from app.insight.stock_pages import StockReportPages
 from app.integrations.pages import NoticePages, RobotPages
 from app.inventory.pages import INVENTORY
 from app.kernel import csrf, http, logs, metrics, web
@@ -69,10 +70,12 @@ ROUTES: list[ControllerRouterHandler] = [
     OrderViewPages,
     OrderPages,
     AttemptPages,
+    DecisionPages,
     CasePages,
     *AFTER_SALES,
     RedeemPages,
     HandoverPages,
+    StockReportPages,
     RevocationPages,
     PaymentSettingsPages,
     RobotPages,

@@ -170,6 +170,7 @@ def test_no_registry_is_named(word: str) -> None:
 
 def test_state_tables_name_every_state() -> None:
     from app.cases.models import CASE_EDGES, CaseState
+    from app.fulfillment.models import OVERRIDE_EDGES, OverrideState
     from app.inventory.models import BATCH_EDGES, BatchState
     from app.ordering.models import ORDER_EDGES, UNIT_EDGES, OrderState, UnitState
     from app.payments.models import PAYMENT_EDGES, REFUND_EDGES, PaymentState, RefundState
@@ -178,6 +179,7 @@ def test_state_tables_name_every_state() -> None:
     tables: list[tuple[type[StrEnum], dict[StrEnum, frozenset[StrEnum]]]] = [
         (BatchState, BATCH_EDGES),
         (CaseState, CASE_EDGES),
+        (OverrideState, OVERRIDE_EDGES),
         (OrderState, ORDER_EDGES),
         (UnitState, UNIT_EDGES),
         (PaymentState, PAYMENT_EDGES),

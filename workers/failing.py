@@ -13,7 +13,7 @@ from tenants.session import Tx
 
 
 async def leave_case(tx: Tx, kind: str, subject_id: UUID | None, problem: str) -> None:
-    """Open a case for an order, payment or refund whose work was given up. Other subjects, and the platform's own work, leave none."""
+    """Open a case for an order, payment, refund or purchase whose work was given up. Other subjects, and the platform's own work, leave none."""
     if subject_id is None or tx.tenant == PLATFORM:
         return
     row = await tx.fetchrow(_ABOUT, subject_id)
@@ -38,5 +38,7 @@ union all
 select 'payment', order_id from payment where id = $1
 union all
 select 'refund', order_id from refund where id = $1
+union all
+select 'attempt', order_id from attempt where id = $1
 limit 1
 """

@@ -50,7 +50,7 @@ async def buy(tenant: Tenant, tasks: list[TaskRow]) -> None:
     await buying.buy(tenant, tasks[0].subject_id)
 
 
-@handles("fulfillment.ask", lane=Lane.SUPPLY, timeout_s=90, at_once=50, tries=60)
+@handles("fulfillment.ask", lane=Lane.QUESTIONS, timeout_s=90, at_once=50, tries=60)
 async def ask_supplier(tenant: Tenant, tasks: list[TaskRow]) -> None:
     await asking.ask(tenant, [task.subject_id for task in tasks if task.subject_id])
 
@@ -127,6 +127,11 @@ async def tell_shelf(tenant: Tenant, tasks: list[TaskRow]) -> None:
 @handles("suppliers.tell_balance", lane=Lane.MESSAGES, timeout_s=30)
 async def tell_balance(tenant: Tenant, tasks: list[TaskRow]) -> None:
     await _tell(tenant, tasks, alerting.tell_balance)
+
+
+@handles("suppliers.tell_too_dear", lane=Lane.MESSAGES, timeout_s=30)
+async def tell_too_dear(tenant: Tenant, tasks: list[TaskRow]) -> None:
+    await _tell(tenant, tasks, alerting.tell_too_dear)
 
 
 @handles("suppliers.watch", lane=Lane.MESSAGES, timeout_s=30)

@@ -26,6 +26,7 @@ class Permission(StrEnum):
     INVENTORY_VOID = "inventory.void"
     SUPPLY_VIEW = "supply.view"
     SUPPLY_EDIT = "supply.edit"
+    SUPPLY_OVERRIDE = "supply.override"
     SETTINGS_VIEW = "settings.view"
     SETTINGS_EDIT = "settings.edit"
     PAYMENTS_VIEW = "payments.view"
@@ -54,11 +55,12 @@ ALLOWED: dict[MemberRole, frozenset[Permission]] = {
         _P.INVENTORY_IMPORT,
         _P.INVENTORY_VOID,
         _P.SUPPLY_EDIT,
+        _P.SUPPLY_OVERRIDE,
         _P.SETTINGS_VIEW,
         _P.SETTINGS_EDIT,
     },
     MemberRole.FINANCE_MAKER: _VIEWS | {_P.ORDERS_NOTE, _P.ORDERS_REFUND, _P.PAYMENTS_VIEW, _P.PAYOUTS_MAKE},
-    MemberRole.FINANCE_CHECKER: _VIEWS | {_P.PAYMENTS_VIEW, _P.PAYOUTS_CHECK, _P.AUDIT_VIEW},
+    MemberRole.FINANCE_CHECKER: _VIEWS | {_P.PAYMENTS_VIEW, _P.PAYOUTS_CHECK, _P.SUPPLY_OVERRIDE, _P.AUDIT_VIEW},
     MemberRole.SUPPORT: _VIEWS | {_P.ORDERS_NOTE, _P.ORDERS_REVEAL, _P.AFTERSALES_DECIDE, _P.REDEEM, _P.DELIVER},
     MemberRole.READ_ONLY: _VIEWS,
 }
@@ -94,6 +96,7 @@ PERMISSION_WORDS: dict[Permission, str] = {
     _P.INVENTORY_VOID: N_("Void and quarantine keys"),
     _P.SUPPLY_VIEW: N_("See suppliers and what they cost"),
     _P.SUPPLY_EDIT: N_("Connect suppliers, place test orders, change routes"),
+    _P.SUPPLY_OVERRIDE: N_("Approve a colleague's word that a supplier never sold"),
     _P.SETTINGS_VIEW: N_("See the shop's settings"),
     _P.SETTINGS_EDIT: N_("Change the shop's settings"),
     _P.PAYMENTS_VIEW: N_("See payment gateways"),

@@ -80,6 +80,7 @@ COMMANDS = (
     Place(N_("Supplier health"), "/suppliers/board", "activity", Permission.SUPPLY_VIEW),
     Place(N_("Buyer levels"), "/buyer-levels", "crown", Permission.CATALOG_VIEW),
     Place(N_("Profit"), "/profit", "chart-line", Permission.PAYMENTS_VIEW),
+    Place(N_("Stock report"), "/stock-report", "chart-column", Permission.INVENTORY_VIEW),
     Place(N_("To hand over"), "/handovers", "package", Permission.ORDERS_VIEW),
     Place(N_("After-sales"), "/after-sales", "headset", Permission.ORDERS_VIEW),
     Place(N_("Failure rates"), "/after-sales/rates", "activity", Permission.SUPPLY_VIEW),
@@ -157,6 +158,7 @@ _BELONGS = {
     "/skus/": "/products",
     "/cases": "/orders",
     "/handovers": "/orders",
+    "/stock-report": "/card-pools",
     "/after-sales": "/orders",
 }
 """Pages without an item of their own, and the one they stand under."""

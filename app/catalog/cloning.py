@@ -93,7 +93,14 @@ def _terms(first: Product, name: str, category_id: UUID | None) -> ProductTerms:
 def _sku(sku: Sku) -> SkuTerms:
     listing = sku.listing
     return SkuTerms(
-        sku.name, listing.price_minor, listing.was_minor, sku.face_value_minor, sku.region, sku.warn_below, sku.is_hot
+        sku.name,
+        listing.price_minor,
+        listing.was_minor,
+        sku.face_value_minor,
+        sku.region,
+        sku.warn_below,
+        sku.is_hot,
+        sku.warn_days,
     )
 
 

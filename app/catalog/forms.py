@@ -38,7 +38,7 @@ ICONS = (
 )  # fmt: skip
 HUES = (1, 2, 3, 4, 5, 6)
 _ROW = re.compile(r"^sku-(\d{1,3})-name$")
-_ROW_FIELDS = ("id", "name", "price", "was", "face_value", "region", "warn_below", "is_hot")
+_ROW_FIELDS = ("id", "name", "price", "was", "face_value", "region", "warn_below", "warn_days", "is_hot")
 
 ABOUT = "about-"
 """Before the names of fields that say something of a product."""
@@ -95,6 +95,7 @@ class SkuForm(Form):
     face_value: OptionalAmount = None
     region: Annotated[str, StringConstraints(max_length=60, pattern=r"^[^\n\r]*$")] = ""
     warn_below: Annotated[Count, BeforeValidator(lambda value: value or "0")] = 0
+    warn_days: Annotated[Count, BeforeValidator(lambda value: value or "0"), Field(le=365)] = 0
     is_hot: Checked = False
 
 
@@ -175,7 +176,8 @@ def _terms(product: ProductForm, kind: DeliveryKind, rows: list[SkuForm]) -> Pro
         name=product.name,
         delivery_kind=kind,
         skus=[
-            SkuTerms(row.name, row.price, row.was, row.face_value, row.region, row.warn_below, row.is_hot, row.id) for row in rows
+            SkuTerms(row.name, row.price, row.was, row.face_value, row.region, row.warn_below, row.is_hot, row.warn_days, row.id)
+            for row in rows
         ],
         summary=product.summary,
         category_id=None if product.new_category else product.category,

@@ -195,6 +195,7 @@ class Sku(Row, TenantBase):
         CheckConstraint("face_value_minor >= 0", name="face_value_not_negative"),
         CheckConstraint("warn_below >= 0", name="warn_below_not_negative"),
         CheckConstraint("floor_bp between 0 and 9999", name="floor_is_a_share"),
+        CheckConstraint("warn_days between 0 and 365", name="warn_days_bounded"),
     )
     product_id: Mapped[UUID] = mapped_column(ForeignKey("product.id"), index=True)
     name: Mapped[str]
@@ -202,6 +203,8 @@ class Sku(Row, TenantBase):
     region: Mapped[str] = mapped_column(server_default="")
     warn_below: Mapped[int] = mapped_column(Integer, server_default="0")
     """A warning goes out when fewer are left to sell; zero warns when the last is gone."""
+    warn_days: Mapped[int] = mapped_column(Integer, server_default="0")
+    """A warning goes out, too, when what is left lasts fewer days at the speed of late; zero leaves it at the count."""
     is_hot: Mapped[bool] = mapped_column(server_default="false")
     """Sold through the micro-batcher: for a flash sale, when many buyers want this one SKU at once."""
     floor_bp: Mapped[int | None] = mapped_column(Integer)

@@ -94,6 +94,7 @@ class SkuTerms:
     region: str = ""
     warn_below: int = 0
     is_hot: bool = False
+    warn_days: int = 0
     id: UUID | None = None
 
 
@@ -393,6 +394,7 @@ async def _free_names(session: AsyncSession, renamed: Sequence[tuple[Sku, SkuTer
 def _apply_sku(sku: Sku, terms: SkuTerms, position: int) -> None:
     sku.name, sku.region, sku.position = terms.name, terms.region, position
     sku.face_value_minor, sku.warn_below, sku.is_hot = terms.face_value_minor, terms.warn_below, terms.is_hot
+    sku.warn_days = terms.warn_days
     sku.listing.price_minor, sku.listing.was_minor, sku.listing.is_published = terms.price_minor, terms.was_minor, True
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import time
+from collections import defaultdict
 from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import timedelta
@@ -23,6 +24,8 @@ from tenants.session import Tx, tenant_tx
 
 _DIED = "its worker ended during the call"
 _ASKED_AT_ONCE = 10
+_ANSWERS_WITHIN_S = 10
+"""A question has no effect, so it is given up sooner than a purchase, and asked again."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -32,9 +35,21 @@ class _Question:
 
 
 async def ask(tenant: Tenant, attempt_ids: Sequence[UUID]) -> None:
-    """Ask about attempts and write down what is found. Idempotent: what is decided is not asked about again; the call runs in no transaction."""
+    """Ask about attempts and write down what is found, each supplier's answers as soon as they are there.
+
+    Idempotent: what is decided is not asked about again; the call runs in no transaction.
+    """
     async with tenant_tx(tenant) as tx:
         questions = await _questions(tx, attempt_ids)
+    by_connection: dict[UUID, list[_Question]] = defaultdict(list)
+    for question in questions:
+        by_connection[question.connection.id].append(question)
+    async with asyncio.TaskGroup() as group:
+        for of_one in by_connection.values():
+            group.create_task(_ask_one_supplier(tenant, of_one))
+
+
+async def _ask_one_supplier(tenant: Tenant, questions: Sequence[_Question]) -> None:
     limit = asyncio.Semaphore(_ASKED_AT_ONCE)
 
     async def answered(question: _Question) -> Answer:
@@ -42,9 +57,8 @@ async def ask(tenant: Tenant, attempt_ids: Sequence[UUID]) -> None:
             return await _ask(question)
 
     answers = await asyncio.gather(*(answered(question) for question in questions))
-    if answers:
-        async with tenant_tx(tenant) as tx:
-            await record(tx, answers)
+    async with tenant_tx(tenant) as tx:
+        await record(tx, answers)
 
 
 async def _questions(tx: Tx, attempt_ids: Sequence[UUID]) -> list[_Question]:
@@ -68,7 +82,7 @@ async def _ask(question: _Question) -> Answer:
     row, connector = question.row, question.connection.connector
     started = time.perf_counter()
     try:
-        async with asyncio.timeout(CALL_S):
+        async with asyncio.timeout(_ANSWERS_WITHIN_S):
             found: Found = await connector.query(Asked(row["out_no"], row["supplier_ref"], row["sent_at"]))
     except TimeoutError:
         found = Unknown("the question took too long")

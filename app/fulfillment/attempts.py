@@ -25,6 +25,7 @@ from app.kernel.tasks import Lane, add_task, add_tasks
 from app.suppliers import queries as suppliers
 from app.suppliers import rules
 from app.suppliers.connectors.port import Reason
+from app.suppliers.costing import tell_too_dear
 from app.suppliers.models import BreakerState
 from tenants.session import Tx
 
@@ -61,11 +62,12 @@ async def plan(tx: Tx, units: Sequence[asyncpg.Record], *, priority: int = 0) ->
         return []
     routes = await suppliers.routes_of(tx, {unit["sku_id"] for unit in units})
     before = await _attempts_before(tx, units)
-    planned, waiting, unserved = [], set(), []
+    planned, waiting, unserved, dear = [], set(), [], set[UUID]()
     for unit in units:
         past = before.get((unit["order_line_id"], unit["unit_no"]), _NONE_BEFORE)
         route = routes.get(unit["sku_id"])
         choice = _choose(route, unit, past.refused | past.unreached) if route else None
+        dear |= _too_dear(route, unit, choice) if route else frozenset()
         if route is not None and choice is not None:
             planned.append(_row(unit, route, choice, past.attempts + 1, priority))
         elif route is not None and _may_wait(route, unit, past):
@@ -73,6 +75,7 @@ async def plan(tx: Tx, units: Sequence[asyncpg.Record], *, priority: int = 0) ->
         else:
             unserved.append(unit)
     await _insert(tx, planned)
+    await tell_too_dear(tx, dear)
     due = clock.now() + timedelta(seconds=_LOOK_AGAIN_S)
     await add_tasks(tx, "fulfillment.deliver", lane=Lane.ORDERS, subject_ids=sorted(waiting), run_at=due)
     return unserved
@@ -93,6 +96,14 @@ _NONE_BEFORE = _Past(0, frozenset(), frozenset())
 def _choose(route: suppliers.Route, unit: asyncpg.Record, tried: frozenset[UUID]) -> rules.Choice | None:
     most = rules.most_cost(unit["worth_minor"], route.floor_bp)
     return rules.choose(route.candidates, route.policy, most_cost=most, tried=tried, draw=secrets.randbelow(1_000_000))
+
+
+def _too_dear(route: suppliers.Route, unit: asyncpg.Record, choice: rules.Choice | None) -> frozenset[UUID]:
+    """The offers that were passed over for what they cost now."""
+    if choice is not None:
+        return frozenset(offer_id for offer_id, why in choice.passed_over if why == rules.TOO_DEAR)
+    most = rules.most_cost(unit["amount_minor"], route.floor_bp)
+    return frozenset(one.offer_id for one in route.candidates if rules.obstacle(one, most_cost=most) == rules.TOO_DEAR)
 
 
 def _may_wait(route: suppliers.Route, unit: asyncpg.Record, past: _Past) -> bool:
@@ -148,7 +159,7 @@ async def take_to_send(tx: Tx, connection_id: UUID, *, at_most: int) -> list[Sen
     await tx.execute("update supplier_connection set tokens = tokens - $2 where id = $1", connection_id, len(rows))
     ids = [row["id"] for row in rows]
     due = clock.now() + timedelta(seconds=CALL_S + _ASK_MARGIN_S)
-    await add_tasks(tx, "fulfillment.ask", lane=Lane.SUPPLY, subject_ids=ids, run_at=due)
+    await add_tasks(tx, "fulfillment.ask", lane=Lane.QUESTIONS, subject_ids=ids, run_at=due)
     return [Sending(row, fence) for row in rows]
 
 
@@ -246,12 +257,12 @@ async def ask_later(tx: Tx, delays_s: Mapping[UUID, int]) -> None:
     await forget_asking(tx, list(delays_s))
     for delay_s, ids in by_delay.items():
         due = clock.now() + timedelta(seconds=delay_s)
-        await add_tasks(tx, "fulfillment.ask", lane=Lane.SUPPLY, subject_ids=ids, run_at=due)
+        await add_tasks(tx, "fulfillment.ask", lane=Lane.QUESTIONS, subject_ids=ids, run_at=due)
 
 
 async def ask_now(tx: Tx, attempt_id: UUID) -> None:
     """Have an attempt asked about at once: what a notice and a person's question do."""
-    await add_task(tx, "fulfillment.ask", lane=Lane.SUPPLY, subject_id=attempt_id)
+    await add_task(tx, "fulfillment.ask", lane=Lane.QUESTIONS, subject_id=attempt_id)
 
 
 async def forget_asking(tx: Tx, attempt_ids: Sequence[UUID]) -> None:
@@ -319,7 +330,7 @@ for update of u
 """
 _LOCK = """
 select a.id, a.order_id, a.order_line_id, a.unit_no, a.sku_id, a.offer_id, a.connection_id, a.supplier_sku, a.out_no, a.state,
-       a.expected_cost, a.currency, a.sent_at, a.supplier_ref, a.times_sent, a.times_asked, a.times_not_found, a.fence, a.reason,
+       a.expected_cost, a.currency, a.sent_at, a.supplier_ref, a.times_sent, a.times_asked, a.times_not_found, a.answered_at, a.fence, a.reason,
        c.name as connection_name
 from attempt a join supplier_connection c on c.id = a.connection_id
 where a.id = any($1)

@@ -21,7 +21,7 @@ from app.catalog import by_hand as rules
 from app.catalog.models import DeliveryKind
 from app.fulfillment import wholes
 from app.fulfillment.ending import give_up, settle_orders
-from app.integrations.service import Message, queue_messages
+from app.integrations.alerts import Raised, raise_alert
 from app.inventory import service as inventory
 from app.kernel import audit, clock, history
 from app.kernel.actor import Actor
@@ -143,19 +143,12 @@ async def look_at(tx: Tx, order_ids: Sequence[UUID], readers: Sequence[Reader]) 
     rows = await tx.fetch(_OVERDUE, list(order_ids))
     for row in rows:
         if row["overdue"]:
-            is_new = not await tx.fetchval(_HAS_CASE, row["id"], CaseKind.NOT_HANDED_OVER)
             facts = {"order_no": row["order_no"], "units": row["overdue"]}
             await cases.open_case(tx, Trouble(CaseKind.NOT_HANDED_OVER, "order", row["id"], row["id"], facts))
-            if is_new:
-                params = {"order_no": row["order_no"], "units": row["overdue"], "path": "/handovers"}
-                await queue_messages(
-                    tx, [Message("handover_overdue", ("email", address), locale, params) for address, locale in readers]
-                )
-        again = (
-            max(row["next_due"] or clock.now(), clock.now())
-            if not row["overdue"]
-            else clock.now() + timedelta(hours=_LOOK_AGAIN_H)
-        )
+            key = f"handover_overdue:{row['id']}:{row['first_due']}"
+            await raise_alert(tx, Raised("handover_overdue", key, {**facts, "path": "/handovers"}), readers)
+        in_an_hour = clock.now() + timedelta(hours=_LOOK_AGAIN_H)
+        again = in_an_hour if row["overdue"] else row["next_due"]
         await add_tasks(tx, "fulfillment.look_at_queue", lane=Lane.ORDERS, subject_ids=[row["id"]], run_at=again)
 
 
@@ -229,13 +222,13 @@ update delivery_unit set state = 'delivered', handover_id = $3, delivered_at = n
 where order_line_id = $1 and unit_no = $2 and state = 'owed'
 """
 _OVERDUE = """
-select o.id, o.order_no, (count(*) filter (where u.due_at <= now()))::int as overdue, min(u.due_at) filter (where u.due_at > now()) as next_due
+select o.id, o.order_no, (count(*) filter (where u.due_at <= now()))::int as overdue, min(u.due_at) as first_due,
+       min(u.due_at) filter (where u.due_at > now()) as next_due
 from shop_order o join delivery_unit u on u.order_id = o.id and u.state = 'owed' and u.due_at is not null
 where o.id = any($1) and o.state = 'paid'
 group by o.id
 order by o.id
 """
-_HAS_CASE = "select exists (select 1 from staff_case where subject_id = $1 and kind = $2 and state = 'open')"
 _LISTED = """
 select u.order_line_id, u.unit_no, u.state, u.due_at, u.due_at <= now() as is_overdue, u.amount_minor, o.order_no, o.currency, o.paid_at, o.contact_masked,
        l.product_name, l.sku_name, l.quantity, ra.masked, ra.shown::text as stated, l.attributes::text as attributes,

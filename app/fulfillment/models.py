@@ -61,6 +61,21 @@ OPEN_STATES = (AttemptState.SENDING, AttemptState.ACCEPTED, AttemptState.UNKNOWN
 """What has been sent and may still turn out either way."""
 
 
+class OverrideState(StrEnum):
+    """What became of a person's word that a purchase never took place."""
+
+    PROPOSED = "proposed"
+    APPROVED = "approved"
+    DECLINED = "declined"
+
+
+OVERRIDE_EDGES: dict[OverrideState, frozenset[OverrideState]] = {
+    OverrideState.PROPOSED: frozenset({OverrideState.APPROVED, OverrideState.DECLINED}),
+    OverrideState.APPROVED: frozenset(),
+    OverrideState.DECLINED: frozenset(),
+}
+
+
 class MintedState(StrEnum):
     VALID = "valid"
     REVOKED = "revoked"
@@ -196,3 +211,32 @@ class Attempt(Row, TenantBase):
     times_sent: Mapped[int] = mapped_column(SmallInteger, server_default="0")
     times_asked: Mapped[int] = mapped_column(SmallInteger, server_default="0")
     times_not_found: Mapped[int] = mapped_column(SmallInteger, server_default="0")
+    """How often in a row the supplier knew nothing of it when it was asked."""
+    answered_at: Mapped[datetime | None]
+    """When a question about it was last answered, whatever the answer."""
+
+
+class AttemptOverride(Row, TenantBase):
+    """One person's word, against the supplier's silence, that a purchase never took place; it counts once another person approves it.
+
+    It is about one sending of its attempt: sent again, the attempt needs another word.
+    """
+
+    __tablename__ = "attempt_override"
+    __table_args__ = (
+        one_of("state", OverrideState),
+        CheckConstraint("reviewer_id is null or reviewer_id <> maker_id", name="two_people"),
+        CheckConstraint("(state = 'proposed') = (reviewer_id is null)", name="decided_by_somebody"),
+        Index(
+            "uq_attempt_override_proposed", "attempt_id", "times_sent", unique=True, postgresql_where=text("state = 'proposed'")
+        ),
+    )
+    attempt_id: Mapped[UUID] = mapped_column(ForeignKey("attempt.id"))
+    times_sent: Mapped[int] = mapped_column(SmallInteger)
+    state: Mapped[str] = mapped_column(server_default=OverrideState.PROPOSED)
+    reason: Mapped[str]
+    maker_id: Mapped[UUID]
+    maker_name: Mapped[str]
+    reviewer_id: Mapped[UUID | None]
+    reviewer_name: Mapped[str | None]
+    decided_at: Mapped[datetime | None]

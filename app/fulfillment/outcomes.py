@@ -86,7 +86,9 @@ async def record(tx: Tx, answers: Sequence[Answer]) -> None:
 
 
 async def _count_not_found(tx: Tx, valid: Sequence[tuple[asyncpg.Record, Answer]]) -> None:
-    asked = [(row["id"], isinstance(a.found, NoSuchPurchase)) for row, a in valid if a.fence is None]
+    asked = [
+        (row["id"], isinstance(a.found, NoSuchPurchase), not isinstance(a.found, Unknown)) for row, a in valid if a.fence is None
+    ]
     if asked:
         await tx.executemany(_NOT_FOUND, asked)
 
@@ -180,4 +182,8 @@ def sent_too_long_ago(sent_at: datetime, life: timedelta | None) -> bool:
     return life is None or clock.now() - sent_at > life
 
 
-_NOT_FOUND = "update attempt set times_not_found = case when $2 then times_not_found + 1 else 0 end where id = $1"
+_NOT_FOUND = """
+update attempt
+set times_not_found = case when $2 then times_not_found + 1 else 0 end, answered_at = case when $3 then now() else answered_at end
+where id = $1
+"""

@@ -23,6 +23,7 @@ from app.inventory.bought import BoughtKey, store_bought
 from app.inventory.models import NEVER, KeyState
 from app.ledger import service as ledger
 from app.suppliers.connectors.port import Delivered, Issued
+from app.suppliers.costing import learn_costs
 from tenants.session import Tx
 
 _CARRIES_SECRET = frozenset({DeliveryKind.CARD_KEY})
@@ -57,6 +58,7 @@ async def receive(tx: Tx, delivered: Sequence[tuple[asyncpg.Record, Delivered]],
     served, known = await _store(tx, whole)
     await attempts.decide(tx, [*_succeeded(served, whole), *_known(known, whole)], took_ms=took_ms)
     await _deliver(tx, served)
+    await _learn_costs(tx, [one for one in served if one.unit_cost != one.row["expected_cost"]])
     for row in known:
         await cases.open_case(tx, _trouble(row, CaseKind.BAD_GOODS, what=KNOWN_CARD))
     for row, _, answer in whole:
@@ -160,6 +162,11 @@ async def _deliver(tx: Tx, served: Sequence[_Served]) -> None:
         ],
     )
     await inventory.move_bought(tx, dict(Counter(one.unit["sku_id"] for one in served)))
+
+
+async def _learn_costs(tx: Tx, surprising: Sequence[_Served]) -> None:
+    if surprising:
+        await learn_costs(tx, {one.row["offer_id"]: one.unit_cost for one in surprising})
 
 
 async def _keep_spare(tx: Tx, row: asyncpg.Record, issued: Sequence[Issued]) -> None:

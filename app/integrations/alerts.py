@@ -31,9 +31,11 @@ EVENTS: Mapping[str, tuple[str, str]] = {
     "supply_brown_out": (N_("A supplier answers badly for one of your goods"), "warn"),
     "sku_delisted": (N_("A product left the shelf"), "bad"),
     "sku_relisted": (N_("A product is on the shelf again"), "ok"),
+    "offer_too_dear": (N_("An offer costs more than your least margin allows"), "warn"),
     "supplier_balance_low": (N_("A balance is under the line you drew"), "warn"),
     "supplier_balance_ending": (N_("A balance will run out soon"), "warn"),
     "stock_low": (N_("Card-keys are running low"), "warn"),
+    "handover_overdue": (N_("Paid goods wait for somebody to hand them over"), "bad"),
     "failure_rate_high": (N_("Too much of what was delivered fails"), "bad"),
     "after_sale_overdue": (N_("A buyer's case waits too long"), "bad"),
 }

@@ -126,6 +126,15 @@ WORDINGS: dict[str, Wording] = {
         (N_("A supplier can deliver it again."),),
         N_("See who delivers it"),
     ),
+    "offer_too_dear": Wording(
+        N_("%(offer)s at %(connection)s got too dear: %(cost)s"),
+        (
+            N_(
+                "It would leave less than the least margin you set: its orders go to your other suppliers, or their money goes back."
+            ),
+        ),
+        N_("See the offer"),
+    ),
     "supplier_balance_low": Wording(
         N_("Your balance at %(connection)s is %(balance)s"),
         (N_("It is below the line you drew. Top it up before purchases are refused for lack of money."),),

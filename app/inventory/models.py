@@ -48,6 +48,8 @@ class Stock(TenantBase):
     allowed: Mapped[int] = mapped_column(server_default="0")
     turns_on: Mapped[date] = mapped_column(Date, server_default="infinity")
     """The day after the last valid day of its soonest free key: from then on `available` counts keys that must not be sold, until they are taken off."""
+    per_day: Mapped[Decimal] = mapped_column(Numeric(12, 3), server_default="0")
+    """How many were sold a day over the last two weeks, measured every hour."""
     warned_at: Mapped[datetime | None]
     """When the low-stock warning went out; cleared when stock is back above the threshold."""
 

@@ -194,6 +194,29 @@ async def warn_if_low(tx: Tx, sku_ids: list[UUID]) -> None:
             await add_task(tx, "inventory.warn", lane=Lane.MESSAGES, subject_id=row["sku_id"])
 
 
+async def measure_speed(tx: Tx) -> int:
+    """Count how many of each SKU are sold a day, and warn of those that run out sooner than wanted; how many changed. Locks: their stock rows."""
+    rows = await tx.fetch(_SPEED, SPEED_DAYS)
+    await warn_if_low(tx, [row["sku_id"] for row in rows])
+    return len(rows)
+
+
+SPEED_DAYS = 14
+"""What is sold a day is the mean over so many days."""
+_SPEED = """
+update stock s set per_day = n.per_day
+from (
+  select t.sku_id, round(coalesce(o.sold, 0)::numeric / $1::int, 3) as per_day
+  from (select sku_id from stock order by sku_id for update) t
+  left join (
+    select l.sku_id, sum(l.quantity) as sold from shop_order h join order_line l on l.order_id = h.id
+    where h.placed_at > now() - make_interval(days => $1::int) and h.paid_at is not null
+    group by l.sku_id
+  ) o on o.sku_id = t.sku_id
+) n
+where s.sku_id = n.sku_id and s.per_day <> n.per_day
+returning s.sku_id
+"""
 _DELIVERED = """
 update stock s set reserved = s.reserved - m.units, delivered = s.delivered + m.units
 from unnest($1::uuid[], $2::bigint[]) as m (sku_id, units) where s.sku_id = m.sku_id
@@ -259,8 +282,9 @@ _HAS_FREE = "select exists(select 1 from card_key where sku_id = $1 and state = 
 _TURNED = "select sku_id from stock where turns_on <= business_day() and ($1::uuid is null or sku_id = $1) order by sku_id"
 _EXPIRE = "select sku_id, expire_card_keys(sku_id, $2) as keys from unnest($1::uuid[]) as sku_id"
 _NEWLY_LOW = """
-update stock s set warned_at = case when s.available < greatest(k.warn_below, 1) then now() end
+update stock s set warned_at = case when s.available < greatest(k.warn_below, ceil(k.warn_days * s.per_day), 1) then now() end
 from sku k
-where k.id = s.sku_id and s.sku_id = any($1) and (s.available < greatest(k.warn_below, 1)) <> (s.warned_at is not null)
+where k.id = s.sku_id and s.sku_id = any($1)
+  and (s.available < greatest(k.warn_below, ceil(k.warn_days * s.per_day), 1)) <> (s.warned_at is not null)
 returning s.sku_id, s.warned_at
 """

@@ -18,15 +18,15 @@ async def warn(tx: Tx, sku_id: UUID, recipients: Sequence[tuple[str, str]]) -> N
         "product": row["product"],
         "sku": row["sku"],
         "left": row["available"],
-        "threshold": row["warn_below"],
+        "threshold": row["threshold"],
         "path": f"/card-pools/{sku_id}",
     }
     await raise_alert(tx, Raised("stock_low", f"stock_low:{sku_id}:{row['warned_at']}", params), recipients)
 
 
 _LOW = """
-select p.name as product, k.name as sku, s.available, s.warned_at, k.warn_below
+select p.name as product, k.name as sku, s.available, s.warned_at, greatest(k.warn_below, ceil(k.warn_days * s.per_day), 1)::int as threshold
 from stock s join sku k on k.id = s.sku_id join product p on p.id = k.product_id
-where s.sku_id = $1 and s.available < greatest(k.warn_below, 1)
+where s.sku_id = $1 and s.available < greatest(k.warn_below, ceil(k.warn_days * s.per_day), 1)
   and not exists (select 1 from supply_route r where r.sku_id = s.sku_id and r.shelf_reason <> '')
 """

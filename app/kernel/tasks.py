@@ -20,10 +20,12 @@ from tenants.session import Tx, raw
 
 
 class Lane(StrEnum):
-    """Queues that do not wait for each other: a million-line import never stands before a paid order."""
+    """Queues that do not wait for each other: a million-line import never stands before a paid order, nor a supplier that does not answer questions
+    before what is bought from others."""
 
     ORDERS = "orders"
     SUPPLY = "supply"
+    QUESTIONS = "questions"
     MESSAGES = "messages"
     BULK = "bulk"
 

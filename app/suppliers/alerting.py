@@ -5,6 +5,7 @@ from __future__ import annotations
 from uuid import UUID
 
 from app.integrations.alerts import Raised, Readers, raise_alert
+from app.kernel import clock
 from app.suppliers.models import BreakerState
 from app.suppliers.watching import goods_of
 from tenants.session import Tx
@@ -37,6 +38,16 @@ async def tell_balance(tx: Tx, connection_id: UUID, readers: Readers) -> None:
         await raise_alert(tx, Raised("supplier_balance_low", f"balance_low:{connection_id}:{row['balance_at']}", facts), readers)
 
 
+async def tell_too_dear(tx: Tx, offer_id: UUID, readers: Readers) -> None:
+    """An offer costs more than the least margin of its SKU allows: its orders go elsewhere, or are paid back."""
+    row = await tx.fetchrow(_OFFER, offer_id)
+    if row is not None:
+        cost = f"{row['unit_cost'].normalize():f} {row['currency']}"
+        facts = {"offer": row["name"], "connection": row["connection"], "cost": cost, "path": f"/suppliers/offers/{offer_id}"}
+        key = f"too_dear:{offer_id}:{row['unit_cost']}:{clock.business_day()}"
+        await raise_alert(tx, Raised("offer_too_dear", key, facts), readers)
+
+
 _SHELF = """
 select p.name as product, k.name as sku, r.shelf_reason, r.updated_at
 from supply_route r join sku k on k.id = r.sku_id join product p on p.id = k.product_id
@@ -44,4 +55,9 @@ where r.sku_id = $1
 """
 _BALANCE = """
 select name, balance, balance_currency, balance_at from supplier_connection where id = $1 and balance < warn_below
+"""
+_OFFER = """
+select o.name, o.unit_cost, o.currency, c.name as connection
+from supplier_offer o join supplier_connection c on c.id = o.connection_id
+where o.id = $1
 """

@@ -123,6 +123,8 @@ class SupplierOffer(Row, TenantBase):
     account_fields: Mapped[list[dict[str, Any]]] = mapped_column(JSONB, server_default="[]")
     seen_at: Mapped[datetime]
     """When the supplier last said so."""
+    told_cost: Mapped[Decimal | None] = mapped_column(Numeric(18, 6))
+    """The cost of which the merchant was told that it is too much."""
 
 
 class OfferChange(Row, TenantBase):

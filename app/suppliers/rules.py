@@ -11,6 +11,7 @@ from app.kernel.errors import N_
 from app.suppliers.models import BreakerState, RoutePolicy
 
 _SLOWEST_MS = 600_000
+TOO_DEAR = N_("it would leave less than the least margin")
 
 
 @dataclass(frozen=True, slots=True)
@@ -53,7 +54,7 @@ def obstacle(candidate: Candidate, *, most_cost: Decimal | None) -> str | None:
     if candidate.balance is not None and candidate.balance < candidate.unit_cost:
         return N_("our balance there is too low")
     if most_cost is not None and candidate.unit_cost > most_cost:
-        return N_("it would leave less than the least margin")
+        return TOO_DEAR
     return None
 
 

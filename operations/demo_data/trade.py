@@ -187,9 +187,7 @@ async def _end(opened: Opened, placed: Sequence[Traded]) -> None:
 
 async def _read(tenant: Tenant, one: Traded) -> None:
     async with tenant_tx(tenant) as tx:
-        rows = await tx.fetch(
-            "select order_line_id, unit_no from delivery_unit where order_id = $1 and state = 'delivered' limit 3", one.order.id
-        )
+        rows = await tx.fetch(_READABLE, one.order.id)
         for row in rows:
             await reveal(tx, order_id=one.order.id, order_line_id=row["order_line_id"], unit_no=row["unit_no"], actor=_actor(one))
 
@@ -214,3 +212,10 @@ async def _each(things: Iterable[T], do: Callable[[T], Awaitable[R]]) -> list[R]
             return await do(thing)
 
     return list(await asyncio.gather(*(bounded(thing) for thing in things)))
+
+
+_READABLE = """
+select u.order_line_id, u.unit_no from delivery_unit u left join minted_good m on m.id = u.minted_id
+where u.order_id = $1 and u.state = 'delivered' and coalesce(u.card_key_id, u.minted_id) is not null and m.kind is distinct from 'link'
+limit 3
+"""

@@ -17,6 +17,7 @@ NOTES = REFUNDS | {Role.SUPPORT}
 REVEALS = frozenset({Role.OWNER, Role.OPERATOR, Role.SUPPORT})
 SEES_MONEY = frozenset({Role.OWNER, Role.FINANCE_MAKER, Role.FINANCE_CHECKER})
 AUDITS = frozenset({Role.OWNER, Role.FINANCE_CHECKER})
+OVERRIDES = frozenset({Role.OWNER, Role.OPERATOR, Role.FINANCE_CHECKER})
 
 
 class For(StrEnum):
@@ -216,6 +217,8 @@ ROWS: dict[str, frozenset[Role] | For] = {
     f"POST {M}/product-types/{{type_id}}/deletion": RUNS,
     f"GET {M}/products/{{product_id}}/by-hand": EVERY_ROLE,
     f"POST {M}/products/{{product_id}}/by-hand": RUNS,
+    f"GET {M}/stock-report": EVERY_ROLE,
+    f"POST {M}/stock-report/clearances": RUNS,
     f"GET {M}/handovers": EVERY_ROLE,
     f"GET {M}/handovers/{{line_id}}/{{unit_no}}": EVERY_ROLE,
     f"POST {M}/handovers/{{line_id}}/{{unit_no}}": REVEALS,
@@ -350,6 +353,12 @@ ROWS: dict[str, frozenset[Role] | For] = {
     f"GET {M}/skus/{{sku_id}}/route": EVERY_ROLE,
     f"POST {M}/skus/{{sku_id}}/route": RUNS,
     f"POST {ORDER}/attempts/{{attempt_id}}/question": NOTES,
+    f"GET {ORDER}/attempts/{{attempt_id}}/decision": EVERY_ROLE,
+    f"POST {ORDER}/attempts/{{attempt_id}}/resending": REFUNDS,
+    f"POST {ORDER}/attempts/{{attempt_id}}/failure": REFUNDS,
+    f"POST {ORDER}/attempts/{{attempt_id}}/overrides": REFUNDS,
+    f"POST {ORDER}/attempts/{{attempt_id}}/overrides/approval": OVERRIDES,
+    f"POST {ORDER}/attempts/{{attempt_id}}/overrides/refusal": OVERRIDES,
     # A shop
     "GET /s": For.BUYERS,
     "GET /s/brand.css": For.BUYERS,

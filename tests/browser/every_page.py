@@ -76,6 +76,7 @@ def surfaces(shop: Shop, operator: str) -> dict[str, Surface]:
                 "products": desk("/products"),
                 "new product": desk("/products/new"),
                 "product": desk(f"/products/{made['id']}"),
+                "stock report": desk("/stock-report"),
                 "parts": desk(f"/products/{packed['id']}/parts"),
                 "bundle's order": desk(f"/orders/{pack['no']}"),
                 "to hand over": desk("/handovers"),

@@ -16,7 +16,7 @@ from app.pricing.service import RuleTerms
 from app.storefront.shelf import forget_shelf
 from tenants.session import tenant_session
 from tests.app.catalog.test_type_pages import made, product_of
-from tests.app.fulfillment.supply import settle
+from tests.app.fulfillment.supply import make_due, settle
 from tests.app.staff import staff
 from tests.app.storefront.buyer import words
 from tests.app.suppliers.linked import item, keep, linked, on
@@ -76,6 +76,8 @@ async def test_a_clone_is_bought_from_the_offer_that_was_chosen_for_it(world: Wo
     forget_shelf(world.tenant)
     before = company.totals()["effects"]["count"]
     await world.paid(listing)
+    await settle(world)
+    await make_due(world)
     await settle(world)
     assert company.totals()["effects"]["count"] == before + 1
     assert await world.value("select state from shop_order") == "delivered"

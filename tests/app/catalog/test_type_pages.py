@@ -137,9 +137,9 @@ async def test_a_changed_type_counts_for_new_orders_only(world: World) -> None:
     assert await world.value("select shown #>> '{0,label}' from recharge_account") == "Region"
     assert await world.value("select attributes #>> '{0,label}' from order_line") == "Platform"
     assert bought
-    shelved = (await shelf_of(world.tenant)).products
-    assert [one.label for one in next(iter(shelved.values())).buyer_fields] == ["Realm", "Server"]
-    assert next(iter(shelved.values())).attributes == (("System", "Phone"), ("Good for", "30 days"))
+    shelved = next(iter((await shelf_of(world.tenant)).products.values()))
+    assert [field.label for asked in shelved.asked.values() for field in asked.fields] == ["Realm", "Server"]
+    assert shelved.attributes == (("System", "Phone"), ("Good for", "30 days"))
     forget_shelf(world.tenant)
 
 

@@ -134,7 +134,7 @@ async def test_without_the_bounds_buyers_do_slip_under_the_mark(world: World, mo
     await world.stock(sku.id, 8)
     await ruled(world, product, RuleTerms(Effect.SHARE, 5000, sku.id, stock_below=5))
     terms = placing._terms
-    monkeypatch.setattr(placing, "_terms", lambda q: (*terms(q)[:4], [None], [None], *terms(q)[6:]))
+    monkeypatch.setattr(placing, "_terms", lambda *given: (*terms(*given)[:4], [None], [None], *terms(*given)[6:]))
     requests = [await world.request(sku.listing.id, contact=f"1380013{n:04d}") for n in range(8)]
     found = await asyncio.gather(*(placing.place(world.tenant, one) for one in requests), return_exceptions=True)
     assert not any(isinstance(one, Exception) for one in found)
