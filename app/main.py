@@ -21,6 +21,7 @@ from app.aftersales.pages import AFTER_SALES
 from app.cases.pages import CasePages
 from app.catalog.pages import CATALOG
 from app.console.pages import CONSOLE
+from app.customers.pages import LevelPages
 from app.fulfillment.api import RedemptionApi
 from app.fulfillment.counter import RedeemPages, RevocationPages
 from app.fulfillment.handovers import HandoverPages
@@ -60,6 +61,7 @@ ROUTES: list[ControllerRouterHandler] = [
     *access_pages.ROUTES,
     *CATALOG,
     *PRICING,
+    LevelPages,
     *INVENTORY,
     *SUPPLIERS,
     SettlementPages,

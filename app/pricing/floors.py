@@ -58,10 +58,11 @@ async def lowest_price(tx: Tx, sku_id: UUID) -> int | None:
     return lowest(row["price_minor"], of_sku(rules.get(row["product_id"], ()), sku_id))
 
 
-async def hold(session: AsyncSession, product_id: UUID) -> None:
+async def hold(session: AsyncSession, product_id: UUID, *, refuses: bool = True) -> None:
     """Let no price of a product on the shelf stand below its floor: what whoever changes prices or rules does last, in the same transaction.
 
-    Raises: BelowFloor, naming the first SKU.
+    Without `refuses` the least prices and the shelf are only looked at again: taking a rule away is never refused. Raises: BelowFloor, naming the
+    first SKU.
     """
     query = select(Sku).where(Sku.product_id == product_id).options(joinedload(Sku.listing), joinedload(Sku.product))
     skus = [sku for sku in (await session.scalars(query.order_by(Sku.position))).all() if sku.listing.is_published]
@@ -69,7 +70,7 @@ async def hold(session: AsyncSession, product_id: UUID) -> None:
     await refresh(tx, [sku.id for sku in skus])
     await add_tasks(tx, "fulfillment.shelve", lane=Lane.ORDERS, subject_ids=[sku.id for sku in skus if sku.floor_bp is not None])
     kept = {row["sku_id"]: row["least_minor"] for row in await tx.fetch(_KEPT, [sku.id for sku in skus])}
-    for sku in skus:
+    for sku in skus if refuses else ():
         price = await lowest_price(tx, sku.id)
         if price is not None and kept[sku.id] is not None and price < kept[sku.id]:
             name = f"{sku.product.name} {sku.name}"

@@ -78,14 +78,14 @@ async def change_rule(session: AsyncSession, product_id: UUID, rule_id: UUID, te
 async def switch_rule(session: AsyncSession, product_id: UUID, rule_id: UUID, *, is_on: bool, actor: Actor) -> PriceRule:
     """Switch a rule on or off: from the next quote on its price is asked, or the price without it. Idempotent.
 
-    Locks: the product's listings, the rule. Raises: NotFound, BelowFloor.
+    Locks: the product's listings, the rule. Raises: NotFound, BelowFloor when it is switched on.
     """
     await _new_terms(session, product_id)
     rule = await queries.rule_or_404(session, product_id, rule_id)
     if rule.is_on != is_on:
         rule.is_on = is_on
         await _next(session, rule, "price_rule.switched_on" if is_on else "price_rule.switched_off", actor)
-        await floors.hold(session, product_id)
+        await floors.hold(session, product_id, refuses=is_on)
     return rule
 
 

@@ -32,6 +32,10 @@ class Item:
     region: str = ""
     warn_below: int = 10
     wanted: int = 5
+    steps: tuple[tuple[int, int], ...] = ()
+    """From so many on, one costs so much."""
+    few_left: int = 0
+    """While fewer than so many are left, a tenth is put on the price."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -96,7 +100,7 @@ NANZHI = Merchant(
             "<p>云雀视频会员卡密，<b>官方直供</b>，兑换后可叠加已有会员时长。</p><ul><li>支持手机、平板、电脑</li><li>全年 1080P 免广告</li></ul>",
             _REDEEM,
             (
-                Item("月卡", 1490, Pool(420, "11.2", 240, 3), 1990, 1990, wanted=30),
+                Item("月卡", 1490, Pool(420, "11.2", 240, 3), 1990, 1990, wanted=30, steps=((3, 1450), (10, 1390)), few_left=20),
                 Item("季卡", 3990, Pool(160, "30.5", 240, 2), 5400, 5400, wanted=14),
                 Item("年卡", 13800, Pool(60, "112", 300, 2), 19800, 19800, wanted=9),
             ),

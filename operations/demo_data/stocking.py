@@ -21,6 +21,9 @@ from app.inventory import importing, quarantining
 from app.inventory import service as inventory
 from app.kernel import clock
 from app.kernel.actor import Actor
+from app.pricing import service as pricing
+from app.pricing.rules import Effect
+from app.pricing.service import RuleTerms
 from operations.demo_data.goods import Good, Item, Merchant, Pool
 from operations.demo_data.people import Opened
 from tenants.directory import Tenant
@@ -98,10 +101,20 @@ async def _make(session: AsyncSession, good: Good, actor: Actor) -> list[Shelved
     if good.is_on_sale:
         await catalog.publish(session, product.id, actor=actor)
     skus = {sku.name: sku for sku in await queries.skus_of(session, product.id)}
+    for item in good.items:
+        await _price(session, product.id, skus[item.name].id, item, actor)
     return [
         Shelved(item, product.id, skus[item.name].id, skus[item.name].listing.id if good.is_on_sale else None)
         for item in good.items
     ]
+
+
+async def _price(session: AsyncSession, product_id: UUID, sku_id: UUID, item: Item, actor: Actor) -> None:
+    if item.steps:
+        await pricing.set_tiers(session, product_id, {sku_id: dict(item.steps)}, actor=actor)
+    if item.few_left:
+        scarce = RuleTerms(Effect.SHARE, 1_000, sku_id, stock_below=item.few_left, priority=1)
+        await pricing.add_rule(session, product_id, scarce, actor=actor)
 
 
 async def _fill(session: AsyncSession, product: Product, good: Good, actor: Actor) -> None:

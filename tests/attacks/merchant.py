@@ -26,6 +26,7 @@ from app.catalog import pictures, product_types
 from app.catalog import service as catalog
 from app.catalog.models import DeliveryKind
 from app.catalog.product_types import TypeTerms
+from app.customers import levels
 from app.customers import service as customers
 from app.customers import sessions as buyers
 from app.fulfillment.reissuing import UnitOf
@@ -107,7 +108,7 @@ async def _typed(made: Merchant) -> dict[str, object]:
 async def _priced(made: Merchant, product_id: UUID) -> dict[str, object]:
     async with tenant_session(made.tenant) as session:
         rule = await pricing.add_rule(session, product_id, RuleTerms(Effect.SHARE, -500, least_quantity=90), actor=STAFF)
-        return {"rule_id": rule.id}
+        return {"rule_id": rule.id, "level_id": await levels.add_level(session, "Gold", actor=STAFF)}
 
 
 async def _pictured(made: Merchant, product_id: UUID) -> dict[str, object]:

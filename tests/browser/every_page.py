@@ -88,6 +88,7 @@ def surfaces(shop: Shop, operator: str) -> dict[str, Surface]:
                 "order of a link": desk(f"/orders/{opened['no']}"),
                 "prices": desk(f"/products/{made['id']}/prices"),
                 "price rule": desk(f"/products/{made['id']}/price-rules/new"),
+                "buyer levels": desk("/buyer-levels"),
                 "profit": desk("/profit?by=sku"),
                 "what buyers fill in": desk(f"/products/{made['id']}/account"),
                 "types": desk("/product-types"),

@@ -60,6 +60,11 @@ class Grid:
     def floor_name(self) -> str:
         return floor_name(self.sku.id)
 
+    @property
+    def all_rows(self) -> list[str]:
+        """What the fields of each row begin with."""
+        return [row.at for row in self.rows]
+
 
 def margin_of(price_minor: int, cost: Decimal | None) -> Margin | None:
     """What a price leaves of it; None where the cost is not known."""
