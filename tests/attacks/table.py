@@ -413,6 +413,21 @@ ROWS: dict[str, frozenset[Role] | For] = {
     "GET /s/{rest}": For.BUYERS,
 }
 
+WANT_MORE = frozenset(
+    {
+        "GET /m/{tenant_slug}/orders/{order_no}/reveals",
+        "GET /m/{tenant_slug}/products/{product_id}/rules",
+        "GET /m/{tenant_slug}/products/{product_id}/content",
+        "GET /m/{tenant_slug}/products/{product_id}/parts",
+        "GET /m/{tenant_slug}/products/{product_id}/by-hand",
+        "GET /m/{tenant_slug}/handovers/{line_id}/{unit_no}",
+        "GET /m/{tenant_slug}/orders/{order_no}/attempts/{attempt_id}/decision",
+    }
+)
+"""There only for a unit that the query names, for a top-up, for what we make ourselves, for a bundle, for what people deliver, for an unknown
+purchase.
+"""
+
 
 def owed(route: str, visitor: Visitor) -> Answer:
     """What a visitor who is no member of the tenant gets. A suspended tenant's owner is told by his role."""

@@ -11,7 +11,7 @@ import pytest
 from app.access.models import MemberRole
 from tests.attacks.merchant import Merchant, fingerprint, merchant
 from tests.attacks.routes import Route, routes
-from tests.attacks.table import ROWS, Answer, Visitor, owed, owed_to_role
+from tests.attacks.table import ROWS, WANT_MORE, Answer, Visitor, owed, owed_to_role
 from tests.attacks.visitors import Caller, caller, member
 from tests.world import World
 
@@ -24,21 +24,6 @@ SENTENCES = {
 }
 LEAD_TO_THE_LOG_IN = frozenset({"GET /", "POST /log-out"})
 """Open to anybody, and their answer to a stranger is the way to the log-in."""
-WANT_MORE = frozenset(
-    {
-        "GET /m/{tenant_slug}/orders/{order_no}/reveals",
-        "GET /m/{tenant_slug}/products/{product_id}/account",
-        "GET /m/{tenant_slug}/products/{product_id}/rules",
-        "GET /m/{tenant_slug}/products/{product_id}/content",
-        "GET /m/{tenant_slug}/products/{product_id}/parts",
-        "GET /m/{tenant_slug}/products/{product_id}/by-hand",
-        "GET /m/{tenant_slug}/handovers/{line_id}/{unit_no}",
-        "GET /m/{tenant_slug}/orders/{order_no}/attempts/{attempt_id}/decision",
-    }
-)
-"""There only for a unit that the query names, for a top-up, for what we make ourselves, for a bundle, for what people deliver, for an unknown
-purchase.
-"""
 
 
 def told(answer: httpx2.Response) -> Answer:
