@@ -13,7 +13,6 @@ import sys
 import traceback
 from collections.abc import AsyncIterator, Mapping
 from contextlib import asynccontextmanager
-from dataclasses import replace
 from datetime import date
 from decimal import Decimal
 from pathlib import Path
@@ -69,15 +68,24 @@ async def operator(world: Any) -> dict[str, str]:
 async def own_type(world: Any, *, slug: str) -> dict[str, str]:
     """A type with lists that depend on each other, and a product of it on sale with keys; their ids."""
     from app.catalog import product_types
+    from app.catalog.accounts import AccountField, FieldKind
     from app.catalog.models import DeliveryKind
-    from operations.demo_data.own_types import GAME_COINS
+    from app.catalog.product_types import TypeTerms
     from tenants.session import tenant_session
     from tests.world import STAFF
 
-    tenant, terms = await _tenant(slug), replace(GAME_COINS, delivery_kind=DeliveryKind.CARD_KEY)
+    regions, servers = {"": ("East", "South")}, {"East": ("Taihu", "Xizi"), "South": ("Zhujiang",)}
+    asked = (
+        AccountField("region", "Server region", FieldKind.CHOICE, choices=regions),
+        AccountField("server", "Game server", FieldKind.CHOICE, depends_on="region", choices=servers),
+        AccountField("role", "Role number", FieldKind.NUMBER, least=6, most=10, hint="It stands under your portrait."),
+    )
+    platform = AccountField("Console", "Console", FieldKind.CHOICE, choices={"": ("Handheld", "Desktop")})
+    terms = TypeTerms("Game coins", DeliveryKind.CARD_KEY, "gamepad-2", buyer_fields=asked, product_fields=(platform,))
+    tenant = await _tenant(slug)
     async with tenant_session(tenant) as session:
         made = await product_types.create_type(session, terms, actor=STAFF)
-    said = [{"name": "平台", "label": "平台", "value": "手机"}]
+    said = [{"name": "Console", "label": "Console", "value": "Handheld"}]
     sold = await product(world, slug=slug, name="Jade coins", skus=[["60", 600]], type_id=made.id, attributes=said)
     return {"type": str(made.id), "product": sold["id"]}
 
