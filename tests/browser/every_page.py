@@ -144,7 +144,7 @@ def surfaces(shop: Shop, operator: str) -> dict[str, Surface]:
                 "product": front(f"/products/{made['id']}"),
                 "bundle": front(f"/products/{packed['id']}"),
                 "delivered bundle": front(pack["path"]),
-                "product that asks": front(f"/products/{own['product']}?account-region=华东"),
+                "product that asks": front(f"/products/{own['product']}?account-region=East"),
                 "prepared by hand": front(handed["path"]),
                 "sold out": front(f"/products/{gone['id']}"),
                 "categories": front("/categories"),
