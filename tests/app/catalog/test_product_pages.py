@@ -200,10 +200,10 @@ async def test_rows_are_swapped_in_place_by_htmx(world: World) -> None:
 
 async def test_another_kind_is_kept_as_a_draft_and_says_why(world: World) -> None:
     owner = await staff(world)
-    redrawn = await owner.post("/products", FORM | {"kind": "bundle", "act": "kind"}, part=True)
+    redrawn = await owner.post("/products", FORM | {"kind": "subscription", "act": "kind"}, part=True)
     assert "Cannot be sold yet" in redrawn.text
     assert "warn_below" not in redrawn.text
-    product_id = await saved(world, kind="bundle")
+    product_id = await saved(world, kind="subscription")
     assert 'aria-disabled="true"' in (await owner.get(f"/products/{product_id}")).text
     refused = await owner.post(f"/products/{product_id}/publication")
     assert refused.status_code == 422
