@@ -46,6 +46,7 @@ from app.pricing.service import RuleTerms
 from app.settlement import importing as statements
 from app.settlement import matching
 from app.settlement.importing import Given
+from app.storefront.shelf import forget_shelf
 from app.suppliers import importing as offer_imports
 from app.suppliers import offering, testing
 from app.suppliers import service as suppliers
@@ -108,7 +109,9 @@ async def _typed(made: Merchant) -> dict[str, object]:
 async def _priced(made: Merchant, product_id: UUID) -> dict[str, object]:
     async with tenant_session(made.tenant) as session:
         rule = await pricing.add_rule(session, product_id, RuleTerms(Effect.SHARE, -500, least_quantity=90), actor=STAFF)
-        return {"rule_id": rule.id, "level_id": await levels.add_level(session, "Gold", actor=STAFF)}
+        level_id = await levels.add_level(session, "Gold", actor=STAFF)
+    forget_shelf(made.tenant)
+    return {"rule_id": rule.id, "level_id": level_id}
 
 
 async def _pictured(made: Merchant, product_id: UUID) -> dict[str, object]:
