@@ -26,7 +26,7 @@ from app.fulfillment.api import RedemptionApi
 from app.fulfillment.counter import RedeemPages, RevocationPages
 from app.fulfillment.handovers import HandoverPages
 from app.fulfillment.notices import SupplyNotices
-from app.fulfillment.pages import AttemptPages, DecisionPages
+from app.fulfillment.pages import AttemptPages
 from app.insight import alarms
 from app.insight.audit_pages import AuditPages
 from app.insight.pages import DashboardPages
@@ -72,7 +72,6 @@ ROUTES: list[ControllerRouterHandler] = [
     OrderViewPages,
     OrderPages,
     AttemptPages,
-    DecisionPages,
     CasePages,
     *AFTER_SALES,
     RedeemPages,

@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from typing import Annotated, Any
 from uuid import UUID
 
+import asyncpg
 from litestar import Controller, Response, get, post
+from litestar.di import Provide
 from litestar.params import FromPath
 from pydantic import StringConstraints
 from sqlalchemy.ext.asyncio import AsyncSession
@@ -38,27 +41,24 @@ register_states(
 )
 
 
-class AttemptPages(Controller):
-    path = "/m/{tenant_slug:str}/orders/{order_no:str}/attempts/{attempt_id:uuid}"
-    guards = (may(Permission.ORDERS_NOTE),)
+@dataclass(frozen=True, slots=True)
+class Named:
+    """The attempt an address names, beside the order it names."""
 
-    @post("/question")
-    async def ask(
-        self,
-        request: AnyRequest,
-        session: AsyncSession,
-        tenant: Tenant,
-        *,
-        actor: Actor,
-        order_no: FromPath[str],
-        attempt_id: FromPath[UUID],
-    ) -> Response[None]:
-        """Ask the supplier at once; nothing is sent again. Pressed twice, it is asked once. Raises: NotFound, NothingToAsk."""
-        tx = await raw(session)
-        order = await queries.order_or_404(tx, order_no)
-        await showing.ask(tx, order["id"], attempt_id, actor=actor)
-        told = N_("The supplier is being asked; its answer appears below.")
-        return see_other(request, f"/m/{tenant.slug}/orders/{order['order_no']}", flash=told)
+    tx: Tx
+    order: asyncpg.Record
+    attempt_id: UUID
+    orders_path: str
+
+    @property
+    def path(self) -> str:
+        return f"{self.orders_path}/{self.order['order_no']}"
+
+
+async def named_or_404(session: AsyncSession, tenant: Tenant, order_no: FromPath[str], attempt_id: FromPath[UUID]) -> Named:
+    """Raises: NotFound for an order that is not there; the verbs refuse an attempt of another order."""
+    tx = await raw(session)
+    return Named(tx, await queries.order_or_404(tx, order_no), attempt_id, f"/m/{tenant.slug}/orders")
 
 
 class OverrideForm(Form):
@@ -67,135 +67,70 @@ class OverrideForm(Form):
     reason: Annotated[str, StringConstraints(min_length=4, max_length=300)]
 
 
-class DecisionPages(Controller):
-    """One purchase whose outcome is unknown: what is known of it, and what a person may do on the supplier's fresh word or on two people's."""
+class AttemptPages(Controller):
+    """One purchase: asking about it and, while its outcome is unknown, what a person may do on the supplier's fresh word or on two people's."""
 
     path = "/m/{tenant_slug:str}/orders/{order_no:str}/attempts/{attempt_id:uuid}"
+    dependencies = {"named": Provide(named_or_404)}  # noqa: RUF012
+
+    @post("/question", guards=[may(Permission.ORDERS_NOTE)])
+    async def ask(self, request: AnyRequest, *, actor: Actor, named: Named) -> Response[None]:
+        """Ask the supplier at once; nothing is sent again. Pressed twice, it is asked once. Raises: NotFound, NothingToAsk."""
+        await showing.ask(named.tx, named.order["id"], named.attempt_id, actor=actor)
+        return see_other(request, named.path, flash=N_("The supplier is being asked; its answer appears below."))
 
     @get("/decision", guards=[may(Permission.ORDERS_VIEW)])
-    async def show(
-        self,
-        request: AnyRequest,
-        session: AsyncSession,
-        tenant: Tenant,
-        *,
-        actor: Actor,
-        order_no: FromPath[str],
-        attempt_id: FromPath[UUID],
-    ) -> Response[str]:
+    async def show(self, request: AnyRequest, *, actor: Actor, named: Named) -> Response[str]:
         """What may be done. Raises: NotFound."""
-        context = await _context(request, await raw(session), tenant, actor, order_no=order_no, attempt_id=attempt_id)
-        return page(request, "fulfillment/decision.html", **context)
+        return page(request, _PAGE, **await _context(request, named, actor))
 
     @post("/resending", guards=[may(Permission.ORDERS_REFUND)])
-    async def send_again(
-        self,
-        request: AnyRequest,
-        session: AsyncSession,
-        tenant: Tenant,
-        *,
-        actor: Actor,
-        order_no: FromPath[str],
-        attempt_id: FromPath[UUID],
-    ) -> Response[None]:
+    async def send_again(self, request: AnyRequest, *, actor: Actor, named: Named) -> Response[None]:
         """Buy it again, on the supplier's fresh word that it knows nothing of it. Raises: NotFound, NotUndecided, NoFreshAnswer, InGrace."""
-        tx = await raw(session)
-        order = await queries.order_or_404(tx, order_no)
-        await overriding.send_again(tx, order["id"], attempt_id, actor=actor)
-        return _back(request, tenant, order_no, N_("It is bought again; its progress appears below."))
+        await overriding.send_again(named.tx, named.order["id"], named.attempt_id, actor=actor)
+        return see_other(request, named.path, flash=N_("It is bought again; its progress appears below."))
 
     @post("/failure", guards=[may(Permission.ORDERS_REFUND)])
-    async def mark_failed(
-        self,
-        request: AnyRequest,
-        session: AsyncSession,
-        tenant: Tenant,
-        *,
-        actor: Actor,
-        order_no: FromPath[str],
-        attempt_id: FromPath[UUID],
-    ) -> Response[None]:
+    async def mark_failed(self, request: AnyRequest, *, actor: Actor, named: Named) -> Response[None]:
         """Give it up, on the supplier's fresh word that it knows nothing of it. Raises: NotFound, NotUndecided, NoFreshAnswer, InGrace."""
-        tx = await raw(session)
-        order = await queries.order_or_404(tx, order_no)
-        await overriding.mark_failed(tx, order["id"], attempt_id, actor=actor)
-        return _back(request, tenant, order_no, _GIVEN_UP)
+        await overriding.mark_failed(named.tx, named.order["id"], named.attempt_id, actor=actor)
+        return see_other(request, named.path, flash=_GIVEN_UP)
 
     @post("/overrides", guards=[may(Permission.ORDERS_REFUND)])
-    async def propose(
-        self,
-        request: AnyRequest,
-        session: AsyncSession,
-        tenant: Tenant,
-        *,
-        actor: Actor,
-        sent: RawForm,
-        order_no: FromPath[str],
-        attempt_id: FromPath[UUID],
-    ) -> Response[None]:
+    async def propose(self, request: AnyRequest, *, actor: Actor, sent: RawForm, named: Named) -> Response[None]:
         """Say that nothing was bought, for another person to approve. Raises: NotFound, NotUndecided, AlreadyProposed."""
-        tx = await raw(session)
-        context = await _context(request, tx, tenant, actor, order_no=order_no, attempt_id=attempt_id)
-        form = parse(OverrideForm, sent, retry="fulfillment/decision.html", **context)
-        await overriding.propose(tx, context["order"]["id"], attempt_id, reason=form.reason, actor=actor)
+        context = await _context(request, named, actor)
+        form = parse(OverrideForm, sent, retry=_PAGE, **context)
+        await overriding.propose(named.tx, named.order["id"], named.attempt_id, reason=form.reason, actor=actor)
         return see_other(request, context["here"] + "/decision", flash=N_("Another person has to approve it now."))
 
     @post("/overrides/approval", guards=[may(Permission.SUPPLY_OVERRIDE)])
-    async def approve(
-        self,
-        request: AnyRequest,
-        session: AsyncSession,
-        tenant: Tenant,
-        *,
-        actor: Actor,
-        order_no: FromPath[str],
-        attempt_id: FromPath[UUID],
-    ) -> Response[None]:
+    async def approve(self, request: AnyRequest, *, actor: Actor, named: Named) -> Response[None]:
         """Have a colleague's word count. Raises: NotFound, NotUndecided, NothingProposed, SamePerson."""
-        tx = await raw(session)
-        order = await queries.order_or_404(tx, order_no)
-        await overriding.approve(tx, order["id"], attempt_id, actor=actor)
-        return _back(request, tenant, order_no, _GIVEN_UP)
+        await overriding.approve(named.tx, named.order["id"], named.attempt_id, actor=actor)
+        return see_other(request, named.path, flash=_GIVEN_UP)
 
     @post("/overrides/refusal", guards=[may(Permission.SUPPLY_OVERRIDE)])
-    async def decline(
-        self,
-        request: AnyRequest,
-        session: AsyncSession,
-        tenant: Tenant,
-        *,
-        actor: Actor,
-        order_no: FromPath[str],
-        attempt_id: FromPath[UUID],
-    ) -> Response[None]:
+    async def decline(self, request: AnyRequest, *, actor: Actor, named: Named) -> Response[None]:
         """Refuse a colleague's word. Raises: NotFound, NotUndecided, NothingProposed, SamePerson."""
-        tx = await raw(session)
-        order = await queries.order_or_404(tx, order_no)
-        await overriding.decline(tx, order["id"], attempt_id, actor=actor)
-        return _back(request, tenant, order_no, N_("Declined; the supplier is still asked about it."))
+        await overriding.decline(named.tx, named.order["id"], named.attempt_id, actor=actor)
+        return see_other(request, named.path, flash=N_("Declined; the supplier is still asked about it."))
 
 
+_PAGE = "fulfillment/decision.html"
 _GIVEN_UP = N_("Given up: its unit goes to another supplier, or its money back to the buyer.")
 
 
-def _back(request: AnyRequest, tenant: Tenant, order_no: str, told: str) -> Response[None]:
-    return see_other(request, f"/m/{tenant.slug}/orders/{order_no}", flash=told)
-
-
-async def _context(
-    request: AnyRequest, tx: Tx, tenant: Tenant, actor: Actor, *, order_no: str, attempt_id: UUID
-) -> dict[str, Any]:
-    order = await queries.order_or_404(tx, order_no)
+async def _context(request: AnyRequest, named: Named, actor: Actor) -> dict[str, Any]:
     role = request.scope["state"].get("role")
-    path = f"/m/{tenant.slug}/orders/{order_no}"
-    standing = await overriding.standing(tx, order["id"], attempt_id)
+    standing = await overriding.standing(named.tx, named.order["id"], named.attempt_id)
     proposal: Any = standing["proposal"]
     return {
         **standing,
-        "order": order,
-        "orders_path": f"/m/{tenant.slug}/orders",
-        "path": path,
-        "here": f"{path}/attempts/{attempt_id}",
+        "order": named.order,
+        "orders_path": named.orders_path,
+        "path": named.path,
+        "here": f"{named.path}/attempts/{named.attempt_id}",
         "may_ask": role is not None and allows(role, Permission.ORDERS_NOTE),
         "may_decide": role is not None and allows(role, Permission.ORDERS_REFUND),
         "may_approve": role is not None and allows(role, Permission.SUPPLY_OVERRIDE),
