@@ -16,7 +16,7 @@ from app.integrations.alerts import Readers
 from app.inventory import importing, quarantining, warning
 from app.inventory import service as inventory
 from app.kernel.faults import fault
-from app.kernel.tasks import Lane, TaskRow, handles
+from app.kernel.tasks import Handler, Lane, TaskRow, handles
 from app.ordering import queries as order_queries
 from app.ordering import service as ordering
 from app.payments import refunding
@@ -45,43 +45,9 @@ async def look_at_queue(tenant: Tenant, tasks: list[TaskRow]) -> None:
         await handing.look_at(tx, [task.subject_id for task in tasks if task.subject_id], readers)
 
 
-@handles("fulfillment.buy", lane=Lane.SUPPLY, timeout_s=30)
-async def buy(tenant: Tenant, tasks: list[TaskRow]) -> None:
-    assert tasks[0].subject_id
-    await buying.buy(tenant, tasks[0].subject_id)
-
-
 @handles("fulfillment.ask", lane=Lane.QUESTIONS, timeout_s=90, at_once=50, tries=60)
 async def ask_supplier(tenant: Tenant, tasks: list[TaskRow]) -> None:
     await asking.ask(tenant, [task.subject_id for task in tasks if task.subject_id])
-
-
-@handles("fulfillment.shelve", lane=Lane.ORDERS, timeout_s=30)
-async def shelve(tenant: Tenant, tasks: list[TaskRow]) -> None:
-    assert tasks[0].subject_id
-    async with tenant_tx(tenant) as tx:
-        await shelving.shelve(tx, tasks[0].subject_id)
-
-
-@handles("aftersales.check", lane=Lane.SUPPLY, timeout_s=60)
-async def check_case(tenant: Tenant, tasks: list[TaskRow]) -> None:
-    assert tasks[0].subject_id
-    await checking.check(tenant, tasks[0].subject_id)
-
-
-@handles("aftersales.follow", lane=Lane.ORDERS, timeout_s=30)
-async def follow_cases(tenant: Tenant, tasks: list[TaskRow]) -> None:
-    assert tasks[0].subject_id
-    async with tenant_tx(tenant) as tx:
-        await remedying.follow(tx, tasks[0].subject_id)
-
-
-@handles("aftersales.watch", lane=Lane.MESSAGES, timeout_s=30)
-async def watch_case(tenant: Tenant, tasks: list[TaskRow]) -> None:
-    assert tasks[0].subject_id
-    readers = await access_messages.after_sale_watchers(tenant)
-    async with tenant_tx(tenant) as tx:
-        await deadlines.watch(tx, tasks[0].subject_id, readers)
 
 
 @handles("aftersales.rates", lane=Lane.MESSAGES, timeout_s=60)
@@ -91,97 +57,8 @@ async def look_at_rates(tenant: Tenant, _tasks: list[TaskRow]) -> None:
         await failing.look(tx, readers)
 
 
-@handles("aftersales.recall", lane=Lane.BULK, timeout_s=600)
-async def recall(tenant: Tenant, tasks: list[TaskRow]) -> None:
-    assert tasks[0].subject_id
-    await recalling.go_on(tenant, tasks[0].subject_id)
-
-
-@handles("suppliers.sync", lane=Lane.BULK, timeout_s=300)
-async def sync_supplier(tenant: Tenant, tasks: list[TaskRow]) -> None:
-    assert tasks[0].subject_id
-    await syncing.sync(tenant, tasks[0].subject_id)
-
-
-@handles("suppliers.test", lane=Lane.SUPPLY, timeout_s=60, tries=60)
-async def test_supplier(tenant: Tenant, tasks: list[TaskRow]) -> None:
-    assert tasks[0].subject_id
-    await testing.go_on(tenant, tasks[0].subject_id)
-
-
-@handles("suppliers.import_offers", lane=Lane.BULK, timeout_s=600)
-async def import_offers(tenant: Tenant, tasks: list[TaskRow]) -> None:
-    assert tasks[0].subject_id
-    await offer_importing.go_on(tenant, tasks[0].subject_id)
-
-
-@handles("suppliers.tell_breaker", lane=Lane.MESSAGES, timeout_s=30)
-async def tell_breaker(tenant: Tenant, tasks: list[TaskRow]) -> None:
-    await _tell(tenant, tasks, alerting.tell_breaker)
-
-
-@handles("suppliers.tell_shelf", lane=Lane.MESSAGES, timeout_s=30)
-async def tell_shelf(tenant: Tenant, tasks: list[TaskRow]) -> None:
-    await _tell(tenant, tasks, alerting.tell_shelf)
-
-
-@handles("suppliers.tell_balance", lane=Lane.MESSAGES, timeout_s=30)
-async def tell_balance(tenant: Tenant, tasks: list[TaskRow]) -> None:
-    await _tell(tenant, tasks, alerting.tell_balance)
-
-
-@handles("suppliers.tell_too_dear", lane=Lane.MESSAGES, timeout_s=30)
-async def tell_too_dear(tenant: Tenant, tasks: list[TaskRow]) -> None:
-    await _tell(tenant, tasks, alerting.tell_too_dear)
-
-
-@handles("suppliers.watch", lane=Lane.MESSAGES, timeout_s=30)
-async def watch_supplier(tenant: Tenant, tasks: list[TaskRow]) -> None:
-    await _tell(tenant, tasks, watching.watch)
-
-
-@handles("fulfillment.watch_balance", lane=Lane.MESSAGES, timeout_s=30)
-async def watch_balance(tenant: Tenant, tasks: list[TaskRow]) -> None:
-    async def look(tx: Tx, connection_id: UUID, readers: Readers) -> None:
-        await watching.watch_balance(tx, connection_id, await showing.pace_of(tx, connection_id), readers)
-
-    await _tell(tenant, tasks, look)
-
-
-async def _tell(tenant: Tenant, tasks: list[TaskRow], tell: Callable[[Tx, UUID, Readers], Awaitable[None]]) -> None:
-    assert tasks[0].subject_id
-    readers = await access_messages.stock_watchers(tenant)
-    async with tenant_tx(tenant) as tx:
-        await tell(tx, tasks[0].subject_id, readers)
-
-
-@handles("settlement.match", lane=Lane.BULK, timeout_s=600)
-async def match_statement(tenant: Tenant, tasks: list[TaskRow]) -> None:
-    assert tasks[0].subject_id
-    async with tenant_tx(tenant) as tx:
-        await matching.match(tx, tasks[0].subject_id)
-
-
-@handles("settlement.fetch", lane=Lane.BULK, timeout_s=600)
-async def fetch_statement(tenant: Tenant, tasks: list[TaskRow]) -> None:
-    """The statement of the last whole day; the next one a day later."""
-    assert tasks[0].subject_id
-    await fetching.fetch_due(tenant, tasks[0].subject_id)
-
-
-@handles("settlement.close", lane=Lane.BULK, timeout_s=600)
-async def close_bills(tenant: Tenant, tasks: list[TaskRow]) -> None:
-    assert tasks[0].subject_id
-    readers = await access_messages.money_watchers(tenant)
-    async with tenant_tx(tenant) as tx:
-        await closing.close_due(tx, tasks[0].subject_id, readers)
-
-
-@handles("suppliers.probe", lane=Lane.ORDERS, timeout_s=30)
-async def probe(tenant: Tenant, tasks: list[TaskRow]) -> None:
-    assert tasks[0].subject_id
-    async with tenant_tx(tenant) as tx:
-        await health.probe(tx, tasks[0].subject_id)
+async def _watch_balance(tx: Tx, connection_id: UUID, readers: Readers) -> None:
+    await watching.watch_balance(tx, connection_id, await showing.pace_of(tx, connection_id), readers)
 
 
 @handles("ordering.expire", lane=Lane.ORDERS, timeout_s=30)
@@ -190,49 +67,6 @@ async def expire(tenant: Tenant, _tasks: list[TaskRow]) -> None:
         async with tenant_tx(tenant) as tx:
             if not await ordering.expire_unpaid(tx):
                 return
-
-
-@handles("payments.ask", lane=Lane.ORDERS, timeout_s=30)
-async def ask(tenant: Tenant, tasks: list[TaskRow]) -> None:
-    assert tasks[0].subject_id
-    await payments.ask(tenant, tasks[0].subject_id)
-
-
-@handles("payments.close", lane=Lane.ORDERS, timeout_s=60)
-async def close_payments(tenant: Tenant, tasks: list[TaskRow]) -> None:
-    assert tasks[0].subject_id
-    await payments.close(tenant, tasks[0].subject_id)
-
-
-@handles("payments.refund_order", lane=Lane.ORDERS, timeout_s=30)
-async def refund_order(tenant: Tenant, tasks: list[TaskRow]) -> None:
-    assert tasks[0].subject_id
-    async with tenant_tx(tenant) as tx:
-        await refunding.refund_order(tx, tasks[0].subject_id)
-
-
-@handles("payments.send_refund", lane=Lane.ORDERS, timeout_s=60, tries=60)
-async def send_refund(tenant: Tenant, tasks: list[TaskRow]) -> None:
-    assert tasks[0].subject_id
-    await refunding.send_refund(tenant, tasks[0].subject_id)
-
-
-@handles("inventory.check_import", lane=Lane.BULK, timeout_s=600, tries=3)
-async def check_import(tenant: Tenant, tasks: list[TaskRow]) -> None:
-    assert tasks[0].subject_id
-    await importing.check(tenant, tasks[0].subject_id)
-
-
-@handles("inventory.import_keys", lane=Lane.BULK, timeout_s=600)
-async def import_keys(tenant: Tenant, tasks: list[TaskRow]) -> None:
-    assert tasks[0].subject_id
-    await importing.import_keys(tenant, tasks[0].subject_id)
-
-
-@handles("inventory.turn_batch", lane=Lane.BULK, timeout_s=600)
-async def turn_batch(tenant: Tenant, tasks: list[TaskRow]) -> None:
-    assert tasks[0].subject_id
-    await quarantining.go_on(tenant, tasks[0].subject_id)
 
 
 @handles("inventory.expire_keys", lane=Lane.BULK, timeout_s=600)
@@ -245,14 +79,6 @@ async def expire_keys(tenant: Tenant, tasks: list[TaskRow]) -> None:
             are_left = await inventory.expire_keys(tx, sku_id=sku_id) > 0
     async with tenant_tx(tenant) as tx:
         await inventory.expire_again(tx, sku_id)
-
-
-@handles("inventory.warn", lane=Lane.MESSAGES, timeout_s=30)
-async def warn(tenant: Tenant, tasks: list[TaskRow]) -> None:
-    assert tasks[0].subject_id
-    recipients = await access_messages.stock_watchers(tenant)
-    async with tenant_tx(tenant) as tx:
-        await warning.warn(tx, tasks[0].subject_id, recipients)
 
 
 @handles("customers.send_code", lane=Lane.MESSAGES, timeout_s=30)
@@ -272,12 +98,6 @@ async def send(tenant: Tenant, tasks: list[TaskRow]) -> None:
     await sending.send(tenant, tasks[0].subject_id, more_lines=mailing.lines)
 
 
-@handles("integrations.tell_robot", lane=Lane.MESSAGES, timeout_s=300)
-async def tell_robot(tenant: Tenant, tasks: list[TaskRow]) -> None:
-    assert tasks[0].subject_id
-    await robots.tell(tenant, tasks[0].subject_id)
-
-
 @handles("tenants.furnish", lane=Lane.ORDERS, timeout_s=60, tries=40)
 async def furnish(_platform: Tenant, tasks: list[TaskRow]) -> None:
     """What a new tenant needs to sell: its storefront, should its sign-up have stopped before it, and a gateway to be paid through."""
@@ -294,3 +114,79 @@ async def refill(_tenant: Tenant, _tasks: list[TaskRow]) -> None:
     owner_url = settings().owner_database_url
     assert owner_url, "the worker needs QUANYI_OWNER_DATABASE_URL to make tenants"
     await provisioning.refill(owner_url, wanted=settings().spare_tenants)
+
+
+def _called(verb: Callable[[Tenant, UUID], Awaitable[object]]) -> Handler:
+    """A verb about one subject that makes its own transactions."""
+
+    async def handler(tenant: Tenant, tasks: list[TaskRow]) -> None:
+        await verb(tenant, _subject_of(tasks))
+
+    return handler
+
+
+def _in_one_transaction(verb: Callable[[Tx, UUID], Awaitable[object]]) -> Handler:
+    """A verb about one subject that runs in a transaction of ours."""
+
+    async def handler(tenant: Tenant, tasks: list[TaskRow]) -> None:
+        async with tenant_tx(tenant) as tx:
+            await verb(tx, _subject_of(tasks))
+
+    return handler
+
+
+def _telling(
+    verb: Callable[[Tx, UUID, Readers], Awaitable[object]], readers_of: Callable[[Tenant], Awaitable[Readers]]
+) -> Handler:
+    """A verb about one subject that tells some of the merchant's people of it."""
+
+    async def handler(tenant: Tenant, tasks: list[TaskRow]) -> None:
+        readers = await readers_of(tenant)
+        async with tenant_tx(tenant) as tx:
+            await verb(tx, _subject_of(tasks), readers)
+
+    return handler
+
+
+def _subject_of(tasks: list[TaskRow]) -> UUID:
+    subject_id = tasks[0].subject_id
+    assert subject_id
+    return subject_id
+
+
+handles("fulfillment.buy", lane=Lane.SUPPLY, timeout_s=30)(_called(buying.buy))
+handles("aftersales.check", lane=Lane.SUPPLY, timeout_s=60)(_called(checking.check))
+handles("aftersales.recall", lane=Lane.BULK, timeout_s=600)(_called(recalling.go_on))
+handles("suppliers.sync", lane=Lane.BULK, timeout_s=300)(_called(syncing.sync))
+handles("suppliers.test", lane=Lane.SUPPLY, timeout_s=60, tries=60)(_called(testing.go_on))
+handles("suppliers.import_offers", lane=Lane.BULK, timeout_s=600)(_called(offer_importing.go_on))
+handles("settlement.fetch", lane=Lane.BULK, timeout_s=600)(_called(fetching.fetch_due))
+handles("payments.ask", lane=Lane.ORDERS, timeout_s=30)(_called(payments.ask))
+handles("payments.close", lane=Lane.ORDERS, timeout_s=60)(_called(payments.close))
+handles("payments.send_refund", lane=Lane.ORDERS, timeout_s=60, tries=60)(_called(refunding.send_refund))
+handles("inventory.check_import", lane=Lane.BULK, timeout_s=600, tries=3)(_called(importing.check))
+handles("inventory.import_keys", lane=Lane.BULK, timeout_s=600)(_called(importing.import_keys))
+handles("inventory.turn_batch", lane=Lane.BULK, timeout_s=600)(_called(quarantining.go_on))
+handles("integrations.tell_robot", lane=Lane.MESSAGES, timeout_s=300)(_called(robots.tell))
+
+handles("fulfillment.shelve", lane=Lane.ORDERS, timeout_s=30)(_in_one_transaction(shelving.shelve))
+handles("aftersales.follow", lane=Lane.ORDERS, timeout_s=30)(_in_one_transaction(remedying.follow))
+handles("settlement.match", lane=Lane.BULK, timeout_s=600)(_in_one_transaction(matching.match))
+handles("suppliers.probe", lane=Lane.ORDERS, timeout_s=30)(_in_one_transaction(health.probe))
+handles("payments.refund_order", lane=Lane.ORDERS, timeout_s=30)(_in_one_transaction(refunding.refund_order))
+
+handles("aftersales.watch", lane=Lane.MESSAGES, timeout_s=30)(_telling(deadlines.watch, access_messages.after_sale_watchers))
+handles("suppliers.tell_breaker", lane=Lane.MESSAGES, timeout_s=30)(
+    _telling(alerting.tell_breaker, access_messages.stock_watchers)
+)
+handles("suppliers.tell_shelf", lane=Lane.MESSAGES, timeout_s=30)(_telling(alerting.tell_shelf, access_messages.stock_watchers))
+handles("suppliers.tell_balance", lane=Lane.MESSAGES, timeout_s=30)(
+    _telling(alerting.tell_balance, access_messages.stock_watchers)
+)
+handles("suppliers.tell_too_dear", lane=Lane.MESSAGES, timeout_s=30)(
+    _telling(alerting.tell_too_dear, access_messages.stock_watchers)
+)
+handles("suppliers.watch", lane=Lane.MESSAGES, timeout_s=30)(_telling(watching.watch, access_messages.stock_watchers))
+handles("settlement.close", lane=Lane.BULK, timeout_s=600)(_telling(closing.close_due, access_messages.money_watchers))
+handles("inventory.warn", lane=Lane.MESSAGES, timeout_s=30)(_telling(warning.warn, access_messages.stock_watchers))
+handles("fulfillment.watch_balance", lane=Lane.MESSAGES, timeout_s=30)(_telling(_watch_balance, access_messages.stock_watchers))
