@@ -92,7 +92,8 @@ async def merchant(world: World, tenant: Tenant, *, canary: str = "Skylark") -> 
     made.ids |= await _sold(world, made, bought.id)
     made.ids |= await _complained(world, made)
     made.ids |= await _linked(world, made)
-    made.ids |= await _staffed(world, made)
+    free = await world.value("select id from card_key where state = 'free' limit 1", tenant=tenant)
+    made.ids |= {"card_key_id": free, **await _staffed(world, made)}
     made.ids |= await _supplied(made)
     made.ids |= await _priced(made, product.id)
     made.unpaid = {**made.ids, **await _addressed(made, waiting.id)}
@@ -126,12 +127,10 @@ async def _sold(world: World, made: Merchant, order_id: UUID) -> dict[str, objec
     unit = (
         await world.rows("select order_line_id, unit_no from delivery_unit where order_id = $1", order_id, tenant=made.tenant)
     )[0]
-    free = await world.value("select id from card_key where state = 'free' limit 1", tenant=made.tenant)
     connection = await world.value("select id from gateway_connection", tenant=made.tenant)
     return {
         "line_id": unit["order_line_id"],
         "unit_no": unit["unit_no"],
-        "card_key_id": free,
         "connection_id": connection,
         "case_id": await _looked_at(made, order_id),
         **await _addressed(made, order_id),
