@@ -40,6 +40,8 @@ TAMPERINGS = {
                 select gen_random_uuid(), 'A', 'replaced', order_id, order_line_id, unit_no, sku_id, '', 'other', 1, 'CNY', 1, now()
                 from delivery_unit limit 1""",
     "LIMIT": "update buyer_usage set units = 0",
+    "USES": """insert into content_file (id, product_id, name, media_type, size_bytes, sha256)
+                select gen_random_uuid(), id, 'x', 'text/plain', 1, 'x' from product""",
 }
 
 
