@@ -18,6 +18,7 @@ import asyncpg
 
 from app.catalog import accounts
 from app.catalog.accounts import AccountField
+from app.catalog.channels import STOREFRONT
 from app.kernel import history
 from app.kernel.actor import Actor, ActorKind
 from app.kernel.batching import Batcher
@@ -88,6 +89,7 @@ class Request:
     idempotency_key: str
     address: str = ""
     is_confirmed: bool = False
+    sales_channel: str = STOREFRONT
 
 
 @dataclass(frozen=True, slots=True)
@@ -121,7 +123,7 @@ async def place(tenant: Tenant, request: Request) -> Placed:
     """
     if not tenant.is_open:
         raise ShopClosed
-    if request.quote.goes_in_batches:
+    if request.quote.goes_in_batches and request.sales_channel == STOREFRONT:
         return await _batcher(tenant, request.quote.lines[0].offered).ask(request)
     return await place_single(tenant, request)
 
@@ -160,6 +162,7 @@ async def _call(tx: Tx, sealed: _Sealed) -> Placed:
         [share[0] for share in shares], [share[1] for share in shares], [share[2] for share in shares], [share[3] for share in shares],
         list(stock), list(stock.values()),
         [line.value_minor for line in lines], [line.value_currency for line in lines],
+        request.sales_channel,
     )  # fmt: skip
     assert row is not None
     answer = _answer(sealed.request, row)
@@ -375,6 +378,6 @@ def _batcher(tenant: Tenant, offered: Offered) -> Batcher[Request, Placed]:
     return _batchers[key]
 
 
-_PLACE = f"select * from place_order({', '.join(f'${n}' for n in range(1, 53))})"
+_PLACE = f"select * from place_order({', '.join(f'${n}' for n in range(1, 54))})"
 _PLACE_TOGETHER = f"select * from place_orders({', '.join(f'${n}' for n in range(1, 33))})"
 _KEEP_ACCOUNT = "insert into recharge_account (order_line_id, account, masked, shown) values ($1, $2, $3, $4::jsonb)"

@@ -8,6 +8,7 @@ from uuid import UUID
 
 import asyncpg
 
+from app.inventory import allocating
 from app.inventory import service as inventory
 from app.kernel import history
 from app.kernel.actor import SYSTEM, Actor
@@ -142,6 +143,7 @@ async def _free(tx: Tx, order_ids: Sequence[UUID]) -> None:
     units = await _units(tx, order_ids)
     await tx.execute("update delivery_unit set state = 'released' where order_id = any($1)", list(order_ids))
     await inventory.release(tx, units)
+    await allocating.put_back(tx, order_ids)
 
 
 async def give_back_limits(tx: Tx, order_id: UUID) -> None:
