@@ -6,7 +6,7 @@ row's `allotted` is the sum of its quotas at every committed point.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from datetime import timedelta
 from uuid import UUID
 
@@ -113,7 +113,7 @@ async def put_back(tx: Tx, order_ids: Sequence[UUID]) -> None:
             await tx.execute(_MOVED, new_id(), use["sku_id"], use["channel_code"], None, lost, MoveReason.LOST, "")
 
 
-async def set_idle(session: AsyncSession, sku_id: UUID, hours: dict[str, int | None], *, actor: Actor) -> None:
+async def set_idle(session: AsyncSession, sku_id: UUID, hours: Mapping[str, int | None], *, actor: Actor) -> None:
     """After how many hours without a sale each channel's quota goes back to the pool; None keeps it. Idempotent. Locks: the stock row."""
     tx = await raw(session)
     await _lock(tx, sku_id)

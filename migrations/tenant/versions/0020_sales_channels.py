@@ -23,7 +23,7 @@ def upgrade() -> None:
     sa.PrimaryKeyConstraint('code', name=op.f('pk_sales_channel')),
     sa.UniqueConstraint('name', name=op.f('uq_sales_channel_name'))
     )
-    op.execute("insert into sales_channel (code, name) values ('storefront', 'Shop')")
+    op.execute("insert into sales_channel (code, name) select 'storefront', 'Shop' from storefront limit 1")
     op.create_table('channel_listing',
     sa.Column('channel_code', sa.Text(), nullable=False),
     sa.Column('sku_id', sa.Uuid(), nullable=False),
@@ -81,7 +81,7 @@ def upgrade() -> None:
     )
     op.create_index('ix_quota_move_sku', 'quota_move', ['sku_id', 'created_at'], unique=False)
     functions.create()
-    op.execute("create trigger trim_quotas before update on stock for each row when (new.allotted > new.available) execute function trim_quotas()")
+    op.execute("create trigger trim_quotas before update on stock for each row when (new.allotted > new.available and new.allotted > 0) execute function trim_quotas()")
 
 
 def downgrade() -> None:
