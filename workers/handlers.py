@@ -19,6 +19,7 @@ from app.kernel.faults import fault
 from app.kernel.tasks import Handler, Lane, TaskRow, handles
 from app.ordering import queries as order_queries
 from app.ordering import service as ordering
+from app.ordering import subscribing
 from app.payments import refunding
 from app.payments import service as payments
 from app.settings import settings
@@ -67,6 +68,13 @@ async def expire(tenant: Tenant, _tasks: list[TaskRow]) -> None:
         async with tenant_tx(tenant) as tx:
             if not await ordering.expire_unpaid(tx):
                 return
+
+
+@handles(subscribing.TURN, lane=Lane.ORDERS, timeout_s=30)
+async def turn_subscription(tenant: Tenant, tasks: list[TaskRow]) -> None:
+    async with tenant_tx(tenant) as tx:
+        await subscribing.turn(tx, _subject_of(tasks))
+        await fault("subscription.before_commit")
 
 
 @handles("inventory.expire_keys", lane=Lane.BULK, timeout_s=600)
@@ -188,5 +196,8 @@ handles("suppliers.tell_too_dear", lane=Lane.MESSAGES, timeout_s=30)(
 )
 handles("suppliers.watch", lane=Lane.MESSAGES, timeout_s=30)(_telling(watching.watch, access_messages.stock_watchers))
 handles("settlement.close", lane=Lane.BULK, timeout_s=600)(_telling(closing.close_due, access_messages.money_watchers))
+handles(subscribing.TELL_MISSED, lane=Lane.MESSAGES, timeout_s=30)(
+    _telling(subscribing.tell_missed, access_messages.stock_watchers)
+)
 handles("inventory.warn", lane=Lane.MESSAGES, timeout_s=30)(_telling(warning.warn, access_messages.stock_watchers))
 handles("fulfillment.watch_balance", lane=Lane.MESSAGES, timeout_s=30)(_telling(_watch_balance, access_messages.stock_watchers))

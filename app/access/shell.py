@@ -64,6 +64,7 @@ _GOODS, _SHOP, _PEOPLE = N_("Goods and supply"), N_("Shop"), N_("People")
 PLACES = (
     Place(N_("Overview"), "", "layout-dashboard", Permission.DASHBOARD_VIEW),
     Place(N_("Orders"), "/orders", "receipt", Permission.ORDERS_VIEW),
+    Place(N_("Subscriptions"), "/subscriptions", "repeat", Permission.ORDERS_VIEW),
     Place(N_("Products"), "/products", "package", Permission.CATALOG_VIEW, _GOODS),
     Place(N_("Card pools"), "/card-pools", "key-round", Permission.INVENTORY_VIEW, _GOODS),
     Place(N_("Suppliers"), "/suppliers", "plug-zap", Permission.SUPPLY_VIEW, _GOODS),

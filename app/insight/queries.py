@@ -209,7 +209,7 @@ from sku k
 join product p on p.id = k.product_id
 join listing l on l.sku_id = k.id and l.is_published
 left join stock s on s.sku_id = k.id
-where p.state = 'on_sale' and p.delivery_kind <> 'bundle' and (coalesce(s.available, 0) < k.warn_below or coalesce(s.available, 0) = 0)
+where p.state = 'on_sale' and p.delivery_kind not in ('bundle', 'subscription') and (coalesce(s.available, 0) < k.warn_below or coalesce(s.available, 0) = 0)
 order by coalesce(s.available, 0), p.name
 limit 20
 """

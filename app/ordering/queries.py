@@ -104,7 +104,7 @@ async def waiting_for_hands(tx: Tx) -> int:
 
 
 async def refundable_minor(tx: Tx, order_id: UUID, *, lock: bool = False) -> int:
-    """What a refund by the merchant would give back: units owed, delivered ones whose key the buyer has not read, and codes nobody used.
+    """What a refund by the merchant would give back: units owed or to come, delivered ones whose key the buyer has not read, and codes nobody used.
 
     Locks, when asked: the order's units, so that no buyer reads a key between this sum and the refund.
     """
@@ -346,7 +346,7 @@ _REFUNDABLE = """
 select coalesce(sum(u.amount_minor), 0)
 from delivery_unit u left join minted_good m on m.id = u.minted_id
 where u.order_id = $1 and (
-  u.state = 'owed' or (u.state = 'delivered' and u.revealed_at is null and u.card_key_id is not null)
+  u.state in ('owed', 'scheduled') or (u.state = 'delivered' and u.revealed_at is null and u.card_key_id is not null)
   or (u.state = 'delivered' and m.uses = 0))
 """
 _VIEWS = """
