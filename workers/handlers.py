@@ -70,13 +70,6 @@ async def expire(tenant: Tenant, _tasks: list[TaskRow]) -> None:
                 return
 
 
-@handles(subscribing.TURN, lane=Lane.ORDERS, timeout_s=30)
-async def turn_subscription(tenant: Tenant, tasks: list[TaskRow]) -> None:
-    async with tenant_tx(tenant) as tx:
-        await subscribing.turn(tx, _subject_of(tasks))
-        await fault("subscription.before_commit")
-
-
 @handles("inventory.expire_keys", lane=Lane.BULK, timeout_s=600)
 async def expire_keys(tenant: Tenant, tasks: list[TaskRow]) -> None:
     sku_id = tasks[0].subject_id
@@ -178,6 +171,7 @@ handles("inventory.turn_batch", lane=Lane.BULK, timeout_s=600)(_called(quarantin
 handles("integrations.tell_robot", lane=Lane.MESSAGES, timeout_s=300)(_called(robots.tell))
 
 handles("fulfillment.shelve", lane=Lane.ORDERS, timeout_s=30)(_in_one_transaction(shelving.shelve))
+handles(subscribing.TURN, lane=Lane.ORDERS, timeout_s=30)(_in_one_transaction(subscribing.turn))
 handles("aftersales.follow", lane=Lane.ORDERS, timeout_s=30)(_in_one_transaction(remedying.follow))
 handles("settlement.match", lane=Lane.BULK, timeout_s=600)(_in_one_transaction(matching.match))
 handles("suppliers.probe", lane=Lane.ORDERS, timeout_s=30)(_in_one_transaction(health.probe))

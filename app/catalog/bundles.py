@@ -74,7 +74,7 @@ async def bundles_with(tx: Tx, sku_ids: Sequence[UUID]) -> list[asyncpg.Record]:
 
 def may_be_part(kind: DeliveryKind) -> bool:
     """Whether units of a kind may stand in a bundle: no bundle in a bundle, and nothing that is delivered over months."""
-    return kind.sells and kind not in (DeliveryKind.BUNDLE, DeliveryKind.SUBSCRIPTION)
+    return kind not in (DeliveryKind.BUNDLE, DeliveryKind.SUBSCRIPTION)
 
 
 async def fill(session: AsyncSession, product_id: UUID, sku_id: UUID, contents: Contents, *, actor: Actor) -> None:

@@ -14,7 +14,7 @@ from app.kernel.models import Row, TenantBase, one_of, sealed
 
 
 class DeliveryKind(StrEnum):
-    """How a SKU reaches its buyer. Those that do not sell yet stay drafts; pages say so."""
+    """How a SKU reaches its buyer."""
 
     CARD_KEY = "card_key"
     DIRECT_TOP_UP = "direct_top_up"
@@ -24,24 +24,6 @@ class DeliveryKind(StrEnum):
     BUNDLE = "bundle"
     SUBSCRIPTION = "subscription"
     MANUAL = "manual"
-
-    @property
-    def sells(self) -> bool:
-        return self in _SELLING
-
-
-_SELLING = frozenset(
-    {
-        DeliveryKind.CARD_KEY,
-        DeliveryKind.DIRECT_TOP_UP,
-        DeliveryKind.VOUCHER,
-        DeliveryKind.SERIAL,
-        DeliveryKind.LINK,
-        DeliveryKind.BUNDLE,
-        DeliveryKind.SUBSCRIPTION,
-        DeliveryKind.MANUAL,
-    }
-)
 
 
 class TypeState(StrEnum):

@@ -35,11 +35,6 @@ from app.kernel.history import Happened
 from app.kernel.ids import new_id
 
 
-class KindDoesNotSell(DomainError):
-    status = 422
-    message = N_("This kind cannot be sold for now. The product stays a draft until its kind is supported.")
-
-
 class NoAccountFields(DomainError):
     status = 422
     message = N_("Say first which account its buyers state: without it nobody knows whom to credit.")
@@ -171,11 +166,9 @@ async def change_product(session: AsyncSession, product_id: UUID, terms: Product
 async def publish(session: AsyncSession, product_id: UUID, *, actor: Actor) -> Product:
     """Put a product on sale. Idempotent.
 
-    Raises: NotFound, KindDoesNotSell, NoAccountFields, NothingToOpen, AttributeMissing, NothingInBundle, NoPlan, NothingToSell.
+    Raises: NotFound, NoAccountFields, NothingToOpen, AttributeMissing, NothingInBundle, NoPlan, NothingToSell.
     """
     product = await queries.product_or_404(session, product_id)
-    if not DeliveryKind(product.delivery_kind).sells:
-        raise KindDoesNotSell
     if product.delivery_kind == DeliveryKind.DIRECT_TOP_UP and not product.buyer_fields:
         raise NoAccountFields
     if product.delivery_kind == DeliveryKind.LINK and not await contents.is_openable(session, product):

@@ -46,7 +46,8 @@ async def days_pass(world: World, days: int) -> None:
     async with tenant_tx(world.tenant) as tx:
         await tx.execute("update subscription_cycle set due_on = due_on - $1::int", days)
         await tx.execute(
-            "update subscription set first_day = first_day - $1::int, last_day = last_day - $1::int, reminded_for = reminded_for - $1::int", days
+            "update subscription set first_day = first_day - $1::int, last_day = last_day - $1::int, reminded_for = reminded_for - $1::int",
+            days,
         )
         await tx.execute("update task set run_at = now() where kind = 'ordering.turn_subscription' and state = 'waiting'")
 

@@ -137,7 +137,12 @@ async def test_renewed_early_the_next_period_follows_without_a_gap_and_takes_no_
         (3, "scheduled", 1501),
         (4, "scheduled", 1500),
     ]
-    assert await world.value("select array_agg(due_on - $1::date order by cycle_no) from subscription_cycle", today()) == [0, 30, 60, 90]
+    assert await world.value("select array_agg(due_on - $1::date order by cycle_no) from subscription_cycle", today()) == [
+        0,
+        30,
+        60,
+        90,
+    ]
     assert await world.value("select last_day - $1::date from subscription", today()) == 119
     assert await world.value("select available from stock where sku_id = $1", month.id) == 1
     await pass_and_work(world, 30)
@@ -250,7 +255,9 @@ async def test_six_workers_on_one_cycle_hand_out_one_key(world: World) -> None:
     assert await world.value("select count(*) from card_key where state = 'delivered'") == 2
 
 
-async def test_red_without_the_state_of_a_cycle_each_worker_hands_out_a_key(world: World, monkeypatch: pytest.MonkeyPatch) -> None:
+async def test_red_without_the_state_of_a_cycle_each_worker_hands_out_a_key(
+    world: World, monkeypatch: pytest.MonkeyPatch
+) -> None:
     world.may_break |= {"INV-1", "INV-3", "INV-15", "COST"}
     month = await keys(world, "Skylark Video", 2000, 9)
     await bought(world, await subscription(world, month.id, cycles=3, price_minor=5000))
