@@ -8,7 +8,6 @@ from uuid import uuid4
 import pytest
 
 from app.access.models import MemberRole
-from app.catalog.models import DeliveryKind
 from app.catalog.service import SkuTerms
 from app.storefront.shelf import shelf_of
 from tests.app.staff import staff
