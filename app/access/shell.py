@@ -64,7 +64,6 @@ _GOODS, _SHOP, _PEOPLE = N_("Goods and supply"), N_("Shop"), N_("People")
 PLACES = (
     Place(N_("Overview"), "", "layout-dashboard", Permission.DASHBOARD_VIEW),
     Place(N_("Orders"), "/orders", "receipt", Permission.ORDERS_VIEW),
-    Place(N_("Subscriptions"), "/subscriptions", "repeat", Permission.ORDERS_VIEW),
     Place(N_("Products"), "/products", "package", Permission.CATALOG_VIEW, _GOODS),
     Place(N_("Card pools"), "/card-pools", "key-round", Permission.INVENTORY_VIEW, _GOODS),
     Place(N_("Suppliers"), "/suppliers", "plug-zap", Permission.SUPPLY_VIEW, _GOODS),
@@ -82,6 +81,7 @@ COMMANDS = (
     Place(N_("Buyer levels"), "/buyer-levels", "crown", Permission.CATALOG_VIEW),
     Place(N_("Profit"), "/profit", "chart-line", Permission.PAYMENTS_VIEW),
     Place(N_("Stock report"), "/stock-report", "chart-column", Permission.INVENTORY_VIEW),
+    Place(N_("Subscriptions"), "/subscriptions", "repeat", Permission.ORDERS_VIEW),
     Place(N_("To hand over"), "/handovers", "package", Permission.ORDERS_VIEW),
     Place(N_("After-sales"), "/after-sales", "headset", Permission.ORDERS_VIEW),
     Place(N_("Failure rates"), "/after-sales/rates", "activity", Permission.SUPPLY_VIEW),

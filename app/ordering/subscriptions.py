@@ -39,6 +39,11 @@ async def counts(tx: Tx) -> dict[SubscriptionState, int]:
     return {state: found.get(state, 0) for state in SubscriptionState}
 
 
+async def are_sold(tx: Tx) -> bool:
+    """Whether the merchant has a plan, or a subscription."""
+    return bool(await tx.fetchval("select exists (select 1 from subscription_plan) or exists (select 1 from subscription)"))
+
+
 async def one_or_404(tx: Tx, subscription_id: UUID) -> asyncpg.Record:
     """A subscription with its order and what is next. Raises: NotFound."""
     row = await tx.fetchrow(_ONE, subscription_id)

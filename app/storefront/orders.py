@@ -257,10 +257,10 @@ def _money_back(all_bought: Bought, reports: list[ReportOf]) -> dict[str, Any]:
 
 
 def _usages(all_bought: Bought) -> dict[UUID, Any]:
-    """Each product's notes on use, once, under the first of its lines."""
+    """Each product's notes on use, once, under the first of its lines that is shown."""
     usages: dict[UUID, Any] = {}
     seen: set[UUID] = set()
-    for line in all_bought.lines:
+    for line in all_bought.handed_out:
         if line.row["usage_html"] and line.row["product_id"] not in seen:
             usages[line.row["id"]] = shown(line.row["usage_html"])
             seen.add(line.row["product_id"])

@@ -20,6 +20,9 @@ from tenants.directory import Tenant
 from tenants.session import tenant_tx
 
 
+_SHOWN = 4
+
+
 @dataclass(frozen=True, slots=True)
 class Subscribed:
     """One subscription. `renewal_minor` is what the next period costs now; None when it cannot be renewed."""
@@ -28,6 +31,18 @@ class Subscribed:
     cycles: Sequence[Record]
     renewal_minor: int | None
     request_id: str
+
+    @property
+    def shown(self) -> Sequence[Record]:
+        """The cycles around the next one, few enough for a phone."""
+        following = next((at for at, cycle in enumerate(self.cycles) if cycle["to_come"]), len(self.cycles))
+        first = max(0, min(following - 2, len(self.cycles) - _SHOWN))
+        return self.cycles[first : first + _SHOWN]
+
+    @property
+    def is_running_out(self) -> bool:
+        """Whether nothing more is paid for, so that renewing is what its buyer came for."""
+        return self.renewal_minor is not None and self.row["next_day"] is None
 
 
 async def subscribed(request: AnyRequest, tenant: Tenant, order_id: UUID) -> list[Subscribed]:

@@ -50,6 +50,7 @@ class SubscriptionPages(Controller):
         counts = await subscriptions.counts(tx)
         context: dict[str, Any] = {
             "home": home,
+            "orders_path": f"/m/{tenant.slug}/orders",
             "rows": rows[:PAGE],
             "views": _views(home, wanted, counts),
             "wanted": wanted,

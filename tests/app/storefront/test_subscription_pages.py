@@ -51,7 +51,13 @@ async def test_the_plan_is_told_before_buying_and_each_cycle_stands_on_the_page(
     assert answer.status_code == 303
     await paid(world)
     page = words((await buyer.get(answer.headers["location"])).text)
-    for wanted in ("Here is what you bought", "Skylark Video One, cycle 1", "Next on", "Paid for until", "Renew for ¥50.00"):
+    for wanted in (
+        "Here is what you bought",
+        "Skylark Video One, cycle 1",
+        "1 of 3 cycles delivered, the next on",
+        "Paid for until",
+        "Renew for ¥50.00",
+    ):
         assert wanted in page, wanted
     assert "Skylark Video One × 1" not in page
     await pass_and_work(world, 30)
