@@ -11,8 +11,7 @@ from uuid import UUID
 import asyncpg
 from sqlalchemy.ext.asyncio import AsyncSession
 
-from app.catalog import queries
-from app.catalog.bundles import may_be_part
+from app.catalog import bundles, queries
 from app.catalog.models import CycleUnit, DeliveryKind
 from app.kernel import audit, history
 from app.kernel.actor import Actor
@@ -85,8 +84,7 @@ async def set_plan(session: AsyncSession, product_id: UUID, sku_id: UUID, plan: 
     if plan.cycle_unit is CycleUnit.MONTH and plan.cycle_length > LONGEST_MONTHS:
         raise TooLong(months=LONGEST_MONTHS)
     tx = await raw(session)
-    kinds = [kind for kind in DeliveryKind if may_be_part(kind)]
-    if not await tx.fetchval(_MAY_DELIVER, plan.delivers_sku_id, kinds):
+    if not await bundles.named_parts(tx, [plan.delivers_sku_id]):
         raise NotByCycles
     await tx.execute(
         _SET, sku_id, plan.delivers_sku_id, plan.quantity, plan.cycle_unit, plan.cycle_length, plan.cycles, plan.grace_days
@@ -112,9 +110,6 @@ join product p on p.id = k.product_id
 left join product_type t on t.id = p.type_id
 join listing l on l.sku_id = k.id
 where s.sku_id = any($1)
-"""
-_MAY_DELIVER = """
-select exists (select 1 from sku k join product p on p.id = k.product_id where k.id = $1 and p.delivery_kind = any($2))
 """
 _SET = """
 insert into subscription_plan (sku_id, delivers_sku_id, quantity, cycle_unit, cycle_length, cycles, grace_days) values ($1, $2, $3, $4, $5, $6, $7)

@@ -9,7 +9,7 @@ import json
 import secrets
 from collections import defaultdict
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import timedelta
 from decimal import Decimal
 from typing import Any
@@ -56,7 +56,8 @@ async def plan(tx: Tx, units: Sequence[asyncpg.Record], *, priority: int = 0) ->
     """Choose a supplier for each owed unit and have it bought; the units that nobody can serve, now or before their deadline.
 
     A unit whose suppliers are only away for the moment waits and is planned again. A unit is a row with order_id, order_line_id, unit_no, sku_id,
-    worth_minor (what it sells for; a part of a bundle for what it sells alone) and paid_at. Locks: none; the index refuses a second live attempt.
+    worth_minor (what it sells for; a part of a bundle for what it sells alone), value_minor and value_currency (the face value its buyer
+    chose), and paid_at. Locks: none; the index refuses a second live attempt.
     """
     if not units:
         return []
@@ -66,6 +67,7 @@ async def plan(tx: Tx, units: Sequence[asyncpg.Record], *, priority: int = 0) ->
     for unit in units:
         past = before.get((unit["order_line_id"], unit["unit_no"]), _NONE_BEFORE)
         route = routes.get(unit["sku_id"])
+        route = _at_value(route, unit["value_minor"], unit["value_currency"]) if route else None
         choice = _choose(route, unit, past.refused | past.unreached) if route else None
         dear |= _too_dear(route, unit, choice) if route else frozenset()
         if route is not None and choice is not None:
@@ -91,6 +93,11 @@ class _Past:
 
 
 _NONE_BEFORE = _Past(0, frozenset(), frozenset())
+
+
+def _at_value(route: suppliers.Route, value_minor: int | None, currency: str | None) -> suppliers.Route:
+    """The route for the face value a unit's buyer chose, where he chose one."""
+    return route if value_minor is None else replace(route, candidates=route.at(value_minor, currency))
 
 
 def _choose(route: suppliers.Route, unit: asyncpg.Record, tried: frozenset[UUID]) -> rules.Choice | None:
@@ -318,7 +325,8 @@ where id in (
 returning id
 """
 _UNITS = """
-select u.order_id, u.order_line_id, u.unit_no, u.sku_id, coalesce(o.owed_again_at, o.paid_at) as paid_at,
+select u.order_id, u.order_line_id, u.unit_no, u.sku_id, coalesce(o.owed_again_at, o.paid_at) as paid_at, l.face_value_minor as value_minor,
+       l.face_value_currency as value_currency,
        case when l.parent_line_id is null then u.amount_minor else greatest(u.amount_minor, l.unit_price_minor) end as worth_minor
 from attempt a
 join delivery_unit u on u.order_line_id = a.order_line_id and u.unit_no = a.unit_no

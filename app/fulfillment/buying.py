@@ -187,7 +187,8 @@ async def send_elsewhere(tx: Tx, connection_id: UUID) -> int:
 
 
 _DETAILS = """
-select a.id, a.out_no, a.supplier_sku, a.currency, a.order_line_id, s.face_value_minor, f.least_minor is not null as is_range,
+select a.id, a.out_no, a.supplier_sku, a.currency, a.order_line_id, coalesce(l.face_value_minor, s.face_value_minor) as face_value_minor,
+       f.least_minor is not null as is_range,
        case when l.parent_line_id is null then u.amount_minor else greatest(u.amount_minor, l.unit_price_minor) end as worth_minor,
        coalesce(s.floor_bp, 0) as floor_bp, ra.account
 from attempt a

@@ -19,7 +19,6 @@ from app.storefront.shelf import Shelf
 from tenants.directory import Tenant
 from tenants.session import tenant_tx
 
-
 _SHOWN = 4
 
 
