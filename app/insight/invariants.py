@@ -291,6 +291,9 @@ where (s.state <> 'ended' or exists (
     where c.subscription_id = s.id and u.state = 'scheduled'))
   and not exists (select 1 from task t where t.subject_id = s.id and t.kind = 'ordering.turn_subscription')
 union all
+select s.id::text from subscription s join task t on t.subject_id = s.id
+where t.kind = 'ordering.turn_subscription' and t.state = 'waiting' and t.run_at < now() - interval '15 minutes'
+union all
 select o.id::text from shop_order o
 where o.state = 'running' and not exists (select 1 from delivery_unit u where u.order_id = o.id and u.state = 'scheduled')
 """,

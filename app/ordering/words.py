@@ -18,7 +18,7 @@ from app.ordering.models import OrderState, SalesChannel
 ORDER_WORDS: Final = {
     "awaiting_payment": (N_("Awaiting payment"), ""),
     "paid": (N_("Delivering"), "info"),
-    "running": (N_("Running"), "ok"),
+    "running": (N_("Subscription runs"), "ok"),
     "delivered": (N_("Delivered"), "ok"),
     "partly_delivered": (N_("Partly delivered"), "warn"),
     "refunding": (N_("Refunding"), "warn"),
@@ -176,11 +176,16 @@ ACCOUNT_WORDS: Final = {
 }
 
 
+_EVERY: Final = {
+    CycleUnit.MONTH: (N_("every month"), N_("every %(num)s months")),
+    CycleUnit.DAY: (N_("every day"), N_("every %(num)s days")),
+}
+
+
 def plan_words(unit: str, length: int) -> str:
     """How long a cycle is."""
-    if unit == CycleUnit.MONTH:
-        return i18n.ngettext("every month", "every %(num)s months", length) % {"num": i18n.format_number(length)}
-    return i18n.ngettext("every day", "every %(num)s days", length) % {"num": i18n.format_number(length)}
+    alone, several = _EVERY[CycleUnit(unit)]
+    return i18n.gettext(alone) if length == 1 else i18n.gettext(several) % {"num": i18n.format_number(length)}
 
 
 def choices(words: Mapping[Any, str]) -> list[tuple[str, str]]:

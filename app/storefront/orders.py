@@ -51,7 +51,7 @@ register_states(
     {
         OrderState.AWAITING_PAYMENT: (N_("To be paid"), ""),
         OrderState.PAID: (N_("On its way"), "info"),
-        OrderState.RUNNING: (N_("Running"), "ok"),
+        OrderState.RUNNING: (N_("Subscription runs"), "ok"),
         OrderState.DELIVERED: (N_("Delivered"), "ok"),
         OrderState.PARTLY_DELIVERED: (N_("Partly delivered"), "warn"),
         OrderState.REFUNDING: (N_("Being refunded"), "warn"),

@@ -429,13 +429,14 @@ WANT_MORE = frozenset(
         "GET /m/{tenant_slug}/products/{product_id}/rules",
         "GET /m/{tenant_slug}/products/{product_id}/content",
         "GET /m/{tenant_slug}/products/{product_id}/parts",
+        "GET /m/{tenant_slug}/products/{product_id}/plan",
         "GET /m/{tenant_slug}/products/{product_id}/values",
         "GET /m/{tenant_slug}/products/{product_id}/by-hand",
         "GET /m/{tenant_slug}/handovers/{line_id}/{unit_no}",
         "GET /m/{tenant_slug}/orders/{order_no}/attempts/{attempt_id}/decision",
     }
 )
-"""There only for a unit that the query names, for a top-up, for what we make ourselves, for a bundle, for what people deliver, for an unknown
+"""There only for a unit that the query names, for a top-up, for what we make ourselves, for a bundle, for a subscription, for what people deliver, for an unknown
 purchase.
 """
 
