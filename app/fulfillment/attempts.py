@@ -307,9 +307,9 @@ returning is_on, breaker, calls_at_once, tokens,
 """
 _SEND = """
 update attempt set state = 'sending', fence = $3, sent_at = now(), times_sent = times_sent + 1, updated_at = now()
-where id in (
+where id = any(array(
   select id from attempt where connection_id = $1 and state = 'planned' order by priority, id limit $2 for update skip locked
-)
+))
 returning id, order_id, order_line_id, unit_no, sku_id, offer_id, connection_id, supplier_sku, out_no, state, sent_at, times_sent
 """
 _WAITING = """
@@ -319,9 +319,9 @@ select distinct order_id from (
 """
 _WITHDRAW = """
 update attempt set state = 'failed', reason = $3, decided_at = now(), updated_at = now()
-where id in (
+where id = any(array(
   select id from attempt where connection_id = $1 and state = 'planned' and times_sent = 0 order by id limit $2 for update skip locked
-)
+))
 returning id
 """
 _UNITS = """
