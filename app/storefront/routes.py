@@ -14,6 +14,7 @@ from app.storefront.files import Files
 from app.storefront.lookup import LookupPages
 from app.storefront.orders import OrderPages
 from app.storefront.pages import ShelfPages
+from app.storefront.renewing import RenewalPages
 from app.storefront.shell import enter, on_shop_refusal
 from app.storefront.texts import Texts
 
@@ -25,6 +26,7 @@ SHOP = Router(
         Checkout,
         CartPages,
         OrderPages,
+        RenewalPages,
         TroublePages,
         ContentPages,
         LookupPages,
