@@ -13,12 +13,13 @@ from app.fulfillment import asking, buying, handing, mailing, shelving, showing
 from app.fulfillment import service as fulfillment
 from app.integrations import robots, sending
 from app.integrations.alerts import Readers
-from app.inventory import importing, quarantining, warning
+from app.inventory import allocating, importing, quarantining, warning
 from app.inventory import service as inventory
 from app.kernel.faults import fault
 from app.kernel.tasks import Handler, Lane, TaskRow, handles
 from app.ordering import queries as order_queries
 from app.ordering import service as ordering
+from app.ordering import subscribing
 from app.payments import refunding
 from app.payments import service as payments
 from app.settings import settings
@@ -169,7 +170,9 @@ handles("inventory.import_keys", lane=Lane.BULK, timeout_s=600)(_called(importin
 handles("inventory.turn_batch", lane=Lane.BULK, timeout_s=600)(_called(quarantining.go_on))
 handles("integrations.tell_robot", lane=Lane.MESSAGES, timeout_s=300)(_called(robots.tell))
 
+handles("inventory.return_idle", lane=Lane.BULK, timeout_s=30)(_in_one_transaction(allocating.return_idle))
 handles("fulfillment.shelve", lane=Lane.ORDERS, timeout_s=30)(_in_one_transaction(shelving.shelve))
+handles(subscribing.TURN, lane=Lane.ORDERS, timeout_s=30)(_in_one_transaction(subscribing.turn))
 handles("aftersales.follow", lane=Lane.ORDERS, timeout_s=30)(_in_one_transaction(remedying.follow))
 handles("settlement.match", lane=Lane.BULK, timeout_s=600)(_in_one_transaction(matching.match))
 handles("suppliers.probe", lane=Lane.ORDERS, timeout_s=30)(_in_one_transaction(health.probe))
@@ -188,5 +191,8 @@ handles("suppliers.tell_too_dear", lane=Lane.MESSAGES, timeout_s=30)(
 )
 handles("suppliers.watch", lane=Lane.MESSAGES, timeout_s=30)(_telling(watching.watch, access_messages.stock_watchers))
 handles("settlement.close", lane=Lane.BULK, timeout_s=600)(_telling(closing.close_due, access_messages.money_watchers))
+handles(subscribing.TELL_MISSED, lane=Lane.MESSAGES, timeout_s=30)(
+    _telling(subscribing.tell_missed, access_messages.stock_watchers)
+)
 handles("inventory.warn", lane=Lane.MESSAGES, timeout_s=30)(_telling(warning.warn, access_messages.stock_watchers))
 handles("fulfillment.watch_balance", lane=Lane.MESSAGES, timeout_s=30)(_telling(_watch_balance, access_messages.stock_watchers))

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+from datetime import datetime
 from decimal import Decimal
 from enum import StrEnum
 from typing import Any
 from uuid import UUID
 
-from sqlalchemy import CheckConstraint, ForeignKey, Index, Integer, LargeBinary, Numeric, SmallInteger, UniqueConstraint
+from sqlalchemy import CheckConstraint, ForeignKey, Index, Integer, LargeBinary, Numeric, SmallInteger, UniqueConstraint, text
 from sqlalchemy.dialects.postgresql import JSONB
 from sqlalchemy.orm import Mapped, mapped_column, relationship
 
@@ -16,7 +17,7 @@ from app.kernel.models import Row, TenantBase, one_of, sealed
 
 
 class DeliveryKind(StrEnum):
-    """How a SKU reaches its buyer. Those that do not sell yet stay drafts; pages say so."""
+    """How a SKU reaches its buyer."""
 
     CARD_KEY = "card_key"
     DIRECT_TOP_UP = "direct_top_up"
@@ -26,23 +27,6 @@ class DeliveryKind(StrEnum):
     BUNDLE = "bundle"
     SUBSCRIPTION = "subscription"
     MANUAL = "manual"
-
-    @property
-    def sells(self) -> bool:
-        return self in _SELLING
-
-
-_SELLING = frozenset(
-    {
-        DeliveryKind.CARD_KEY,
-        DeliveryKind.DIRECT_TOP_UP,
-        DeliveryKind.VOUCHER,
-        DeliveryKind.SERIAL,
-        DeliveryKind.LINK,
-        DeliveryKind.BUNDLE,
-        DeliveryKind.MANUAL,
-    }
-)
 
 
 class TypeState(StrEnum):
@@ -242,6 +226,32 @@ class Listing(Row, TenantBase):
     sku: Mapped[Sku] = relationship(lazy="raise", back_populates="listing")
 
 
+class SalesChannel(TenantBase):
+    """Where the merchant's goods are sold: his shop, or a place of his own that leads to it. Orders keep its code."""
+
+    __tablename__ = "sales_channel"
+    __table_args__ = (CheckConstraint("code ~ '^[a-z0-9][a-z0-9-]{1,31}$'", name="code_is_plain"),)
+    code: Mapped[str] = mapped_column(primary_key=True)
+    name: Mapped[str] = mapped_column(unique=True)
+    is_on: Mapped[bool] = mapped_column(server_default="true")
+    created_at: Mapped[datetime] = mapped_column(server_default=text("now()"))
+
+
+class ChannelListing(TenantBase):
+    """What differs of a SKU in one sales channel: its price, or that it is not sold there. Without a row it is sold as in the shop."""
+
+    __tablename__ = "channel_listing"
+    __table_args__ = (
+        CheckConstraint("price_minor > 0", name="price_positive"),
+        CheckConstraint("price_minor is not null or not is_sold", name="says_something"),
+        Index("ix_channel_listing_sku", "sku_id"),
+    )
+    channel_code: Mapped[str] = mapped_column(ForeignKey("sales_channel.code"), primary_key=True)
+    sku_id: Mapped[UUID] = mapped_column(ForeignKey("sku.id"), primary_key=True)
+    price_minor: Mapped[int | None]
+    is_sold: Mapped[bool] = mapped_column(server_default="true")
+
+
 class SkuRange(TenantBase):
     """The face values of a SKU that is sold by any of them: `app.catalog.values`. Its listing's price is that of the least."""
 
@@ -295,6 +305,35 @@ class BundlePart(TenantBase):
     sku_id: Mapped[UUID] = mapped_column(ForeignKey("sku.id"), primary_key=True)
     quantity: Mapped[int] = mapped_column(Integer)
     position: Mapped[int] = mapped_column(Integer, server_default="0")
+
+
+class CycleUnit(StrEnum):
+    """What the cycles of a subscription are counted in."""
+
+    DAY = "day"
+    MONTH = "month"
+
+
+class SubscriptionPlan(TenantBase):
+    """What a SKU of kind `subscription` delivers each cycle, how long a cycle is, and how many of them its price pays for."""
+
+    __tablename__ = "subscription_plan"
+    __table_args__ = (
+        one_of("cycle_unit", CycleUnit),
+        CheckConstraint("quantity between 1 and 20", name="quantity_bounded"),
+        CheckConstraint("cycle_length between 1 and 366", name="length_bounded"),
+        CheckConstraint("cycles between 1 and 36", name="cycles_bounded"),
+        CheckConstraint("grace_days between 0 and 60", name="grace_bounded"),
+        CheckConstraint("sku_id <> delivers_sku_id", name="not_of_itself"),
+    )
+    sku_id: Mapped[UUID] = mapped_column(ForeignKey("sku.id"), primary_key=True)
+    delivers_sku_id: Mapped[UUID] = mapped_column(ForeignKey("sku.id"))
+    quantity: Mapped[int] = mapped_column(Integer)
+    cycle_unit: Mapped[str]
+    cycle_length: Mapped[int] = mapped_column(Integer)
+    cycles: Mapped[int] = mapped_column(Integer)
+    grace_days: Mapped[int] = mapped_column(Integer)
+    """How long after what is paid for its buyer may still renew it."""
 
 
 class PriceChange(Row, TenantBase):

@@ -11,17 +11,18 @@ import json
 import time
 from collections import OrderedDict
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field, replace
 from uuid import UUID
 
 import asyncpg
 
-from app.catalog import bundles
+from app.catalog import bundles, plans
 from app.catalog.accounts import AccountField, fields_of
 from app.catalog.models import DeliveryKind
+from app.catalog.plans import Plan, plan_of
 from app.catalog.values import ValueRange
 from app.kernel.errors import NotFound
-from app.ordering.rules import AccountKey, Offered, Part
+from app.ordering.rules import PARENTS, AccountKey, Offered, Part
 from app.pricing.queries import of_sku, rules_by_product
 from app.pricing.rules import Rule
 from tenants.directory import Tenant
@@ -96,12 +97,33 @@ class Shelf:
     products: dict[UUID, Shelved]
     offers: dict[UUID, Offered]
     """Every offer, by its listing."""
+    channels: Mapping[str, Mapping[UUID, int | None]] = field(default_factory=dict)
+    """The sales channels that are open: what is sold there at another price, and with None what is not sold there, by SKU."""
+    views: dict[str, Shelf] = field(default_factory=dict, repr=False, compare=False)
+
+    def seen_from(self, channel: str) -> Shelf:
+        """The shelf as a sales channel shows it: at its prices, and without what is not sold there."""
+        differs = self.channels.get(channel)
+        if not differs:
+            return self
+        if channel not in self.views:
+            products = {product.id: product for one in self.products.values() if (product := _in_channel(one, differs)).offers}
+            offers = {offer.listing_id: offer for product in products.values() for offer in product.offers}
+            self.views[channel] = replace(self, products=products, offers=offers, views={})
+        return self.views[channel]
 
     def product_or_404(self, product_id: UUID) -> Shelved:
         """A product on sale. Raises: NotFound."""
         if (found := self.products.get(product_id)) is None:
             raise NotFound
         return found
+
+
+def _in_channel(product: Shelved, differs: Mapping[UUID, int | None]) -> Shelved:
+    sold = [offer for offer in product.offers if differs.get(offer.sku_id, 0) is not None]
+    priced = tuple(replace(offer, channel_price_minor=differs.get(offer.sku_id)) for offer in sold)
+    was = {o.listing_id: was for o in priced if (was := product.was_minor[o.listing_id]) is None or was > o.list_price_minor}
+    return replace(product, offers=priced, was_minor={o.listing_id: was.get(o.listing_id) for o in priced})
 
 
 _shelves: OrderedDict[UUID, tuple[float, Shelf]] = OrderedDict()
@@ -161,15 +183,26 @@ async def _read(tx: Tx) -> Shelf:
     rules = await rules_by_product(
         tx, list(by_product)
     )  # after the listings: terms read before their rules are refused, not the other way round
-    bundled = [row["sku_id"] for rows in by_product.values() for row in rows if _is_bundle(row)]
-    parts = await bundles.parts_of(tx, bundled) if bundled else {}
+    parents = [row["sku_id"] for rows in by_product.values() for row in rows if _is_parent(row)]
+    parts = await bundles.parts_of(tx, parents) if parents else {}
+    for sku_id, plan in (await plans.plans_of(tx, parents) if parents else {}).items():
+        parts[sku_id] = [plan]
     products = {product_id: _shelved(rows, parts, rules.get(product_id, ())) for product_id, rows in by_product.items()}
     offers = {offer.listing_id: offer for product in products.values() for offer in product.offers}
-    return Shelf(Face(**dict(face)), categories, products, offers)
+    return Shelf(Face(**dict(face)), categories, products, offers, await _channels(tx))
 
 
-def _is_bundle(row: asyncpg.Record) -> bool:
-    return bool(row["delivery_kind"] == DeliveryKind.BUNDLE)
+async def _channels(tx: Tx) -> dict[str, dict[UUID, int | None]]:
+    found: dict[str, dict[UUID, int | None]] = {}
+    for row in await tx.fetch(_CHANNELS, _MOST_LISTED):
+        differs = found.setdefault(row["code"], {})
+        if row["sku_id"]:
+            differs[row["sku_id"]] = row["price_minor"] if row["is_sold"] else None
+    return found
+
+
+def _is_parent(row: asyncpg.Record) -> bool:
+    return row["delivery_kind"] in PARENTS
 
 
 def _shelved(rows: list[asyncpg.Record], parts: Mapping[UUID, list[asyncpg.Record]], rules: Sequence[Rule]) -> Shelved:
@@ -196,22 +229,30 @@ def _shelved(rows: list[asyncpg.Record], parts: Mapping[UUID, list[asyncpg.Recor
 
 def _offered(row: asyncpg.Record, parts: Sequence[asyncpg.Record], rules: Sequence[Rule]) -> Offered:
     by_value = row["range_least"] is not None
+    plan = plan_of(parts[0]) if parts and row["delivery_kind"] == DeliveryKind.SUBSCRIPTION else None
     return Offered(
         row["listing_id"], row["sku_id"], row["product_id"], row["product_name"], row["sku_name"], row["delivery_kind"],
         row["price_minor"], row["currency"], row["buyer_limit"], row["is_hot"], fields_of(json.loads(row["buyer_fields"])),
         row["terms_version"], of_sku(rules, row["sku_id"], by_value=by_value),
-        tuple(
-            Part(
-                p["listing_id"], p["sku_id"], p["product_id"], p["product_name"], p["sku_name"], p["delivery_kind"], p["quantity"],
-                p["worth_minor"], fields_of(json.loads(p["buyer_fields"])),
-            )
-            for p in parts
-        ),
-        parts[0]["policy"] if parts else None,
+        _cycles(parts[0], plan) if plan else tuple(_part(p) for p in parts),
+        parts[0]["policy"] if parts and not plan else None,
         row["least_minor"],
         ValueRange(row["range_least"], row["range_most"], row["range_step"], row["range_rate"], row["range_currency"]) if by_value else None,
         least_rate=row["least_rate"],
+        is_split=row["allocation"] == "quota",
+        plan=plan,
     )  # fmt: skip
+
+
+def _part(p: asyncpg.Record, *, is_later: bool = False) -> Part:
+    return Part(
+        p["listing_id"], p["sku_id"], p["product_id"], p["product_name"], p["sku_name"], p["delivery_kind"], p["quantity"],
+        p["worth_minor"], fields_of(json.loads(p["buyer_fields"])), is_later,
+    )  # fmt: skip
+
+
+def _cycles(row: asyncpg.Record, plan: Plan) -> tuple[Part, ...]:
+    return tuple(_part(row, is_later=number > 0) for number in range(plan.cycles))
 
 
 def _asked(rows: Sequence[asyncpg.Record], parts: Mapping[UUID, list[asyncpg.Record]]) -> dict[AccountKey, Asked]:
@@ -226,7 +267,7 @@ def _asked(rows: Sequence[asyncpg.Record], parts: Mapping[UUID, list[asyncpg.Rec
                     fields,
                     one["refuses_virtual_numbers"],
                     is_credited=one["delivery_kind"] == DeliveryKind.DIRECT_TOP_UP,
-                    is_part=_is_bundle(row),
+                    is_part=_is_parent(row),
                     binds_account=one["binds_account"],
                     shown_at=row["product_id"],
                 )
@@ -237,14 +278,23 @@ _FACE = """
 select id as storefront_id, name, tagline, brand_color, logo_id, contact_rule, support_contact, notice_html
 from storefront order by created_at limit 1
 """
+_CHANNELS = """
+select c.code, l.sku_id, l.price_minor, l.is_sold
+from sales_channel c left join channel_listing l on l.channel_code = c.code
+where c.is_on
+order by c.code
+limit $1 * 50
+"""
 _LISTED = """
 select l.id as listing_id, l.sku_id, l.price_minor, l.was_minor, l.currency, l.terms_version, l.least_minor, l.least_rate, k.name as sku_name, k.is_hot,
        p.id as product_id, p.name as product_name, p.summary, p.category_id, p.cover_icon, p.cover_hue, p.picture_id, p.buyer_limit,
        p.description_html, p.usage_html, p.delivery_kind, p.binds_account, p.attributes::text as attributes,
        coalesce(t.buyer_fields, p.account_fields)::text as buyer_fields,
        coalesce(t.refuses_virtual_numbers, p.refuses_virtual_numbers) as refuses_virtual_numbers,
-       v.least_minor as range_least, v.most_minor as range_most, v.step_minor as range_step, v.rate as range_rate, v.currency as range_currency
-from listing l join sku k on k.id = l.sku_id left join sku_range v on v.sku_id = k.id join product p on p.id = k.product_id left join product_type t on t.id = p.type_id
+       v.least_minor as range_least, v.most_minor as range_most, v.step_minor as range_step, v.rate as range_rate, v.currency as range_currency,
+       s.allocation
+from listing l join sku k on k.id = l.sku_id left join stock s on s.sku_id = k.id left join sku_range v on v.sku_id = k.id
+join product p on p.id = k.product_id left join product_type t on t.id = p.type_id
 where l.storefront_id = $1 and l.is_published and p.state = 'on_sale'
 order by p.position, p.created_at, k.position
 limit $2

@@ -48,11 +48,13 @@ def surfaces(shop: Shop, operator: str) -> dict[str, Surface]:
     opened = shop.hands.ask("open_link", slug=shop.slug, listing=course["listing"])
     batch = shop.value("select batch_no from import_batch order by created_at limit 1")
     category = shop.value("select id from category")
+    monthly = shop.hands.ask("subscribe", slug=shop.slug, sku=made["skus"][0])
     handed = shop.hands.ask("by_hand", slug=shop.slug)
     case = shop.hands.ask("complain", slug=shop.slug, no=done["no"])["case_no"]
     unit = shop.value("select order_line_id from after_sale_case")
     own = shop.hands.ask("own_type", slug=shop.slug)
     airtime = shop.hands.ask("airtime", slug=shop.slug)
+    split = shop.hands.ask("channel", slug=shop.slug, product=made["id"])
     app, desk, front = shop.system.app_url, shop.desk, shop.front
     return {
         "stranger": Surface(
@@ -79,6 +81,11 @@ def surfaces(shop: Shop, operator: str) -> dict[str, Surface]:
                 "product": desk(f"/products/{made['id']}"),
                 "stock report": desk("/stock-report"),
                 "parts": desk(f"/products/{packed['id']}/parts"),
+                "plan": desk(f"/products/{monthly['product']}/plan"),
+                "subscriptions": desk("/subscriptions"),
+                "no such subscription": desk("/subscriptions?q=nothing-like-it"),
+                "subscription": desk(f"/subscriptions/{monthly['id']}"),
+                "order of a subscription": desk(f"/orders/{monthly['no']}"),
                 "bundle's order": desk(f"/orders/{pack['no']}"),
                 "to hand over": desk("/handovers"),
                 "hand over": desk(f"/handovers/{handed['line']}/1"),
@@ -87,6 +94,9 @@ def surfaces(shop: Shop, operator: str) -> dict[str, Surface]:
                 "category clone": desk(f"/categories/{category}/clone"),
                 "content": desk(f"/products/{course['id']}/content"),
                 "order of a link": desk(f"/orders/{opened['no']}"),
+                "sales channels": desk("/channels"),
+                "prices by channel": desk(f"/products/{made['id']}/channels"),
+                "stock by channel": desk(f"/skus/{split['sku']}/allocation"),
                 "face values": desk(f"/products/{airtime['product']}/values"),
                 "prices": desk(f"/products/{made['id']}/prices"),
                 "price rule": desk(f"/products/{made['id']}/price-rules/new"),
@@ -145,6 +155,8 @@ def surfaces(shop: Shop, operator: str) -> dict[str, Surface]:
                 "home": front(),
                 "product": front(f"/products/{made['id']}"),
                 "bundle": front(f"/products/{packed['id']}"),
+                "subscription": front(f"/products/{monthly['product']}"),
+                "subscribed": front(monthly["path"]),
                 "any value": front(f"/products/{airtime['product']}"),
                 "delivered bundle": front(pack["path"]),
                 "product that asks": front(f"/products/{own['product']}?account-region=East"),

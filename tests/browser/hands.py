@@ -126,6 +126,18 @@ async def bundle(world: Any, *, slug: str, parts: list[list[Any]]) -> dict[str, 
     return {"id": str(made.id), "listings": [str(sku.listing.id) for sku in made.skus]}
 
 
+async def subscribe(world: Any, *, slug: str, sku: str) -> dict[str, str]:
+    """A subscription on sale that delivers a SKU each month, and an order of it whose first cycle is delivered."""
+    from app.catalog.models import CycleUnit
+    from tests.app.ordering.subscriptions import subscription
+
+    tenant = world.tenant = await _tenant(slug)
+    made = await subscription(world, UUID(sku), unit=CycleUnit.MONTH, length=1)
+    sold = await order(world, slug=slug, listing=str(made.skus[0].listing.id), upto="running")
+    one = await world.until("select id from subscription limit 1", tenant=tenant)
+    return {"product": str(made.id), "path": sold["path"], "no": sold["no"], "id": str(one)}
+
+
 async def stock(world: Any, *, slug: str, sku: str, keys: list[str]) -> str:
     """Import keys; the batch's number."""
     return await _import(world, await _tenant(slug), UUID(sku), keys)
@@ -170,6 +182,24 @@ async def voucher(world: Any, *, slug: str) -> dict[str, str]:
     world.tenant = await _tenant(slug)
     made = await minted(world)
     return {"id": str(made.id), "listing": str(made.skus[0].listing.id)}
+
+
+async def channel(world: Any, *, slug: str, product: str) -> dict[str, str]:
+    """A sales channel with a price of its own and a quota of a product's first SKU."""
+    from app.catalog import channels, queries
+    from app.inventory import allocating
+    from app.inventory.models import Allocation
+    from app.pricing.channels import Differs, set_listings
+    from tenants.session import tenant_session
+    from tests.world import STAFF
+
+    async with tenant_session(await _tenant(slug)) as session:
+        sku = (await queries.skus_of(session, UUID(product)))[0]
+        await channels.add_channel(session, code="mini-program", name="Mini program", actor=STAFF)
+        await set_listings(session, "mini-program", UUID(product), {sku.id: Differs(1790)}, actor=STAFF)
+        await allocating.split(session, sku.id, Allocation.QUOTA, actor=STAFF)
+        await allocating.move(session, sku.id, between=(None, "mini-program"), units=2, actor=STAFF)
+    return {"sku": str(sku.id)}
 
 
 async def airtime(world: Any, *, slug: str) -> dict[str, str]:
@@ -280,6 +310,7 @@ VERBS = {
         operator,
         product,
         bundle,
+        subscribe,
         stock,
         order,
         pay_order,
@@ -290,6 +321,7 @@ VERBS = {
         voucher,
         own_type,
         airtime,
+        channel,
         by_hand,
         complain,
         link,
