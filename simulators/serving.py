@@ -45,6 +45,7 @@ def serve(app: ASGIApp, listener: socket.socket, *, loop: str) -> None:
         access_log=False,
         server_header=False,
         timeout_graceful_shutdown=1,
+        timeout_keep_alive=30,
     )
     server = uvicorn.Server(config)
     with asyncio.Runner(loop_factory=config.get_loop_factory()) as runner:

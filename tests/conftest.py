@@ -9,9 +9,14 @@ from __future__ import annotations
 from collections.abc import AsyncIterator, Iterator
 
 import pytest
+from hypothesis import HealthCheck, settings
 
 from tests.installation import Installation
 from tests.simulators import GatewaySimulator, OutboxSimulator, gateway_simulator, outbox_simulator
+
+settings.register_profile("quanyi", deadline=None, suppress_health_check=[HealthCheck.too_slow])
+settings.load_profile("quanyi")
+"""A busy machine is no failure of what is judged."""
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:

@@ -26,7 +26,8 @@ TOTAL_S = 30.0
 MAX_BODY_BYTES = 1_000_000
 MAX_CONNECTIONS = 200
 MAX_IDLE_CONNECTIONS = 40
-IDLE_S = 20.0
+IDLE_S = 3.0
+"""Shorter than the five seconds after which many servers close: a call on a connection that ends that moment would have no answer."""
 MAX_ADDRESSES_TRIED = 3
 
 Resolver = Callable[[str, int], Awaitable[Sequence[str]]]

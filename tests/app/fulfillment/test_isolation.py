@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 from collections.abc import AsyncIterator, Iterator
 from contextlib import ExitStack
+from pathlib import Path
 
 import pytest
 
@@ -60,33 +61,39 @@ async def idle_connections() -> bool:
 
 @pytest.mark.case("B09")
 async def test_a_supplier_that_hangs_on_every_call_holds_up_nobody_and_no_transaction(
-    world: World, companies: list[SupplierSimulator]
+    world: World, companies: list[SupplierSimulator], tmp_path: Path
 ) -> None:
-    slow, well = [await source(world, company) for company in companies]
+    with supplier_simulator(tmp_path, "tango") as hangs:
+        await _beside_one_that_hangs(world, hangs, companies[0])
+
+
+async def _beside_one_that_hangs(world: World, hangs: SupplierSimulator, serves: SupplierSimulator) -> None:
+    slow, well = await source(world, hangs), await source(world, serves)
     of_slow, of_well = await routed(world, slow), await routed(world, well)
     before = effects(slow, well)
     asked = await world.paid(of_slow.skus[0].listing.id)
-    companies[0].script({"drop": True}, on="place", times=1)
+    hangs.script({"drop": True}, on="place", times=1)
     await settle(world)
     assert await attempt_states(world, asked.id) == ["unknown"]
-    companies[0].conduct(state="hanging")
+    hangs.conduct(state="hanging")
     hung = [await world.paid(of_slow.skus[0].listing.id, 3, contact=f"138{number:08d}") for number in range(2)]
     await world.work(Lane.ORDERS, Lane.SUPPLY)
-    await until_called(companies[0], 6)
+    await until_called(hangs, 6)
     await make_due(world)
     question = asyncio.create_task(drain_home(world.tenant, Lane.QUESTIONS))
-    await until_called(companies[0], 7)
+    await until_called(hangs, 7)
     assert await world.until("select true where (" + _IN_TRANSACTION + ") = 0")
     assert await idle_connections(), "seven calls are under way, and no connection to the database with them"
     served = [await world.paid(of_well.skus[0].listing.id, contact=f"139{number:08d}") for number in range(5)]
     await world.work(Lane.ORDERS, Lane.SUPPLY)
     await world.until("select count(*) = 5 from shop_order where state = 'delivered'")
     assert [await order_state(world, order.id) for order in served] == ["delivered"] * 5
-    assert companies[0].totals()["calls"]["at_once"] == 7, "and it still hangs"
+    assert hangs.totals()["calls"]["at_once"] == 7, "and it still hangs"
     assert {state for order in hung for state in await attempt_states(world, order.id)} == {"sending"}
     assert effects(slow, well) == [before[0] + 1, before[1] + 5]
     question.cancel()
     await asyncio.gather(question, return_exceptions=True)
+    await buying.finish(within_s=0)
 
 
 @pytest.mark.case("B11")
@@ -99,7 +106,7 @@ async def test_a_question_whose_lease_ran_out_is_asked_twice_and_delivers_once(
     companies[0].script({"drop": True}, on="place", times=1)
     placed = await world.paid(product.skus[0].listing.id)
     await settle(world)
-    companies[0].script({"delay_ms": 1500}, on="query", times=1)
+    companies[0].script({"delay_ms": 4000}, on="query", times=1)
     await make_due(world)
     slow = asyncio.create_task(drain_home(world.tenant, Lane.QUESTIONS))
     await until_called(companies[0], 1)
@@ -121,7 +128,7 @@ async def _two_pumps(world: World, companies: list[SupplierSimulator]) -> int:
     first = await source(world, companies[0])
     product = await routed(world, first)
     before = effects(first)[0]
-    companies[0].conduct(latency_ms=700, repeats="again")
+    companies[0].conduct(latency_ms=2500, repeats="again")
     await world.paid(product.skus[0].listing.id, 4)
     await world.work(Lane.ORDERS, Lane.SUPPLY)
     await until_called(companies[0], 4)

@@ -159,7 +159,7 @@ async def test_a_storm_of_lies_writes_no_row_and_the_shop_stays_open(world: Worl
                     return (await client.post(notice.path, content=b"[" * 5000)).status_code
 
         statuses = await asyncio.gather(*(lie(number) for number in range(400)), *(shop_page(shop) for _ in range(20)))
-    assert set(statuses[:400]) == {401, 404}
+    assert {401, 404} <= set(statuses[:400]) <= {401, 404, 503}, "refused, or put off while too many wait"
     assert set(statuses[400:]) == {200}
     assert await fingerprint(world.tenant) == before
 
