@@ -16,9 +16,11 @@ from sqlalchemy.exc import DBAPIError
 
 from app.access import answers
 from app.access import pages as access_pages
+from app.access.api import ApiPages
 from app.cases.pages import CasePages
 from app.catalog.pages import CATALOG
 from app.console.pages import CONSOLE
+from app.fulfillment.api import RedemptionApi
 from app.fulfillment.counter import RedeemPages, RevocationPages
 from app.fulfillment.notices import SupplyNotices
 from app.fulfillment.pages import AttemptPages, DecisionPages
@@ -40,6 +42,7 @@ from app.kernel.vault import forget_keyrings, refuse_wrong_keys
 from app.ordering.pages import OrderListPages, OrderPages, OrderViewPages
 from app.payments.notices import Notices
 from app.payments.pages import PaymentSettingsPages
+from app.pricing.pages import PRICING
 from app.settings import settings
 from app.storefront.routes import SHOP
 from app.suppliers.pages import SUPPLIERS
@@ -51,6 +54,7 @@ ROUTES: list[ControllerRouterHandler] = [
     *CONSOLE,
     *access_pages.ROUTES,
     *CATALOG,
+    *PRICING,
     *INVENTORY,
     *SUPPLIERS,
     SHOP,
@@ -69,6 +73,8 @@ ROUTES: list[ControllerRouterHandler] = [
     AuditPages,
 ]
 """The slices' pages, in the order of the sidebar."""
+MACHINES: list[ControllerRouterHandler] = [ApiPages, RedemptionApi]
+"""What programs of merchants ask."""
 MOST_BODY_BYTES = 256 * 1024
 
 
@@ -127,7 +133,7 @@ async def _lifespan(_app: Litestar) -> AsyncIterator[None]:
 def create_app() -> Hosts:
     """The application behind its host map."""
     inner = Litestar(
-        route_handlers=[healthz, readyz, figures, asset, Notices, SupplyNotices, *ROUTES],
+        route_handlers=[healthz, readyz, figures, asset, Notices, SupplyNotices, *MACHINES, *ROUTES],
         guards=[csrf.guard],
         dependencies={
             "sent": Provide(web.provide_sent),

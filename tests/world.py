@@ -29,6 +29,7 @@ from app.ordering.placing import Placed, Request
 from app.payments import service as payments
 from app.payments.gateways.sandbox import open_account
 from app.settings import settings
+from app.storefront import moments
 from app.storefront.shelf import forget_shelf, shelf_of
 from tenants import provisioning, routing
 from tenants.bootstrap import Urls
@@ -146,7 +147,10 @@ class World:
         shelf = await shelf_of(chosen)
         parsed = parse_contact(contact)
         assert isinstance(parsed, Contact)
-        quote = rules.quote([(shelf.offers[listing_id], quantity)])
+        offered = shelf.offers[listing_id]
+        async with tenant_tx(chosen) as tx:
+            moment = await moments.read(tx, [offered])
+        quote = rules.quote([(offered, quantity)], moment=moment)
         return Request(shelf.face.storefront_id, quote, parsed, "zh_CN", key or str(new_id()))
 
     async def order(

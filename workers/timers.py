@@ -12,6 +12,7 @@ from uuid import UUID
 import asyncpg
 import structlog
 
+from app.access import repeats
 from app.customers import service as customers
 from app.customers import sessions as buyer_sessions
 from app.insight import alarms
@@ -96,6 +97,7 @@ async def _tidy_home(home: Tenant) -> None:
         async with tenant_tx(home) as tx:
             await inventory.expire_keys(tx)
             await forget(tx)
+            await repeats.forget(tx)
             await customers.forget_codes(tx)
             await buyer_sessions.forget_ended(tx)
             await alerts.forget(tx)

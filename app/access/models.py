@@ -1,15 +1,17 @@
-"""Tables of people and their sessions. They belong to the platform: a person may work for several tenants."""
+"""Tables of people and their sessions, which belong to the platform, for a person may work for several tenants; and of a tenant's API clients, which are its own."""
 
 from __future__ import annotations
 
 from datetime import datetime
 from enum import StrEnum
+from typing import Any
 from uuid import UUID
 
 from sqlalchemy import ForeignKey, Index, LargeBinary, SmallInteger, UniqueConstraint, text
+from sqlalchemy.dialects.postgresql import JSONB
 from sqlalchemy.orm import Mapped, mapped_column
 
-from app.kernel.models import PlatformBase, Row, one_of, sealed
+from app.kernel.models import PlatformBase, Row, TenantBase, one_of, sealed
 
 
 class MemberRole(StrEnum):
@@ -21,6 +23,13 @@ class MemberRole(StrEnum):
     FINANCE_CHECKER = "finance_checker"
     SUPPORT = "support"
     READ_ONLY = "read_only"
+
+
+class Scope(StrEnum):
+    """What an API client may be allowed."""
+
+    REDEMPTIONS_READ = "redemptions:read"
+    REDEMPTIONS_WRITE = "redemptions:write"
 
 
 class LinkPurpose(StrEnum):
@@ -105,3 +114,50 @@ class RecoveryCode(Row, PlatformBase):
     code_hash: Mapped[bytes] = mapped_column(LargeBinary)
     used_at: Mapped[datetime | None]
     position: Mapped[int] = mapped_column(SmallInteger)
+
+
+class ApiClient(Row, TenantBase):
+    """A program that acts for its tenant. `scopes` are parted by blanks; once revoked or over it is nobody."""
+
+    __tablename__ = "api_client"
+    client_key: Mapped[str] = mapped_column(unique=True)
+    name: Mapped[str]
+    scopes: Mapped[str]
+    expires_at: Mapped[datetime | None]
+    revoked_at: Mapped[datetime | None]
+    created_by: Mapped[str]
+    last_used_at: Mapped[datetime | None]
+    last_used_address: Mapped[str] = mapped_column(server_default="")
+
+
+class ApiSecret(Row, TenantBase):
+    """A client's secret: its SHA-256 and its last signs. One that was replaced works until `ends_at`, and its tokens too."""
+
+    __tablename__ = "api_secret"
+    client_id: Mapped[UUID] = mapped_column(ForeignKey("api_client.id"), index=True)
+    secret_hash: Mapped[bytes] = mapped_column(LargeBinary, unique=True)
+    hint: Mapped[str]
+    ends_at: Mapped[datetime | None]
+
+
+class ApiToken(TenantBase):
+    """An access token, by its SHA-256."""
+
+    __tablename__ = "api_token"
+    token_hash: Mapped[bytes] = mapped_column(LargeBinary, primary_key=True)
+    secret_id: Mapped[UUID] = mapped_column(ForeignKey("api_secret.id"), index=True)
+    scopes: Mapped[str]
+    expires_at: Mapped[datetime]
+
+
+class ApiAnswer(TenantBase):
+    """What a request was answered, under the key its client gave it. `sent` is the SHA-256 of what was asked; no answer while it is being worked out."""
+
+    __tablename__ = "api_answer"
+    __table_args__ = (Index("ix_api_answer_created", "created_at"),)
+    client_id: Mapped[UUID] = mapped_column(ForeignKey("api_client.id"), primary_key=True)
+    key: Mapped[str] = mapped_column(primary_key=True)
+    sent: Mapped[bytes] = mapped_column(LargeBinary)
+    status: Mapped[int | None] = mapped_column(SmallInteger)
+    answer: Mapped[dict[str, Any] | None] = mapped_column(JSONB)
+    created_at: Mapped[datetime] = mapped_column(server_default=text("now()"))

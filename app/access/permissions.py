@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from enum import StrEnum
 
-from app.access.models import MemberRole
+from app.access.models import MemberRole, Scope
 from app.kernel.errors import N_
 
 
@@ -34,6 +34,7 @@ class Permission(StrEnum):
     TEAM_VIEW = "team.view"
     TEAM_EDIT = "team.edit"
     AUDIT_VIEW = "audit.view"
+    API_EDIT = "api.edit"
 
 
 _P = Permission
@@ -99,4 +100,9 @@ PERMISSION_WORDS: dict[Permission, str] = {
     _P.TEAM_VIEW: N_("See the team"),
     _P.TEAM_EDIT: N_("Invite, change and remove members"),
     _P.AUDIT_VIEW: N_("See the audit log"),
+    _P.API_EDIT: N_("Make and revoke API keys"),
+}
+SCOPE_WORDS: dict[Scope, str] = {
+    Scope.REDEMPTIONS_READ: N_("Look codes up, list their uses"),
+    Scope.REDEMPTIONS_WRITE: N_("Redeem codes, take a use back"),
 }

@@ -82,6 +82,7 @@ COMMANDS = (
     Place(N_("Categories"), "/categories", "tags", Permission.CATALOG_VIEW),
     Place(N_("Product types"), "/product-types", "layers", Permission.CATALOG_VIEW),
     Place(N_("Own domain"), "/settings/domain", "globe", Permission.SETTINGS_VIEW),
+    Place(N_("API keys"), "/settings/api-keys", "key-round", Permission.API_EDIT),
     Place(N_("Group robots"), "/settings/robots", "megaphone", Permission.SETTINGS_VIEW),
     Place(N_("Notices"), "/notices", "bell", Permission.DASHBOARD_VIEW),
     Place(N_("Invite a colleague"), "/team#invite", "user-plus", Permission.TEAM_EDIT),
@@ -99,6 +100,7 @@ def merchant_shell(asked: Asked, tenant: Tenant) -> Shell:
     return {
         **_own(asked),
         "tenant": tenant,
+        "may_api": asked.may(Permission.API_EDIT),
         "nav": _nav(listed, root, current),
         "tabbar": [_item(place, root, current) for place in listed[:4]],
         "palette": _palette(asked, tenant, places),

@@ -10,7 +10,7 @@ from sqlalchemy import CheckConstraint, ForeignKey, Index, Integer, LargeBinary,
 from sqlalchemy.dialects.postgresql import JSONB
 from sqlalchemy.orm import Mapped, mapped_column, relationship
 
-from app.kernel.models import Row, TenantBase, one_of
+from app.kernel.models import Row, TenantBase, one_of, sealed
 
 
 class DeliveryKind(StrEnum):
@@ -29,7 +29,9 @@ class DeliveryKind(StrEnum):
         return self in _SELLING
 
 
-_SELLING = frozenset({DeliveryKind.CARD_KEY, DeliveryKind.DIRECT_TOP_UP, DeliveryKind.VOUCHER, DeliveryKind.SERIAL})
+_SELLING = frozenset(
+    {DeliveryKind.CARD_KEY, DeliveryKind.DIRECT_TOP_UP, DeliveryKind.VOUCHER, DeliveryKind.SERIAL, DeliveryKind.LINK}
+)
 
 
 class TypeState(StrEnum):
@@ -136,6 +138,8 @@ class Product(Row, TenantBase):
     """Whether mobile numbers of carriers without a network of their own are refused."""
     minting: Mapped[dict[str, Any]] = mapped_column(JSONB, server_default="{}")
     """Where, when and how often what we mint for it may be used: `app.catalog.minting`."""
+    content_address: Mapped[str] = mapped_column(server_default="")
+    """Where a link leads, `{token}` standing for each unit's own; empty where its files are what is opened."""
     position: Mapped[int] = mapped_column(Integer, server_default="0")
     category: Mapped[Category | None] = relationship(lazy="raise")
     type: Mapped[ProductType | None] = relationship(lazy="raise")
@@ -145,6 +149,28 @@ class Product(Row, TenantBase):
     def buyer_fields(self) -> list[dict[str, Any]]:
         """What its buyers state, wherever that is said."""
         return self.type.buyer_fields if self.type else self.account_fields
+
+
+class ContentFile(Row, TenantBase):
+    """A file that a link product hands out. Its kind was read from its bytes; its name is the one it is handed out under."""
+
+    __tablename__ = "content_file"
+    __table_args__ = (CheckConstraint("size_bytes > 0", name="size_positive"),)
+    product_id: Mapped[UUID] = mapped_column(ForeignKey("product.id"), index=True)
+    name: Mapped[str]
+    media_type: Mapped[str]
+    size_bytes: Mapped[int]
+    sha256: Mapped[str]
+
+
+class ContentPiece(TenantBase):
+    """A piece of a file, sealed for its own id."""
+
+    __tablename__ = "content_piece"
+    file_id: Mapped[UUID] = mapped_column(ForeignKey("content_file.id", ondelete="cascade"), primary_key=True)
+    seq: Mapped[int] = mapped_column(Integer, primary_key=True)
+    row_id: Mapped[UUID]
+    body: Mapped[bytes] = mapped_column(LargeBinary, info=sealed("row_id"))
 
 
 class Sku(Row, TenantBase):
@@ -186,6 +212,8 @@ class Listing(Row, TenantBase):
     currency: Mapped[str] = mapped_column(server_default="CNY")
     is_published: Mapped[bool] = mapped_column(server_default="true")
     """On the shelf; the product must be on sale too. The order function reads it again in its own transaction."""
+    terms_version: Mapped[int] = mapped_column(Integer, server_default="1")
+    """Grows with each change of the rules its price depends on; the order function compares it with what was quoted."""
     sku: Mapped[Sku] = relationship(lazy="raise", back_populates="listing")
 
 

@@ -10,7 +10,7 @@ from sqlalchemy import delete, func, select, text
 from sqlalchemy.dialects.postgresql import insert
 from sqlalchemy.ext.asyncio import AsyncSession
 
-from app.catalog import accounts, minting, queries, richtext
+from app.catalog import accounts, contents, minting, queries, richtext
 from app.catalog.accounts import AccountField
 from app.catalog.minting import MintingRules
 from app.catalog.models import (
@@ -150,12 +150,14 @@ async def change_product(session: AsyncSession, product_id: UUID, terms: Product
 
 
 async def publish(session: AsyncSession, product_id: UUID, *, actor: Actor) -> Product:
-    """Put a product on sale. Idempotent. Raises: NotFound, KindDoesNotSell, NoAccountFields, AttributeMissing, NothingToSell."""
+    """Put a product on sale. Idempotent. Raises: NotFound, KindDoesNotSell, NoAccountFields, NothingToOpen, AttributeMissing, NothingToSell."""
     product = await queries.product_or_404(session, product_id)
     if not DeliveryKind(product.delivery_kind).sells:
         raise KindDoesNotSell
     if product.delivery_kind == DeliveryKind.DIRECT_TOP_UP and not product.buyer_fields:
         raise NoAccountFields
+    if product.delivery_kind == DeliveryKind.LINK and not await contents.is_openable(session, product):
+        raise contents.NothingToOpen
     if missing := _missing(product):
         raise AttributeMissing(label=missing)
     if not any(sku.listing is not None and sku.listing.is_published for sku in product.skus):

@@ -5,10 +5,17 @@ from __future__ import annotations
 from datetime import datetime
 from uuid import UUID
 
-from sqlalchemy import Index, LargeBinary, SmallInteger
+from sqlalchemy import ForeignKey, Index, LargeBinary, SmallInteger
 from sqlalchemy.orm import Mapped, mapped_column
 
 from app.kernel.models import Row, TenantBase, sealed
+
+
+class BuyerLevel(Row, TenantBase):
+    """A standing a shop gives to some of its registered buyers; prices may depend on it."""
+
+    __tablename__ = "buyer_level"
+    name: Mapped[str] = mapped_column(unique=True)
 
 
 class Customer(Row, TenantBase):
@@ -20,6 +27,7 @@ class Customer(Row, TenantBase):
     contact_masked: Mapped[str]
     contact_fingerprint: Mapped[bytes] = mapped_column(LargeBinary, unique=True)
     seen_at: Mapped[datetime]
+    level_id: Mapped[UUID | None] = mapped_column(ForeignKey("buyer_level.id"), index=True)
 
 
 class ContactCode(Row, TenantBase):

@@ -25,6 +25,7 @@ class Buyer:
     contact_kind: str
     contact_masked: str
     contact_fingerprint: bytes
+    level_id: UUID | None = None
 
 
 async def open_session(tx: Tx, customer_id: UUID, *, lives: timedelta, instead_of: str = "") -> str:
@@ -41,7 +42,9 @@ async def open_session(tx: Tx, customer_id: UUID, *, lives: timedelta, instead_o
 async def find(tx: Tx, token: str) -> Buyer | None:
     """Whose session a token is; None when it is unknown or over."""
     row = await tx.fetchrow(_FIND, _hash_of(token), clock.now()) if token else None
-    return Buyer(row["id"], row["contact_kind"], row["contact_masked"], row["contact_fingerprint"]) if row else None
+    return (
+        Buyer(row["id"], row["contact_kind"], row["contact_masked"], row["contact_fingerprint"], row["level_id"]) if row else None
+    )
 
 
 async def end(tx: Tx, token: str) -> None:
@@ -60,7 +63,7 @@ def _hash_of(token: str) -> bytes:
 
 
 _FIND = """
-select c.id, c.contact_kind, c.contact_masked, c.contact_fingerprint
+select c.id, c.contact_kind, c.contact_masked, c.contact_fingerprint, c.level_id
 from buyer_session s join customer c on c.id = s.customer_id
 where s.token_hash = $1 and s.expires_at > $2
 """

@@ -13,7 +13,7 @@ from sqlalchemy.ext.asyncio import AsyncSession
 from app.access.guards import may
 from app.access.permissions import Permission
 from app.fulfillment import minting
-from app.fulfillment.minting import CannotUseNow, NoSuchCode, Revoked, UsedUp
+from app.fulfillment.minting import CannotUseNow, GivenBack, NoSuchCode, Revoked, UsedUp
 from app.kernel import i18n
 from app.kernel.actor import Actor
 from app.kernel.errors import N_
@@ -64,7 +64,7 @@ class RedeemPages(Controller):
         try:
             async with tenant_session(tenant) as session:
                 used = await minting.use(await raw(session), typed=form.code, place=form.place, actor=actor)
-        except (NoSuchCode, UsedUp, CannotUseNow, Revoked) as refusal:
+        except (NoSuchCode, UsedUp, CannotUseNow, Revoked, GivenBack) as refusal:
             said = i18n.gettext(refusal.message) % refusal.facts if refusal.facts else i18n.gettext(refusal.message)
             return _answer(request, status=refusal.status, **{**context, "refusal": said})
         return _answer(request, **{**context, "used": used})

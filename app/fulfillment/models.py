@@ -112,10 +112,14 @@ class MintedGood(Row, TenantBase):
 
 
 class MintedUse(TenantBase):
-    """One use of a minted good: the how many-th, when, where and by whom."""
+    """One use of a minted good: the how many-th, when, where and by whom. Of a link, `place` says what was opened."""
 
     __tablename__ = "minted_use"
-    __table_args__ = (UniqueConstraint("minted_id", "use_no"),)
+    __table_args__ = (
+        Index("uq_minted_use_live", "minted_id", "use_no", unique=True, postgresql_where=text("voided_at is null")),
+        Index("uq_minted_use_reference", "who_id", "reference", unique=True, postgresql_where=text("reference <> ''")),
+        Index("ix_minted_use_minted", "minted_id"),
+    )
     id: Mapped[UUID] = mapped_column(primary_key=True)
     minted_id: Mapped[UUID] = mapped_column(ForeignKey("minted_good.id"))
     use_no: Mapped[int] = mapped_column(Integer)
@@ -123,6 +127,13 @@ class MintedUse(TenantBase):
     place: Mapped[str]
     who: Mapped[str]
     who_id: Mapped[UUID | None]
+    reference: Mapped[str] = mapped_column(server_default="")
+    """A till's own number of it, each once."""
+    voided_at: Mapped[datetime | None]
+    """When it was taken back. It stands in the ledger and does not count."""
+    void_reason: Mapped[str] = mapped_column(server_default="")
+    address_mark: Mapped[str] = mapped_column(server_default="")
+    """Stands for the network address a link was opened from: the same for the same address, and nothing else is learnt."""
 
 
 class Attempt(Row, TenantBase):

@@ -82,5 +82,6 @@ join shop_order o on o.id = u.order_id
 left join card_key k on k.id = u.card_key_id
 left join minted_good m on m.id = u.minted_id
 where u.order_id = $1 and u.order_line_id = $2 and u.unit_no = $3 and u.state = 'delivered' and coalesce(u.card_key_id, u.minted_id) is not null
+  and m.kind is distinct from 'link'
 for update of u
 """

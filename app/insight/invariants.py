@@ -179,6 +179,10 @@ select 'shop_order ' || id from shop_order where substring(contact from 1 for 3)
 union all
 select 'import_line ' || batch_id || ' ' || line_no from import_line where substring(secret from 1 for 3) not in (select head from heads)
 union all
+select 'minted_good ' || id from minted_good where substring(secret from 1 for 3) not in (select head from heads)
+union all
+select 'content_piece ' || file_id || ' ' || seq from content_piece where substring(body from 1 for 3) not in (select head from heads)
+union all
 select 'gateway_connection ' || id from gateway_connection where substring(config from 1 for 3) not in (select head from heads)
 union all
 select 'outgoing_message ' || id from outgoing_message
@@ -196,6 +200,17 @@ where u.revealed_at is not null and not exists (
 """,
     ),
     Invariant("INV-14", N_("Every message that waits has a task that carries it."), _MESSAGES),
+    Invariant(
+        "USES",
+        N_("Every code and link was used as often as its ledger of uses says, and every file is there."),
+        """
+select m.id::text from minted_good m
+where m.uses <> (select count(*) from minted_use w where w.minted_id = m.id and w.voided_at is null)
+union all
+select f.id::text from content_file f
+where not exists (select 1 from content_piece c where c.file_id = f.id)
+""",
+    ),
     Invariant(
         "INV-19",
         N_("No order holds its stock for more than a minute past its time."),

@@ -1,4 +1,4 @@
-"""Who acts: a person of the merchant, a buyer, an operator of the platform, or the system itself."""
+"""Who acts: a person of the merchant or a program of his, a buyer, an operator of the platform, or the system itself."""
 
 from __future__ import annotations
 
@@ -11,6 +11,8 @@ class ActorKind(StrEnum):
     STAFF = "staff"
     OPERATOR = "operator"
     BUYER = "buyer"
+    MACHINE = "machine"
+    """An API client of the merchant."""
     SYSTEM = "system"
 
 

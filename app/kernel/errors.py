@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from typing import Any, ClassVar
 
 
@@ -19,6 +20,11 @@ class DomainError(Exception):
     def __init__(self, **facts: Any) -> None:
         self.facts = facts
         super().__init__(self.message % facts if facts else self.message)
+
+    @classmethod
+    def code(cls) -> str:
+        """Its name for programs: `UsedUp` is `used_up`."""
+        return re.sub(r"(?<!^)(?=[A-Z])", "_", cls.__name__).lower()
 
 
 class NotFound(DomainError):

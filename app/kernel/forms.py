@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Mapping
+from datetime import date
 from typing import Annotated, Any, TypeVar
 
 from litestar.datastructures import UploadFile
@@ -112,15 +113,19 @@ def _sentences(error: ValidationError) -> dict[str, str]:
     found: dict[str, str] = {}
     for fault in error.errors(include_url=False, include_input=False):
         name = str(fault["loc"][0]) if fault["loc"] else "form"
-        context = fault.get("ctx", {})
-        if fault["type"] == "said":
-            message, facts = context["msgid"], context["facts"]
-            found.setdefault(name, i18n.gettext(message) % facts if facts else i18n.gettext(message))
-        else:
-            kind = "missing" if context.get("min_length") == 1 else fault["type"]
-            message, wanted = _SENTENCES.get(kind, (_NOT_UNDERSTOOD, ()))
-            found.setdefault(name, i18n.gettext(message) % {fact: context.get(fact) for fact in wanted})
+        found.setdefault(name, sentence_of(fault))
     return found
+
+
+def sentence_of(fault: Mapping[str, Any]) -> str:
+    """One of pydantic's faults as a sentence."""
+    context = fault.get("ctx", {})
+    if fault["type"] == "said":
+        message, facts = context["msgid"], context["facts"]
+        return i18n.gettext(message) % facts if facts else i18n.gettext(message)
+    kind = "missing" if context.get("min_length") == 1 else fault["type"]
+    message, wanted = _SENTENCES.get(kind, (_NOT_UNDERSTOOD, ()))
+    return i18n.gettext(message) % {fact: context.get(fact) for fact in wanted}
 
 
 _NOT_UNDERSTOOD = N_("This value cannot be used. Choose or type another.")
@@ -128,6 +133,8 @@ _SENTENCES: dict[str, tuple[str, tuple[str, ...]]] = {
     "missing": (N_("Fill this in."), ()),
     "string_too_short": (N_("Fill this in: at least %(min_length)s characters."), ("min_length",)),
     "string_too_long": (N_("Too long: at most %(max_length)s characters."), ("max_length",)),
+    "string_type": (N_("Send text here."), ()),
+    "extra_forbidden": (N_("There is no such field here."), ()),
     "int_parsing": (N_("Type a whole number, such as 1."), ()),
     "int_type": (N_("Type a whole number, such as 1."), ()),
     "greater_than_equal": (N_("At least %(ge)s."), ("ge",)),
@@ -180,6 +187,7 @@ Amount = Annotated[int, BeforeValidator(_minor)]
 """An amount as people type it, in minor units."""
 OptionalCount = Annotated[Count | None, BeforeValidator(_optional)]
 OptionalAmount = Annotated[Amount | None, BeforeValidator(_optional)]
+OptionalDay = Annotated[date | None, BeforeValidator(_optional)]
 Line = Annotated[str, StringConstraints(min_length=1, max_length=120, pattern=r"^[^\n\r]*$")]
 """One line of text that must be there."""
 OptionalLine = Annotated[str, StringConstraints(max_length=200, pattern=r"^[^\n\r]*$")]

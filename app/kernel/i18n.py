@@ -156,6 +156,13 @@ def format_compact(value: int) -> str:
     return _space(format_compact_decimal(value, locale=_babel(locale()), fraction_digits=1)).replace("-", MINUS)
 
 
+def format_size(size_bytes: int) -> str:
+    """A file's size: whole kilobytes below a megabyte, then megabytes with one digit."""
+    if size_bytes < 1024 * 1024:
+        return f"{format_number(max(1, round(size_bytes / 1024)))} kB"
+    return f"{format_number(round(size_bytes / 1024**2, 1))} MB"
+
+
 def format_percent(basis_points: int) -> str:
     """Basis points as a percentage, with no more places than they need: 1050 is 10.5%."""
     whole, rest = divmod(abs(basis_points), 100)
@@ -191,6 +198,11 @@ def split_money(minor: int, currency: str = "CNY") -> tuple[str, str, str]:
 
 
 # Times
+
+
+def local_minute(value: datetime) -> str:
+    """A day and time of the business as a browser's field takes it."""
+    return value.astimezone(clock.BUSINESS_ZONE).strftime("%Y-%m-%dT%H:%M")
 
 
 def format_datetime(value: datetime, now: datetime | None = None) -> str:

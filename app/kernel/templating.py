@@ -184,6 +184,7 @@ def _filters() -> dict[str, Any]:
         "cost": i18n.format_cost,
         "number": i18n.format_number,
         "compact": i18n.format_compact,
+        "size": i18n.format_size,
         "percent": i18n.format_percent,
         "datetime": i18n.format_datetime,
         "date": i18n.format_date,
@@ -191,6 +192,7 @@ def _filters() -> dict[str, Any]:
         "relative": i18n.relative,
         "duration": i18n.duration,
         "instant": instant,
+        "local_minute": i18n.local_minute,
     }
 
 

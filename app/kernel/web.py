@@ -193,9 +193,39 @@ def on_refusal(request: AnyRequest, refusal: DomainError) -> Response[Any]:
         return page(
             request, refusal.retry, status=refusal.status, errors=refusal.errors, values=refusal.values, **refusal.context
         )
+    headers = _retry_after(refusal)
+    if _is_for_machines(request):
+        return _document(problem_of(request, refusal), headers=headers)
+    return _problem(request, refusal.status, _said(refusal), headers=headers)
+
+
+def problem_of(request: AnyRequest, refusal: DomainError) -> dict[str, Any]:
+    """A refusal as a program understands it: a stable code, a sentence, the fields that are wrong, the facts, the request's id."""
+    errors = getattr(refusal, "errors", None)
+    listed = [{"path": f"/{name}", "message": said} for name, said in errors.items()] if isinstance(errors, dict) else errors
+    body = _problem_body(request, refusal.status, _said(refusal), code=refusal.code())
+    plain = {name: value for name, value in refusal.facts.items() if isinstance(value, str | int)}
+    return {**body, **({"errors": listed} if listed else {}), **({"details": plain} if plain else {})}
+
+
+def _said(refusal: DomainError) -> str:
     sentence = i18n.gettext(refusal.message)
-    sentence = sentence % refusal.facts if refusal.facts else sentence
-    return _problem(request, refusal.status, sentence, headers=_retry_after(refusal))
+    return sentence % refusal.facts if refusal.facts else sentence
+
+
+def _is_for_machines(request: AnyRequest) -> bool:
+    return not request.scope["state"]["is_shop"] and request.scope["path"].startswith("/api/")
+
+
+def _problem_body(request: AnyRequest, status: int, sentence: str, *, code: str) -> dict[str, Any]:
+    request_id = request.scope["state"]["request_id"]
+    return {"type": "about:blank", "status": status, "title": sentence, "code": code, "request_id": request_id}
+
+
+def _document(body: dict[str, Any], *, headers: dict[str, str]) -> Response[Any]:
+    if body["status"] == 401:
+        headers = {**headers, "WWW-Authenticate": "Bearer"}
+    return Response(body, status_code=body["status"], media_type="application/problem+json", headers={**NO_STORE, **headers})
 
 
 def on_http_exception(request: AnyRequest, error: HTTPException) -> Response[Any]:
@@ -237,13 +267,23 @@ _FRAMEWORK = {
 
 def _problem(request: AnyRequest, status: int, sentence: str, *, headers: dict[str, str]) -> Response[Any]:
     wants = request.headers.get("accept", "")
-    if "text/html" not in wants and "*/*" not in wants and "json" in wants:
-        body = {"status": status, "title": sentence, "request_id": request.scope["state"]["request_id"]}
-        return Response(body, status_code=status, media_type="application/problem+json", headers=headers)
+    if _is_for_machines(request) or ("text/html" not in wants and "*/*" not in wants and "json" in wants):
+        return _document(_problem_body(request, status, sentence, code=_CODES.get(status, "refused")), headers=headers)
     if is_partial(request):
         retarget = {"HX-Retarget": "#flash", "HX-Reswap": "beforeend"}
         return fragment(request, "_problem.html", status=status, headers={**headers, **retarget}, message=sentence)
     return page(request, "error.html", status=status, headers=headers, message=sentence)
+
+
+_CODES = {
+    400: "bad_request",
+    401: "not_authorised",
+    404: "not_found",
+    405: "method_not_allowed",
+    413: "too_large",
+    500: "fault",
+    503: "busy",
+}
 
 
 def _retry_after(refusal: DomainError) -> dict[str, str]:

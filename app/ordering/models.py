@@ -127,6 +127,9 @@ class OrderLine(TenantBase):
     quantity: Mapped[int] = mapped_column(Integer)
     unit_price_minor: Mapped[int]
     total_minor: Mapped[int]
+    price_rule_id: Mapped[UUID | None]
+    """The rule that made its price, in the version of that moment; None for the list price."""
+    price_rule_version: Mapped[int | None] = mapped_column(Integer)
     attributes: Mapped[list[dict[str, Any]]] = mapped_column(JSONB, server_default="[]")
     """What the product's page said of it when it was sold: names, labels and values."""
 

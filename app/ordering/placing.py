@@ -146,9 +146,9 @@ async def _call(tx: Tx, sealed: _Sealed) -> Placed:
         quote.total_minor, quote.currency, _hold(), new_id(),
         line_ids, [o.listing_id for o in offers], [o.sku_id for o in offers], [o.product_id for o in offers],
         [o.product_name for o in offers], [o.sku_name for o in offers], [o.delivery_kind for o in offers],
-        [line.quantity for line in quote.lines], [o.price_minor for o in offers],
+        [line.quantity for line in quote.lines], [line.unit_price_minor for line in quote.lines],
         list(limits), [units for units, _ in limits.values()], [most for _, most in limits.values()],
-        sealed.address_fingerprint, *_most_held(),
+        sealed.address_fingerprint, *_most_held(), *_terms(quote),
     )  # fmt: skip
     assert row is not None
     answer = _answer(sealed.request, row)
@@ -157,6 +157,23 @@ async def _call(tx: Tx, sealed: _Sealed) -> Placed:
     if not answer.repeated:
         await _keep_accounts(tx, sealed, dict(zip(line_ids, quote.lines, strict=True)))
     return answer
+
+
+def _terms(quote: Quote) -> tuple[object, ...]:
+    """What its prices come from and hang on, for the statement to look at again."""
+    offers, priced = [line.offered for line in quote.lines], [line.priced for line in quote.lines]
+    return (
+        [offered.price_minor for offered in offers],
+        [offered.terms_version for offered in offers],
+        [one.rule_id for one in priced],
+        [one.rule_version for one in priced],
+        [one.least_left for one in priced],
+        [one.most_left for one in priced],
+        max((one.since for one in priced if one.since), default=None),
+        min((one.until for one in priced if one.until), default=None),
+        quote.who.customer_id,
+        quote.who.level_id,
+    )
 
 
 async def _keep_accounts(tx: Tx, sealed: _Sealed, lines: Mapping[UUID, QuotedLine]) -> None:
@@ -205,6 +222,8 @@ def _refusal(request: Request, error: asyncpg.PostgresError) -> DomainError | No
         return TooMuchUnpaid(most=settings().unpaid_units_per_buyer)
     if error.sqlstate == "QY004":
         return TooLargeShare(name=_name(request, error), percent=settings().unpaid_share_percent)
+    if error.sqlstate == "QY005":
+        return OfferChanged()
     return None
 
 
@@ -239,7 +258,8 @@ def _row(sealed: _Sealed) -> tuple[object, ...]:
         request.storefront_id, sealed.order_id, sealed.order_no, request.idempotency_key, sealed.request_hash,
         request.contact.kind, sealed.contact, request.contact.masked, sealed.contact_fingerprint, sealed.tail_fingerprint, request.locale,
         new_id(), offered.listing_id, offered.sku_id, offered.product_id, offered.product_name, offered.sku_name, offered.delivery_kind,
-        line.quantity, offered.price_minor, offered.currency, offered.buyer_limit, sealed.address_fingerprint,
+        line.quantity, line.unit_price_minor, offered.currency, offered.buyer_limit, sealed.address_fingerprint,
+        offered.price_minor, offered.terms_version, line.priced.rule_id, line.priced.rule_version,
     )  # fmt: skip
 
 
@@ -279,6 +299,6 @@ def _batcher(tenant: Tenant, offered: Offered) -> Batcher[Request, Placed]:
     return _batchers[key]
 
 
-_PLACE = f"select * from place_order({', '.join(f'${n}' for n in range(1, 32))})"
-_PLACE_TOGETHER = f"select * from place_orders({', '.join(f'${n}' for n in range(1, 29))})"
+_PLACE = f"select * from place_order({', '.join(f'${n}' for n in range(1, 42))})"
+_PLACE_TOGETHER = f"select * from place_orders({', '.join(f'${n}' for n in range(1, 33))})"
 _KEEP_ACCOUNT = "insert into recharge_account (order_line_id, account, masked, shown) values ($1, $2, $3, $4::jsonb)"

@@ -99,7 +99,7 @@ async def refunds_of(tx: Tx, order_id: UUID) -> list[asyncpg.Record]:
 
 
 async def refundable_minor(tx: Tx, order_id: UUID, *, lock: bool = False) -> int:
-    """What a refund by the merchant would give back: units owed, and delivered ones whose key the buyer has not read.
+    """What a refund by the merchant would give back: units owed, delivered ones whose key the buyer has not read, and codes nobody used.
 
     Locks, when asked: the order's units, so that no buyer reads a key between this sum and the refund.
     """
@@ -290,6 +290,7 @@ from shop_order where order_no = $1
 """
 _LINES = """
 select l.id, l.line_no, l.product_id, l.sku_id, l.product_name, l.sku_name, l.delivery_kind, l.quantity, l.unit_price_minor, l.total_minor,
+       l.price_rule_id, l.price_rule_version,
        (select sum(u.unit_cost) from delivery_unit u where u.order_line_id = l.id) as cost,
        l.attributes::text as attributes, ra.shown::text as stated
 from order_line l left join recharge_account ra on ra.order_line_id = l.id
@@ -299,7 +300,8 @@ order by l.line_no
 _UNITS = """
 select u.order_line_id, u.unit_no, u.state, u.amount_minor, u.delivered_at, u.revealed_at, u.card_key_id,
        l.line_no, l.product_name, l.sku_name, l.delivery_kind, coalesce(k.masked, m.masked, ra.masked) as masked, b.batch_no,
-       ra.order_line_id is not null and coalesce(u.card_key_id, u.minted_id) is null as is_account, u.minted_id, m.state as minted_state, m.uses, m.most_uses
+       ra.order_line_id is not null and coalesce(u.card_key_id, u.minted_id) is null as is_account,
+       u.minted_id, m.kind as minted_kind, m.state as minted_state, m.uses, m.most_uses
 from delivery_unit u
 join order_line l on l.id = u.order_line_id
 left join card_key k on k.id = u.card_key_id
@@ -328,8 +330,11 @@ order by r.created_at
 limit 50
 """
 _REFUNDABLE = """
-select coalesce(sum(amount_minor), 0) from delivery_unit
-where order_id = $1 and (state = 'owed' or (state = 'delivered' and revealed_at is null and card_key_id is not null))
+select coalesce(sum(u.amount_minor), 0)
+from delivery_unit u left join minted_good m on m.id = u.minted_id
+where u.order_id = $1 and (
+  u.state = 'owed' or (u.state = 'delivered' and u.revealed_at is null and u.card_key_id is not null)
+  or (u.state = 'delivered' and m.uses = 0))
 """
 _VIEWS = """
 select id, name, query, owner_id, is_shared from order_view

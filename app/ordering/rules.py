@@ -10,6 +10,8 @@ from uuid import UUID
 
 from app.catalog.accounts import AccountField
 from app.kernel.errors import N_, DomainError
+from app.pricing.rules import ANYBODY, Moment, Priced, Rule, Who
+from app.pricing.rules import price as priced_by
 
 TOP_UP = "direct_top_up"
 """The delivery kind whose lines credit an account."""
@@ -40,7 +42,7 @@ class AccountMissing(DomainError):
 
 @dataclass(frozen=True, slots=True)
 class Offered:
-    """A listing as the shop shows it this moment."""
+    """A listing as the shop shows it this moment: its list price, and the rules that may change it."""
 
     listing_id: UUID
     sku_id: UUID
@@ -54,6 +56,15 @@ class Offered:
     is_hot: bool
     buyer_fields: tuple[AccountField, ...] = ()
     """What its buyer states before he pays."""
+    terms_version: int = 1
+    price_rules: tuple[Rule, ...] = ()
+
+    def priced(self, quantity: int, moment: Moment | None) -> Priced:
+        """The price of one of so many. `moment` may be missing where there are no rules."""
+        if not self.price_rules:
+            return Priced(self.price_minor)
+        assert moment is not None, "rules are read with the moment they are asked about"
+        return priced_by(self.price_minor, self.price_rules, quantity, moment.of(self.sku_id))
 
     def lacks(self, stated: Mapping[str, str]) -> bool:
         """Whether something must still be stated. A top-up credits some account, whatever its fields say."""
@@ -68,18 +79,24 @@ class QuotedLine:
 
     offered: Offered
     quantity: int
+    priced: Priced
     account: Mapping[str, str] = field(default_factory=dict, repr=False)
 
     @property
+    def unit_price_minor(self) -> int:
+        return self.priced.unit_price_minor
+
+    @property
     def total_minor(self) -> int:
-        return self.offered.price_minor * self.quantity
+        return self.unit_price_minor * self.quantity
 
 
 @dataclass(frozen=True, slots=True)
 class Quote:
-    """A priced cart. One currency; each listing stands on one line."""
+    """A priced cart. One currency; each listing stands on one line. `who` is whom it was priced for."""
 
     lines: tuple[QuotedLine, ...]
+    who: Who = ANYBODY
 
     @property
     def total_minor(self) -> int:
@@ -95,9 +112,12 @@ class Quote:
 
     @property
     def goes_in_batches(self) -> bool:
-        """Whether it may be placed together with other buyers' orders: one line, and a limit per buyer only where the batches are of one SKU."""
-        offered = self.lines[0].offered
-        return len(self.lines) == 1 and not self.lines[0].account and (offered.is_hot or not offered.buyer_limit)
+        """Whether it may be placed together with other buyers' orders: one line whose price hangs on nothing that changes by itself, and a limit
+        per buyer only where the batches are of one SKU.
+        """
+        line, offered = self.lines[0], self.lines[0].offered
+        is_plain = not line.account and line.priced.always_holds and self.who == ANYBODY
+        return len(self.lines) == 1 and is_plain and (offered.is_hot or not offered.buyer_limit)
 
     def limits(self) -> dict[UUID, tuple[int, int]]:
         """Limited products: units wanted over all lines, and the most one buyer may hold."""
@@ -117,8 +137,12 @@ class Quote:
         return hashlib.sha256("\x1f".join(parts).encode()).digest()
 
 
-def quote(wanted: Sequence[tuple[Offered, int]], accounts: Mapping[UUID, Mapping[str, str]] | None = None) -> Quote:
-    """Price a cart: the same listing twice becomes one line. `accounts` is what buyers stated, by listing.
+def quote(
+    wanted: Sequence[tuple[Offered, int]],
+    accounts: Mapping[UUID, Mapping[str, str]] | None = None,
+    moment: Moment | None = None,
+) -> Quote:
+    """Price a cart: the same listing twice becomes one line. `accounts` is what buyers stated, by listing; `moment` is needed where there are rules.
     Raises: EmptyCart, TooManyLines, BadQuantity, AccountMissing.
     """
     if not wanted:
@@ -138,6 +162,6 @@ def quote(wanted: Sequence[tuple[Offered, int]], accounts: Mapping[UUID, Mapping
     for listing_id, offered in offers.items():
         if offered.lacks(stated.get(listing_id, {})):
             raise AccountMissing(name=offered.product_name)
-    lines = sorted((QuotedLine(offers[i], n, stated.get(i, {})) for i, n in units.items()), key=lambda line: line.offered.sku_id)
+    lines = [QuotedLine(offers[i], n, offers[i].priced(n, moment), stated.get(i, {})) for i, n in units.items()]
     assert len({line.offered.currency for line in lines}) == 1
-    return Quote(tuple(lines))
+    return Quote(tuple(sorted(lines, key=lambda line: line.offered.sku_id)), moment.who if moment else ANYBODY)

@@ -91,6 +91,8 @@ EVENT_WORDS: Final[Mapping[str, tuple[str, str]]] = {
     "recharge_account.revealed": (N_("Account shown"), ""),
     "minted_good.revealed": (N_("Code shown"), ""),
     "minted_good.used": (N_("Code used"), "ok"),
+    "minted_good.opened": (N_("Link opened"), "ok"),
+    "minted_good.use_voided": (N_("Use taken back"), "warn"),
     "minted_good.revoked": (N_("Code taken back"), "warn"),
     "card_key.mailed": (N_("Key sent by mail"), ""),
 }

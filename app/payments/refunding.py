@@ -86,19 +86,21 @@ async def refund_order(tx: Tx, order_id: UUID) -> None:
 
 
 async def refund_by_merchant(tx: Tx, order_id: UUID, *, reason: str, actor: Actor) -> None:
-    """Give back every unit of a paid order whose key its buyer has not seen; keys delivered and not seen are voided.
+    """Give back every unit of a paid order whose key its buyer has not seen; keys delivered and not seen are voided. Codes and links we made
+    are given back while they were not used: from then on they are good for nothing.
 
-    Locks: the order, then its keys and stock. Raises: ReasonMissing, NothingToRefund.
+    Locks: the order, its units, then its keys and stock. Raises: ReasonMissing, NothingToRefund.
     """
     if not reason.strip():
         raise inventory.ReasonMissing
     order = await ordering.lock_order(tx, order_id)
     if OrderState(order["state"]) not in (OrderState.PAID, OrderState.DELIVERED, OrderState.PARTLY_DELIVERED):
         raise NothingToRefund
+    await tx.fetch(_LOCK_UNITS, order_id)  # before they are read: a use that was being written counts
     units = await tx.fetch(_REFUNDABLE, order_id)
     if not units:
         raise NothingToRefund
-    await tx.execute(_MARK, order_id)
+    await tx.execute(_MARK, [unit["order_line_id"] for unit in units], [unit["unit_no"] for unit in units])
     keys = [u["card_key_id"] for u in units if u["card_key_id"]]
     await inventory.burn_delivered(tx, keys)
     owed: dict[UUID, int] = {}
@@ -247,15 +249,19 @@ async def move_refund(tx: Tx, row: asyncpg.Record, state: RefundState, *, note: 
 
 ASKED_BY_MERCHANT = "refund.asked_by_merchant"
 _ASKED_BY_MERCHANT = "select true from history where subject_id = $1 and event = 'refund.asked_by_merchant' limit 1"
+_LOCK_UNITS = "select 1 from delivery_unit where order_id = $1 order by order_line_id, unit_no for update"
 _REFUNDABLE = """
-select order_line_id, unit_no, sku_id, state, card_key_id from delivery_unit
-where order_id = $1 and (state = 'owed' or (state = 'delivered' and revealed_at is null and card_key_id is not null))
-order by order_line_id, unit_no
-for update
+select u.order_line_id, u.unit_no, u.sku_id, u.state, u.card_key_id
+from delivery_unit u left join minted_good m on m.id = u.minted_id
+where u.order_id = $1 and (
+  u.state = 'owed' or (u.state = 'delivered' and u.revealed_at is null and u.card_key_id is not null)
+  or (u.state = 'delivered' and m.uses = 0))
+order by u.order_line_id, u.unit_no
 """
 _MARK = """
-update delivery_unit set state = 'refunding'
-where order_id = $1 and (state = 'owed' or (state = 'delivered' and revealed_at is null and card_key_id is not null))
+update delivery_unit u set state = 'refunding'
+from unnest($1::uuid[], $2::int[]) as d (order_line_id, unit_no)
+where u.order_line_id = d.order_line_id and u.unit_no = d.unit_no
 """
 _REFUND = """
 select r.id, r.refund_no, r.order_id, r.state, r.reason, r.amount_minor, r.currency, p.payment_no, p.connection_id

@@ -17,12 +17,14 @@ from app.kernel.ids import new_id
 from app.kernel.web import AnyRequest, page, see_other
 from app.ordering.placing import OfferChanged
 from app.ordering.rules import MOST_UNITS, EmptyCart, Offered, TooManyLines, quote
+from app.pricing.rules import Moment
 from app.storefront import carts, checkout
 from app.storefront.accounts import AccountForm, account_form, mark_of, prefix_in_cart
 from app.storefront.checkout import PLACING_REFUSALS, NotOnSale, RequestKey, Units
+from app.storefront.moments import moment_of
 from app.storefront.opening import shelf_in
-from app.storefront.shelf import Shelf, Shelved, offers_mark
-from app.storefront.showing import product_page
+from app.storefront.shelf import Shelf, Shelved
+from app.storefront.showing import mark_of_prices, product_page
 from tenants.directory import Tenant
 from tenants.session import tenant_tx
 
@@ -35,10 +37,11 @@ class CartLine:
     offered: Offered
     units: int
     left: int
+    unit_price_minor: int
 
     @property
     def total_minor(self) -> int:
-        return self.offered.price_minor * self.units
+        return self.unit_price_minor * self.units
 
 
 class LineForm(Form):
@@ -102,10 +105,11 @@ class CartPages(Controller):
                 return await _cart_page(request, tenant, shelf, values=sent.values())
             faults = {name: fault for account in accounts.values() for name, fault in account.errors.items()}
             form, contact = checkout.read_form(CartCheckoutForm, sent, shelf, faults=faults)
-            if form.mark and form.mark != _mark(wanted):
+            moment = await moment_of(request, tenant, [offered for offered, _ in wanted])
+            if form.mark and form.mark != _mark(wanted, moment):
                 raise OfferChanged
             checkout.count_checkout(request, tenant)
-            priced = quote(wanted, {listing: account.values for listing, account in accounts.items()})
+            priced = quote(wanted, {listing: account.values for listing, account in accounts.items()}, moment)
             asked = [(shelf.offers[listing], account) for listing, account in accounts.items() if account.values]
             if asked and sent.get("confirmed") != mark_of(priced, contact.value):
                 return await checkout.confirm(request, sent, priced, contact, asked)
@@ -135,7 +139,8 @@ async def _refused_line(request: AnyRequest, tenant: Tenant, sent: RawForm, faul
 async def _cart_page(request: AnyRequest, tenant: Tenant, shelf: Shelf, *, status: int = 200, **more: Any) -> Response[str]:
     cart = carts.read(request)
     wanted = carts.on_shelf(cart, shelf)
-    lines = await _lines(tenant, shelf, wanted)
+    moment = await moment_of(request, tenant, [offered for offered, _ in wanted])
+    lines = await _lines(tenant, shelf, wanted, moment)
     typed = more.get("values") or request.query_params
     accounts = _accounts(wanted, shelf, lambda name, default: str(typed.get(name, default)))
     context: dict[str, Any] = {
@@ -144,7 +149,7 @@ async def _cart_page(request: AnyRequest, tenant: Tenant, shelf: Shelf, *, statu
         "gone": len(cart) - len(wanted),
         "total_minor": sum(line.total_minor for line in lines),
         "short": [line for line in lines if line.left < line.units],
-        "mark": _mark(wanted),
+        "mark": _mark(wanted, moment),
         "most_units": MOST_UNITS,
         "contact_rule": shelf.face.contact_rule,
         "request_key": str(new_id()),
@@ -154,12 +159,15 @@ async def _cart_page(request: AnyRequest, tenant: Tenant, shelf: Shelf, *, statu
     return page(request, "storefront/cart.html", status=status, **context)
 
 
-async def _lines(tenant: Tenant, shelf: Shelf, wanted: Sequence[tuple[Offered, int]]) -> list[CartLine]:
+async def _lines(tenant: Tenant, shelf: Shelf, wanted: Sequence[tuple[Offered, int]], moment: Moment | None) -> list[CartLine]:
     if not wanted:
         return []
     async with tenant_tx(tenant) as tx:
         left = await sellable(tx, [offered.sku_id for offered, _ in wanted])
-    return [CartLine(shelf.products[o.product_id], o, units, left[o.sku_id]) for o, units in wanted]
+    return [
+        CartLine(shelf.products[o.product_id], o, units, left[o.sku_id], o.priced(units, moment).unit_price_minor)
+        for o, units in wanted
+    ]
 
 
 def _accounts(
@@ -173,6 +181,6 @@ def _accounts(
     }
 
 
-def _mark(wanted: Sequence[tuple[Offered, int]]) -> str:
+def _mark(wanted: Sequence[tuple[Offered, int]], moment: Moment | None) -> str:
     """Of the prices and quantities the cart's page showed."""
-    return offers_mark([(offered.listing_id, offered.price_minor * units) for offered, units in wanted])
+    return mark_of_prices([(o.listing_id, o.priced(units, moment).unit_price_minor * units) for o, units in wanted])

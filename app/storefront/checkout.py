@@ -25,10 +25,11 @@ from app.ordering.placing import KeyReused, OfferChanged, OverBuyerLimit, Placed
 from app.ordering.rules import MOST_UNITS, AccountMissing, Offered, Quote, quote
 from app.settings import settings
 from app.storefront.accounts import AccountForm, account_form, looked_up, mark_of
+from app.storefront.moments import moment_of
 from app.storefront.opening import shelf_in
 from app.storefront.shelf import Shelf, Shelved, forget_shelf, shelf_of
 from app.storefront.shell import shell_of
-from app.storefront.showing import product_page
+from app.storefront.showing import choices, mark_of_choices, product_page
 from tenants.directory import Tenant
 from tenants.session import tenant_tx
 
@@ -77,9 +78,10 @@ class Checkout(Controller):
             if sent.get("act") == "change":
                 return await _change(request, sent, shelf)
             form, contact = read_form(CheckoutForm, sent, shelf, faults=account.errors if account else {})
-            offered = _offered(shelf, form)
+            offered = await _offered(request, shelf, form)
             count_checkout(request, tenant)
-            wanted = quote([(offered, form.quantity)], {offered.listing_id: account.values} if account else None)
+            stated = {offered.listing_id: account.values} if account else None
+            wanted = quote([(offered, form.quantity)], stated, await moment_of(request, tenant, [offered]))
             if account and account.values and sent.get("confirmed") != mark_of(wanted, contact.value):
                 return await confirm(request, sent, wanted, contact, [(offered, account)])
             placed = await place_order(request, tenant, wanted, contact, key=form.request_id)
@@ -168,11 +170,11 @@ def said(refusal: DomainError) -> str:
     return i18n.gettext(refusal.message) % refusal.facts if refusal.facts else i18n.gettext(refusal.message)
 
 
-def _offered(shelf: Shelf, form: CheckoutForm) -> Offered:
+async def _offered(request: AnyRequest, shelf: Shelf, form: CheckoutForm) -> Offered:
     offered = shelf.offers.get(form.listing)
     if offered is None:
         raise NotOnSale
-    if form.mark and form.mark != shelf.products[offered.product_id].mark:
+    if form.mark and form.mark != mark_of_choices(await choices(request, shelf.products[offered.product_id])):
         raise OfferChanged
     return offered
 

@@ -27,6 +27,7 @@ from app.payments import service as payments
 from app.payments.models import OF_SURPLUS
 from app.payments.service import NotPayable
 from app.storefront import queries
+from app.storefront.contents import path_of
 from app.storefront.opening import OPEN_WHEN_CLOSED, shelf_in
 from app.storefront.queries import Bought
 from app.storefront.richtext import shown
@@ -192,12 +193,14 @@ async def _order_page(
 ) -> Response[str]:
     async with tenant_tx(tenant) as tx:
         all_bought = await queries.bought(tx, order)
-        uses = await minting.uses_of(tx, order["id"])
+        uses, ring = await minting.uses_of(tx, order["id"]), await keyring(tx)
+    minted = [unit.minted for line in all_bought.lines for unit in line.units if unit.minted]
     at = clock.now()
     context: dict[str, Any] = {
         "order": order,
         "bought": all_bought,
         "uses": uses,
+        "content_paths": {own.id: path_of(ring, own.id) for own in minted if own.is_link},
         "redeem_url": links.merchant(tenant, "/redeem"),
         "stage": _stage(order),
         "money": _money_back(all_bought),

@@ -21,6 +21,7 @@ from tenants.session import Tx
 
 _MOST_ORDERS = 100
 _MOST_UNITS = 300
+_MADE = frozenset({DeliveryKind.VOUCHER, DeliveryKind.SERIAL, DeliveryKind.LINK})
 
 
 @dataclass(frozen=True, slots=True)
@@ -32,6 +33,8 @@ class Minted:
     uses: int
     most_uses: int
     rules: MintingRules
+    is_link: bool = False
+    """Whether it is opened on a page of its own, and not shown as a code."""
 
     @property
     def left(self) -> int:
@@ -117,13 +120,13 @@ class Bought:
 
     @property
     def has_codes(self) -> bool:
-        """Whether codes we made are among it."""
+        """Whether codes or links we made are among it."""
         return any(unit.minted for line in self.lines for unit in line.units)
 
     @property
     def is_made(self) -> bool:
-        """Whether all of it is codes we make."""
-        return all(line.row["delivery_kind"] in (DeliveryKind.VOUCHER, DeliveryKind.SERIAL) for line in self.lines)
+        """Whether all of it is codes and links we make."""
+        return all(line.row["delivery_kind"] in _MADE for line in self.lines)
 
     @property
     def keys_delivered(self) -> int:
@@ -166,7 +169,8 @@ async def entitlements_of(tx: Tx, contact_fingerprint: bytes) -> list[asyncpg.Re
 def _minted(row: Any) -> Minted | None:
     if row["minted_id"] is None:
         return None
-    return Minted(row["minted_id"], row["minted_state"], row["uses"], row["most_uses"], rules_of(json.loads(row["rules"])))
+    rules, is_link = rules_of(json.loads(row["rules"])), row["minted_kind"] == DeliveryKind.LINK
+    return Minted(row["minted_id"], row["minted_state"], row["uses"], row["most_uses"], rules, is_link)
 
 
 def _unit(row: Any) -> BoughtUnit:
@@ -209,7 +213,8 @@ order by l.line_no
 _UNITS = """
 select u.order_line_id, u.unit_no, u.state, u.amount_minor, u.revealed_at, u.delivered_at, coalesce(k.masked, m.masked, ra.masked) as masked,
        coalesce(k.expires_on, m.ends_on) as expires_on,
-       coalesce(u.card_key_id, u.minted_id) is not null as has_key, u.minted_id, m.state as minted_state, m.uses, m.most_uses,
+       coalesce(u.card_key_id, u.minted_id) is not null and m.kind is distinct from 'link' as has_key,
+       u.minted_id, m.kind as minted_kind, m.state as minted_state, m.uses, m.most_uses,
        m.rules::text as rules,
        exists (
          select 1 from attempt a where a.order_line_id = u.order_line_id and a.unit_no = u.unit_no and a.reason = 'bad_account'
@@ -245,7 +250,7 @@ limit $2
 """
 _ENTITLEMENTS = """
 select o.id as order_id, o.order_no, l.product_name, l.sku_name, u.unit_no, u.delivered_at, u.revealed_at, coalesce(u.card_key_id, u.minted_id) is not null as has_key,
-       coalesce(k.masked, m.masked, ra.masked) as masked,
+       coalesce(m.kind, '') = 'link' as is_link, coalesce(k.masked, m.masked, ra.masked) as masked,
        coalesce(nullif(k.expires_on, $2), m.ends_on) as expires_on, p.cover_icon, p.cover_hue, p.picture_id
 from shop_order o
 join delivery_unit u on u.order_id = o.id and u.state = 'delivered'

@@ -7,6 +7,7 @@ from litestar import Router
 from app.kernel.errors import DomainError
 from app.storefront.cart_pages import CartPages
 from app.storefront.checkout import Checkout
+from app.storefront.contents import ContentPages
 from app.storefront.files import Files
 from app.storefront.lookup import LookupPages
 from app.storefront.orders import OrderPages
@@ -16,7 +17,7 @@ from app.storefront.texts import Texts
 
 SHOP = Router(
     path="/s",
-    route_handlers=[ShelfPages, Checkout, CartPages, OrderPages, LookupPages, Files, Texts],
+    route_handlers=[ShelfPages, Checkout, CartPages, OrderPages, ContentPages, LookupPages, Files, Texts],
     before_request=enter,
     exception_handlers={DomainError: on_shop_refusal},
     opt={"public": True},

@@ -7,7 +7,6 @@ Stock is never kept: it is read for every page that shows it.
 from __future__ import annotations
 
 import asyncio
-import hashlib
 import json
 import time
 from collections import OrderedDict
@@ -20,6 +19,8 @@ import asyncpg
 from app.catalog.accounts import AccountField, fields_of
 from app.kernel.errors import NotFound
 from app.ordering.rules import Offered
+from app.pricing.queries import of_sku, rules_by_product
+from app.pricing.rules import Rule
 from tenants.directory import Tenant
 from tenants.session import Tx, tenant_tx
 
@@ -65,13 +66,6 @@ class Shelved:
     offers: tuple[Offered, ...]
     was_minor: dict[UUID, int | None]
     """Struck-through prices, by listing."""
-    mark: str
-    """Changes when an offer or a price does: a form carries it, so that nobody buys at a price he has not seen."""
-
-    @property
-    def from_minor(self) -> int:
-        """The lowest price among its SKUs."""
-        return min(offer.price_minor for offer in self.offers)
 
 
 @dataclass(frozen=True, slots=True)
@@ -145,12 +139,15 @@ async def _read(tx: Tx) -> Shelf:
     by_product: dict[UUID, list[asyncpg.Record]] = {}
     for row in await tx.fetch(_LISTED, face["storefront_id"], _MOST_LISTED):
         by_product.setdefault(row["product_id"], []).append(row)
-    products = {product_id: _shelved(rows) for product_id, rows in by_product.items()}
+    rules = await rules_by_product(
+        tx, list(by_product)
+    )  # after the listings: terms read before their rules are refused, not the other way round
+    products = {product_id: _shelved(rows, rules.get(product_id, ())) for product_id, rows in by_product.items()}
     offers = {offer.listing_id: offer for product in products.values() for offer in product.offers}
     return Shelf(Face(**dict(face)), categories, products, offers)
 
 
-def _shelved(rows: list[asyncpg.Record]) -> Shelved:
+def _shelved(rows: list[asyncpg.Record], rules: Sequence[Rule]) -> Shelved:
     first = rows[0]
     fields = fields_of(json.loads(first["buyer_fields"]))
     return Shelved(
@@ -172,17 +169,12 @@ def _shelved(rows: list[asyncpg.Record]) -> Shelved:
             Offered(
                 row["listing_id"], row["sku_id"], row["product_id"], row["product_name"], row["sku_name"], row["delivery_kind"],
                 row["price_minor"], row["currency"], row["buyer_limit"], row["is_hot"], fields,
+                row["terms_version"], of_sku(rules, row["sku_id"]),
             )
             for row in rows
         ),
         was_minor={row["listing_id"]: row["was_minor"] for row in rows},
-        mark=offers_mark([(row["listing_id"], row["price_minor"]) for row in rows], asked=first["buyer_fields"]),
     )  # fmt: skip
-
-
-def offers_mark(offers: Sequence[tuple[UUID, int]], *, asked: str = "") -> str:
-    """A short mark of listings and their prices, and of what is asked of their buyer."""
-    return hashlib.sha256((repr(sorted((str(listing), price) for listing, price in offers)) + asked).encode()).hexdigest()[:12]
 
 
 _FACE = """
@@ -190,7 +182,7 @@ select id as storefront_id, name, tagline, brand_color, logo_id, contact_rule, s
 from storefront order by created_at limit 1
 """
 _LISTED = """
-select l.id as listing_id, l.sku_id, l.price_minor, l.was_minor, l.currency, k.name as sku_name, k.is_hot,
+select l.id as listing_id, l.sku_id, l.price_minor, l.was_minor, l.currency, l.terms_version, k.name as sku_name, k.is_hot,
        p.id as product_id, p.name as product_name, p.summary, p.category_id, p.cover_icon, p.cover_hue, p.picture_id, p.buyer_limit,
        p.description_html, p.usage_html, p.delivery_kind, p.attributes::text as attributes,
        coalesce(t.buyer_fields, p.account_fields)::text as buyer_fields,

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import partial
@@ -12,13 +13,15 @@ from litestar import Response
 
 from app.catalog.models import DeliveryKind
 from app.inventory.queries import sellable
-from app.kernel import i18n
+from app.kernel import clock, i18n
 from app.kernel.batching import Batcher
 from app.kernel.errors import N_
 from app.kernel.ids import new_id
 from app.kernel.web import AnyRequest, page
 from app.ordering.rules import MOST_UNITS, Offered
+from app.pricing.rules import Moment, ladder
 from app.storefront.accounts import AccountForm, account_form
+from app.storefront.moments import moment_of
 from app.storefront.richtext import shown
 from app.storefront.shelf import Shelf, Shelved
 from tenants.directory import Tenant
@@ -33,17 +36,29 @@ PROMISES = {
         "You get a code to show at the counter. It appears on your order's page as soon as your payment has arrived."
     ),
     DeliveryKind.SERIAL: N_("You get a serial number of your own, with a list of its uses, as soon as your payment has arrived."),
+    DeliveryKind.LINK: N_(
+        "You get a link of your own. It stands on your order's page as soon as your payment has arrived, with its last day and how often it opens."
+    ),
 }
 """What a buyer may count on, by how it is delivered."""
 
 
 @dataclass(frozen=True, slots=True)
 class Choice:
-    """One SKU to choose, and how many of it are left."""
+    """One SKU to choose, how many of it are left, and what one costs by the number: `steps` are least numbers and their prices."""
 
     offered: Offered
     was_minor: int | None
     left: int
+    steps: tuple[tuple[int, int], ...]
+
+    def price_minor(self, units: int) -> int:
+        """What one of so many costs now."""
+        return next(price for least, price in reversed(self.steps) if least <= units)
+
+    def struck_minor(self, units: int) -> int | None:
+        """The higher price beside it: the merchant's, else the list price where a rule is below it."""
+        return self.was_minor or (self.offered.price_minor if self.price_minor(units) < self.offered.price_minor else None)
 
 
 @dataclass(frozen=True, slots=True)
@@ -52,6 +67,8 @@ class Cover:
 
     product: Shelved
     is_sold_out: bool
+    from_minor: int
+    """The lowest price of one among its SKUs, as anybody pays it now."""
 
     @property
     def label(self) -> str:
@@ -62,22 +79,55 @@ class Cover:
 async def covers(tenant: Tenant, products: Sequence[Shelved]) -> list[Cover]:
     """Products for a list; those that are sold out say so and stand where they stood."""
     left = await _left(tenant, [offer.sku_id for product in products for offer in product.offers])
-    return [Cover(product, not any(left[offer.sku_id] for offer in product.offers)) for product in products]
+    moment = Moment(clock.now(), left)
+    return [
+        Cover(
+            product,
+            not any(left[offer.sku_id] for offer in product.offers),
+            min(offer.priced(1, moment).unit_price_minor for offer in product.offers),
+        )
+        for product in products
+    ]
 
 
-async def choices(tenant: Tenant, product: Shelved) -> list[Choice]:
-    """A product's SKUs with what is left of each this moment."""
-    left = await _left(tenant, [offer.sku_id for offer in product.offers])
-    return [Choice(offer, product.was_minor[offer.listing_id], left[offer.sku_id]) for offer in product.offers]
+async def choices(request: AnyRequest, product: Shelved) -> list[Choice]:
+    """A product's SKUs with what is left of each this moment, and what each costs this buyer."""
+    tenant = request.scope["state"]["tenant"]
+    moment = await moment_of(request, tenant, product.offers)
+    left = moment.left if moment else await _left(tenant, [offer.sku_id for offer in product.offers])
+    return [
+        Choice(offer, product.was_minor[offer.listing_id], left.get(offer.sku_id, 0), steps_of(offer, moment))
+        for offer in product.offers
+    ]
+
+
+def steps_of(offered: Offered, moment: Moment | None) -> tuple[tuple[int, int], ...]:
+    """What one costs by the number bought."""
+    if moment is None or not offered.price_rules:
+        return ((1, offered.price_minor),)
+    return tuple(ladder(offered.price_minor, offered.price_rules, moment.of(offered.sku_id)))
+
+
+def mark_of_choices(offered: Sequence[Choice]) -> str:
+    """Changes when an offer, a price or what buyers state does: a form carries it, so that nobody buys at a price he has not seen."""
+    return mark_of_prices([(choice.offered.listing_id, (choice.steps, choice.offered.buyer_fields)) for choice in offered])
+
+
+def mark_of_prices(prices: Sequence[tuple[UUID, object]]) -> str:
+    """A short mark of listings and what they cost."""
+    return hashlib.sha256(repr(sorted((str(listing), price) for listing, price in prices)).encode()).hexdigest()[:12]
 
 
 async def product_page(request: AnyRequest, shelf: Shelf, product: Shelved, **more: Any) -> Response[str]:
     """The page of one product. After a refusal `more` holds status, errors, values and `refusal`, a sentence for beside the button."""
-    offered = await choices(request.scope["state"]["tenant"], product)
+    offered = await choices(request, product)
     values: Mapping[str, Any] = more.get("values", {})
     context: dict[str, Any] = {
         "product": product,
         "choices": offered,
+        "mark": mark_of_choices(offered),
+        "units": _units(str(values.get("quantity") or request.query_params.get("quantity", ""))),
+        "has_steps": any(len(choice.steps) > 1 for choice in offered),
         "chosen": _chosen(offered, str(values.get("listing") or request.query_params.get("listing", ""))),
         "label_of": label_of,
         "category": next((name for category_id, name in shelf.categories if category_id == product.category_id), ""),
@@ -94,6 +144,11 @@ async def product_page(request: AnyRequest, shelf: Shelf, product: Shelved, **mo
         **more,
     }
     return page(request, "storefront/product.html", **context)
+
+
+def _units(text: str) -> int:
+    """The number a page shows prices for; one where none was named."""
+    return min(MOST_UNITS, max(1, int(text))) if text.isascii() and text.isdigit() and len(text) <= 3 else 1
 
 
 def _account(request: AnyRequest, product: Shelved, values: Mapping[str, Any]) -> AccountForm | None:

@@ -1,5 +1,6 @@
 import os
 
+import app.access.models
 import app.cases.models
 import app.catalog.models
 import app.customers.models
@@ -9,6 +10,7 @@ import app.inventory.models
 import app.ledger.models
 import app.ordering.models
 import app.payments.models
+import app.pricing.models
 import app.suppliers.models  # noqa: F401
 from app.kernel.models import HomeBase, TenantBase
 from migrations import environment

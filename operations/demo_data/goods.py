@@ -49,6 +49,10 @@ class Good:
     buyer_limit: int | None = None
     delivery_kind: DeliveryKind = DeliveryKind.CARD_KEY
     is_on_sale: bool = True
+    address: str = ""
+    """Where a link leads."""
+    file: tuple[str, str] = ("", "")
+    """A file it hands out: name and text."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -312,6 +316,19 @@ BANSHAN = Merchant(
             "<p>芦苇表格团队版序列号。</p>",
             _WEB,
             (Item("五人一年", 29900, Pool(12, "220", 400), 39900, 39900, wanted=3),),
+        ),
+        Good(
+            "半山夜景摄影课",
+            "课程",
+            "film",
+            5,
+            "十二节视频课，附讲义下载",
+            "<p>从构图到后期，十二节课，看完还能反复看。</p>",
+            "<p>点开专属链接进入课堂；讲义在同一页下载。</p>",
+            (Item("全套十二节", 9900, _NO_POOL, 12900, wanted=3),),
+            delivery_kind=DeliveryKind.LINK,
+            address="https://school.example/night-photography?key={token}",
+            file=("夜景摄影讲义.txt", "第一节 找到光\n第二节 三脚架与快门\n第三节 城市夜景的白平衡\n"),
         ),
         Good(
             "半山礼品卡",

@@ -11,18 +11,22 @@ from uuid import UUID
 
 from sqlalchemy.ext.asyncio import AsyncSession
 
-from app.catalog import queries
+from app.catalog import contents, queries
 from app.catalog import service as catalog
+from app.catalog.minting import MintingRules
+from app.catalog.models import DeliveryKind, Product
 from app.catalog.service import ProductTerms, SkuTerms
 from app.inventory import importing, quarantining
+from app.inventory import service as inventory
 from app.kernel import clock
 from app.kernel.actor import Actor
 from operations.demo_data.goods import Good, Item, Merchant, Pool
 from operations.demo_data.people import Opened
 from tenants.directory import Tenant
-from tenants.session import tenant_session
+from tenants.session import raw, tenant_session
 
 _AT_ONCE = 4
+_LINKS = 500
 _SIGNS = "ABCDEFGHJKLMNPQRSTUVWXYZ23456789"
 
 
@@ -86,6 +90,8 @@ async def _make(session: AsyncSession, good: Good, actor: Actor) -> list[Shelved
         buyer_limit=good.buyer_limit,
     )
     product = await catalog.create_product(session, terms, actor=actor)
+    if good.delivery_kind == DeliveryKind.LINK:
+        await _fill_link(session, product, good, actor)
     if good.is_on_sale:
         await catalog.publish(session, product.id, actor=actor)
     skus = {sku.name: sku for sku in await queries.skus_of(session, product.id)}
@@ -93,6 +99,16 @@ async def _make(session: AsyncSession, good: Good, actor: Actor) -> list[Shelved
         Shelved(item, product.id, skus[item.name].id, skus[item.name].listing.id if good.is_on_sale else None)
         for item in good.items
     ]
+
+
+async def _fill_link(session: AsyncSession, product: Product, good: Good, actor: Actor) -> None:
+    """What a link opens: its address and its file, for three months and ten times."""
+    rules = MintingRules(valid_days=90, most_uses=10)
+    await contents.set_content(session, product.id, address=good.address, rules=rules, actor=actor)
+    named, written = good.file
+    await contents.add_file(session, product.id, named=named, body=written.encode(), actor=actor)
+    for sku in await queries.skus_of(session, product.id):
+        await inventory.allow(await raw(session), sku_id=sku.id, units=_LINKS)
 
 
 def _terms(item: Item) -> SkuTerms:

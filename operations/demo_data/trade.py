@@ -24,6 +24,7 @@ from app.ordering.placing import OverBuyerLimit, Placed, Request, SoldOut
 from app.payments import refunding
 from app.payments import service as payments
 from app.settings import settings
+from app.storefront import moments
 from app.storefront.shelf import Shelf, shelf_of
 from operations.demo_data.people import Opened
 from operations.demo_data.stocking import Shelved
@@ -140,7 +141,9 @@ def _instant(draw: random.Random) -> datetime:
 
 async def _place(tenant: Tenant, shelf: Shelf, plan: Plan) -> Traded | None:
     """None where the shop refuses: sold out, or over what one buyer may have."""
-    quote = rules.quote([(shelf.offers[plan.listing_id], plan.quantity)])
+    offered = shelf.offers[plan.listing_id]
+    async with tenant_tx(tenant) as tx:
+        quote = rules.quote([(offered, plan.quantity)], moment=await moments.read(tx, [offered]))
     request = Request(shelf.face.storefront_id, quote, plan.contact, "zh_CN", str(new_id()))
     try:
         return Traded(plan, await placing.place(tenant, request))

@@ -12,8 +12,9 @@ from uuid import UUID
 
 from PIL import Image
 
-from app.access import team
-from app.access.models import MemberRole
+from app.access import api_clients, team
+from app.access.api_clients import Terms
+from app.access.models import MemberRole, Scope
 from app.cases import service as cases
 from app.cases.models import CaseKind
 from app.cases.service import Trouble
@@ -29,6 +30,9 @@ from app.kernel.contact import Contact, parse_contact
 from app.kernel.ids import new_id
 from app.kernel.vault import keyring
 from app.ordering import desk
+from app.pricing import service as pricing
+from app.pricing.rules import Effect
+from app.pricing.service import RuleTerms
 from app.suppliers import importing as offer_imports
 from app.suppliers import offering, testing
 from app.suppliers import service as suppliers
@@ -38,6 +42,7 @@ from app.suppliers.service import ConnectionTerms, SupplierTerms
 from tenants.directory import PLATFORM, Tenant
 from tenants.session import tenant_session, tenant_tx
 from tests.app.access.people import Person, mails, person
+from tests.app.fulfillment.links import bought_link, link
 from tests.world import STAFF, World
 
 COUNTERS = frozenset({"rate_counter", "user_session"})
@@ -70,10 +75,18 @@ async def merchant(world: World, tenant: Tenant, *, canary: str = "Skylark") -> 
     made.ids |= {"category_id": category.id, "rest": "nothing"}
     made.ids |= await _pictured(made, product.id)
     made.ids |= await _sold(world, made, bought.id)
+    made.ids |= await _linked(world, made)
     made.ids |= await _staffed(world, made)
     made.ids |= await _supplied(made)
+    made.ids |= await _priced(made, product.id)
     made.unpaid = {**made.ids, **await _addressed(made, waiting.id)}
     return made
+
+
+async def _priced(made: Merchant, product_id: UUID) -> dict[str, object]:
+    async with tenant_session(made.tenant) as session:
+        rule = await pricing.add_rule(session, product_id, RuleTerms(Effect.SHARE, -500, least_quantity=90), actor=STAFF)
+        return {"rule_id": rule.id}
 
 
 async def _pictured(made: Merchant, product_id: UUID) -> dict[str, object]:
@@ -98,6 +111,22 @@ async def _sold(world: World, made: Merchant, order_id: UUID) -> dict[str, objec
         "case_id": await _looked_at(made, order_id),
         **await _addressed(made, order_id),
     }
+
+
+async def _linked(world: World, made: Merchant) -> dict[str, object]:
+    """A link with a file, and the secret address of one that was bought."""
+    product = await link(world, files=(b"%PDF-1.7 ticket",), tenant=made.tenant)
+    placed = await world.bought(product.skus[0].listing.id, tenant=made.tenant, contact="13800132046")
+    minted_id, path = await bought_link(world, placed, tenant=made.tenant)
+    file_id = await world.value("select id from content_file", tenant=made.tenant)
+    return {"minted_id": minted_id, "proof": path.rpartition("/")[2], "file_id": file_id, **await _machine(made)}
+
+
+async def _machine(made: Merchant) -> dict[str, object]:
+    """An API client, and the id of a use it never made."""
+    async with tenant_tx(made.tenant) as tx:
+        issued = await api_clients.create(tx, Terms("Till", tuple(Scope)), actor=STAFF)
+    return {"client_id": issued.client_id, "use_id": new_id()}
 
 
 async def _looked_at(made: Merchant, order_id: UUID) -> UUID:

@@ -30,6 +30,7 @@ class For(StrEnum):
     BUYERS = "the buyers of a shop, on its host"
     GATEWAYS = "gateways, by signature"
     SCRAPER = "a scraper on this machine"
+    MACHINES = "programs of a merchant, by their token"
 
 
 class Visitor(StrEnum):
@@ -75,6 +76,7 @@ ANSWERS: dict[For, dict[Visitor, Answer]] = {
     For.BUYERS: dict.fromkeys(Visitor, A.IN),
     For.GATEWAYS: dict.fromkeys(Visitor, A.IN),
     For.SCRAPER: dict.fromkeys(Visitor, A.IN),
+    For.MACHINES: dict.fromkeys(Visitor, A.LOG_IN),
     For.LOGGED_IN: {**dict.fromkeys(Visitor, A.IN), V.STRANGER: A.LOG_IN, V.BUYER_ELSEWHERE: A.LOG_IN, V.HALF: A.LOG_IN},
     For.HALF_LOGGED_IN: {**dict.fromkeys(Visitor, A.LOG_IN), V.HALF: A.IN},
     For.OPERATORS: {
@@ -125,6 +127,13 @@ ROWS: dict[str, frozenset[Role] | For] = {
     "GET /metrics": For.SCRAPER,
     "POST /hooks/{tenant_slug}/{connection_id}": For.GATEWAYS,
     "POST /hooks/{tenant_slug}/supply/{connection_id}": For.GATEWAYS,
+    # What programs ask
+    "POST /api/v1/token": For.ANYBODY,
+    "GET /api/v1/openapi.json": For.ANYBODY,
+    "POST /api/v1/code-look-ups": For.MACHINES,
+    "GET /api/v1/redemptions": For.MACHINES,
+    "POST /api/v1/redemptions": For.MACHINES,
+    "POST /api/v1/redemptions/{use_id}/void": For.MACHINES,
     # One's own account
     "GET /me": For.LOGGED_IN,
     "POST /me": For.LOGGED_IN,
@@ -177,6 +186,13 @@ ROWS: dict[str, frozenset[Role] | For] = {
     f"POST {M}/categories/{{category_id}}": RUNS,
     f"POST {M}/categories/{{category_id}}/position": RUNS,
     f"POST {M}/categories/{{category_id}}/removal": RUNS,
+    f"GET {M}/products/{{product_id}}/prices": EVERY_ROLE,
+    f"POST {M}/products/{{product_id}}/prices": RUNS,
+    f"GET {M}/products/{{product_id}}/price-rules/new": RUNS,
+    f"POST {M}/products/{{product_id}}/price-rules": RUNS,
+    f"GET {M}/products/{{product_id}}/price-rules/{{rule_id}}": RUNS,
+    f"POST {M}/products/{{product_id}}/price-rules/{{rule_id}}": RUNS,
+    f"POST {M}/products/{{product_id}}/price-rules/{{rule_id}}/switch": RUNS,
     f"GET {M}/products": EVERY_ROLE,
     f"POST {M}/products": RUNS,
     f"GET {M}/products/new": RUNS,
@@ -193,6 +209,10 @@ ROWS: dict[str, frozenset[Role] | For] = {
     f"POST {M}/product-types/{{type_id}}/deletion": RUNS,
     f"GET {M}/products/{{product_id}}/rules": EVERY_ROLE,
     f"POST {M}/products/{{product_id}}/rules": RUNS,
+    f"GET {M}/products/{{product_id}}/content": EVERY_ROLE,
+    f"POST {M}/products/{{product_id}}/content": RUNS,
+    f"POST {M}/products/{{product_id}}/content/files": RUNS,
+    f"POST {M}/products/{{product_id}}/content/files/{{file_id}}/removal": RUNS,
     f"POST {M}/products/{{product_id}}/picture": RUNS,
     f"POST {M}/products/{{product_id}}/publication": RUNS,
     f"POST {M}/products/{{product_id}}/withdrawal": RUNS,
@@ -231,6 +251,10 @@ ROWS: dict[str, frozenset[Role] | For] = {
     f"POST {M}/settings/domain/removals": RUNS,
     f"GET {M}/settings/payments": SEES_MONEY,
     f"POST {M}/settings/payments/sandbox": OWNER,
+    f"GET {M}/settings/api-keys": OWNER,
+    f"POST {M}/settings/api-keys": OWNER,
+    f"POST {M}/settings/api-keys/{{client_id}}/secrets": OWNER,
+    f"POST {M}/settings/api-keys/{{client_id}}/revocation": OWNER,
     f"GET {M}/settings/robots": RUNS,
     f"GET {M}/settings/robots/new": RUNS,
     f"POST {M}/settings/robots": RUNS,
@@ -307,6 +331,8 @@ ROWS: dict[str, frozenset[Role] | For] = {
     "GET /s/orders": For.BUYERS,
     "POST /s/orders/codes": For.BUYERS,
     "POST /s/orders/proofs": For.BUYERS,
+    "GET /s/content/{minted_id}/{proof}": For.BUYERS,
+    "POST /s/content/{minted_id}/{proof}/openings": For.BUYERS,
     f"GET {BOUGHT}": For.BUYERS,
     f"GET {BOUGHT}/status": For.BUYERS,
     f"GET {BOUGHT}/cancellation": For.BUYERS,

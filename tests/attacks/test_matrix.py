@@ -29,6 +29,7 @@ WANT_MORE = frozenset(
         "GET /m/{tenant_slug}/orders/{order_no}/reveals",
         "GET /m/{tenant_slug}/products/{product_id}/account",
         "GET /m/{tenant_slug}/products/{product_id}/rules",
+        "GET /m/{tenant_slug}/products/{product_id}/content",
     }
 )
 """There only for a unit that the query names, for a top-up, for what we make ourselves."""

@@ -42,6 +42,8 @@ def surfaces(shop: Shop, operator: str) -> dict[str, Surface]:
     waiting = shop.order(listing=second, upto="awaiting_payment")
     lapsed = shop.order(listing=second, upto="awaiting_payment")
     shop.hands.ask("lapse", slug=shop.slug, no=lapsed["no"])
+    course = shop.hands.ask("link", slug=shop.slug)
+    opened = shop.hands.ask("open_link", slug=shop.slug, listing=course["listing"])
     batch = shop.value("select batch_no from import_batch order by created_at limit 1")
     category = shop.value("select id from category")
     own = shop.hands.ask("own_type", slug=shop.slug)
@@ -69,6 +71,10 @@ def surfaces(shop: Shop, operator: str) -> dict[str, Surface]:
                 "products": desk("/products"),
                 "new product": desk("/products/new"),
                 "product": desk(f"/products/{made['id']}"),
+                "content": desk(f"/products/{course['id']}/content"),
+                "order of a link": desk(f"/orders/{opened['no']}"),
+                "prices": desk(f"/products/{made['id']}/prices"),
+                "price rule": desk(f"/products/{made['id']}/price-rules/new"),
                 "what buyers fill in": desk(f"/products/{made['id']}/account"),
                 "types": desk("/product-types"),
                 "new type": desk("/product-types/new"),
@@ -84,6 +90,7 @@ def surfaces(shop: Shop, operator: str) -> dict[str, Surface]:
                 "settings": desk("/settings"),
                 "domain": desk("/settings/domain"),
                 "payments": desk("/settings/payments"),
+                "api keys": desk("/settings/api-keys"),
                 "robots": desk("/settings/robots"),
                 "new robot": desk("/settings/robots/new?company=feishu"),
                 "notices": desk("/notices"),
@@ -120,6 +127,8 @@ def surfaces(shop: Shop, operator: str) -> dict[str, Surface]:
                 "cancellation": front(f"{waiting['path']}/cancellation"),
                 "lapsed": front(lapsed["path"]),
                 "delivered": front(done["path"]),
+                "delivered link": front(opened["path"]),
+                "content": front(opened["content"]),
                 "look-up": front("/orders"),
                 "mine": front("/me"),
                 "terms": front("/terms"),

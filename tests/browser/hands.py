@@ -155,6 +155,32 @@ async def voucher(world: Any, *, slug: str) -> dict[str, str]:
     return {"id": str(made.id), "listing": str(made.skus[0].listing.id)}
 
 
+async def link(world: Any, *, slug: str) -> dict[str, str]:
+    """A link on sale that leads elsewhere and hands out two files."""
+    from tests.app.fulfillment.links import ADDRESS
+    from tests.app.fulfillment.links import link as put_on_sale
+
+    tenant = await _tenant(slug)
+    made = await put_on_sale(world, address=ADDRESS, files=(b"%PDF-1.7 lesson", b"ID3 song"), tenant=tenant)
+    return {"id": str(made.id), "listing": str(made.skus[0].listing.id)}
+
+
+async def open_link(world: Any, *, slug: str, listing: str) -> dict[str, str]:
+    """An order of a link that was opened once: its number and path, and the path of its content."""
+    from app.fulfillment import opening
+    from tenants.session import tenant_tx
+    from tests.app.fulfillment.links import bought_link
+
+    tenant = await _tenant(slug)
+    made = await order(world, slug=slug, listing=listing)
+    order_id = await world.value("select id from shop_order where order_no = $1", made["no"], tenant=tenant)
+    placed: Any = SimpleNamespace(id=order_id)
+    minted_id, path = await bought_link(world, placed, tenant=tenant)
+    async with tenant_tx(tenant) as tx:
+        await opening.open_content(tx, minted_id, file_id=None, address="203.0.113.9")
+    return {**made, "content": path}
+
+
 async def lapse(world: Any, *, slug: str, no: str) -> None:
     """Let the time to pay of an order be over."""
     await world.rows("update shop_order set expires_at = now() where order_no = $1", no, tenant=await _tenant(slug))
@@ -180,7 +206,22 @@ async def rows(world: Any, *, slug: str, query: str, args: list[Any] | None = No
 
 VERBS = {
     verb.__name__: verb
-    for verb in (merchant, operator, product, stock, order, pay_order, lapse, quarantine, rows, top_up, voucher, own_type)
+    for verb in (
+        merchant,
+        operator,
+        product,
+        stock,
+        order,
+        pay_order,
+        lapse,
+        quarantine,
+        rows,
+        top_up,
+        voucher,
+        own_type,
+        link,
+        open_link,
+    )
 }
 
 

@@ -1,7 +1,8 @@
-"""Pages of people: opening a shop, logging in, one's own account, the team."""
+"""Pages of people: opening a shop, logging in, one's own account, the team, the keys of programs."""
 
 from litestar.types import ControllerRouterHandler
 
+from app.access.pages.api_keys import ApiKeyPages
 from app.access.pages.logging_in import LogInPages, PasswordPages
 from app.access.pages.me import MePages, SecondFactorPages, SecurityPages
 from app.access.pages.signing_up import SignUpPages, start
@@ -17,6 +18,7 @@ ROUTES: list[ControllerRouterHandler] = [
     SecondFactorPages,
     TeamPages,
     InvitationPages,
+    ApiKeyPages,
 ]
 
 __all__ = ["ROUTES"]

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from datetime import date, time
+from datetime import time
 from typing import Annotated, Any
 from uuid import UUID
 
@@ -17,20 +17,16 @@ from app.catalog import minting, queries
 from app.catalog import service as catalog
 from app.catalog.minting import MOST_SHOPS, MOST_USES, WEEK, MintingRules
 from app.catalog.models import DeliveryKind, Product
+from app.catalog.pages import quotas
 from app.catalog.pages.shared import base, may_do, shop_changed
-from app.inventory import queries as stock
-from app.inventory import service as inventory
 from app.kernel.actor import Actor
 from app.kernel.errors import N_, NotFound
-from app.kernel.forms import Count, Form, OptionalCount, RawForm, Text, fail, invalid, parse
+from app.kernel.forms import Count, Form, OptionalCount, OptionalDay, RawForm, Text, fail, invalid, parse
 from app.kernel.web import AnyRequest, page, see_other
 from tenants.directory import Tenant
-from tenants.session import raw
 
 _PAGE = "catalog/rules.html"
 _RULED = frozenset({DeliveryKind.VOUCHER, DeliveryKind.SERIAL})
-NO_LIMIT = 1_000_000
-"""So many may be sold ahead where the merchant sets no limit; saving the rules fills it up again."""
 UNTIL_BEFORE_FROM = N_("The last day cannot be before the first.")
 CLOSES_BEFORE_OPENS = N_("The end must be after the start.")
 NO_DAY = N_("Choose at least one day.")
@@ -54,17 +50,13 @@ class RulesForm(Form):
     """Shops stand one to a line; what is empty does not narrow. Quotas are read by SKU."""
 
     shops: Annotated[Text, AfterValidator(_shops)] = ""
-    valid_from: Annotated[date | None, BeforeValidator(_empty)] = None
-    valid_until: Annotated[date | None, BeforeValidator(_empty)] = None
+    valid_from: OptionalDay = None
+    valid_until: OptionalDay = None
     valid_days: Annotated[OptionalCount, Field(ge=1, le=3650)] = None
     weekdays: list[str] = Field(default_factory=list)
     opens: Annotated[time | None, BeforeValidator(_empty)] = None
     closes: Annotated[time | None, BeforeValidator(_empty)] = None
     most_uses: Annotated[Count, BeforeValidator(lambda value: value or "1"), Field(ge=1, le=MOST_USES)] = 1
-
-
-class QuotaForm(Form):
-    quota: Annotated[OptionalCount, Field(le=NO_LIMIT)] = None
 
 
 class RulesPages(Controller):
@@ -93,15 +85,9 @@ class RulesPages(Controller):
         form = parse(RulesForm, sent, retry=_PAGE, **context)
         if faults := _faults(form):
             raise invalid(sent, faults, retry=_PAGE, **context)
-        quotas = {
-            sku.id: parse(QuotaForm, RawForm({"quota": [sent.get(f"quota-{sku.id}")]}, {}), retry=_PAGE, **context).quota
-            for sku in context["skus"]
-        }
+        allowed = quotas.read(sent, retry=_PAGE, context=context)
         await catalog.set_minting(session, product_id, _rules(form, product), actor=actor)
-        tx = await raw(session)
-        for sku_id in sorted(quotas):
-            quota = quotas[sku_id]
-            await inventory.allow(tx, sku_id=sku_id, units=NO_LIMIT if quota is None else quota)
+        await quotas.allow(session, allowed)
         await shop_changed(session, tenant)
         return see_other(request, f"{base(tenant)}/products/{product_id}/rules", flash=N_("Saved."))
 
@@ -114,15 +100,12 @@ async def _minted_or_404(session: AsyncSession, product_id: UUID) -> Product:
 
 
 async def _context(request: AnyRequest, session: AsyncSession, tenant: Tenant, product: Product) -> dict[str, Any]:
-    skus = [sku for sku in product.skus if sku.listing.is_published]
     return {
         "base": base(tenant),
         "product": product,
         "rules": minting.rules_of(product.minting),
-        "skus": skus,
-        "stock": await stock.stock_by_sku(session, [sku.id for sku in skus]),
-        "no_limit": NO_LIMIT,
         "may_edit": may_do(request, Permission.CATALOG_EDIT),
+        **await quotas.context_of(session, product),
     }
 
 

@@ -31,7 +31,7 @@ KINDS = {
     DeliveryKind.DIRECT_TOP_UP: (N_("Direct top-up"), N_("Credits the buyer's account through a supplier")),
     DeliveryKind.VOUCHER: (N_("Voucher"), N_("A code we make, redeemed at your counter")),
     DeliveryKind.SERIAL: (N_("Serial number"), N_("A licence we make for the order")),
-    DeliveryKind.LINK: (N_("Link"), N_("A personal address to open")),
+    DeliveryKind.LINK: (N_("Link or file"), N_("A course, e-book, music or ticket, opened by its buyer alone")),
     DeliveryKind.BUNDLE: (N_("Bundle"), N_("Several products in one")),
     DeliveryKind.SUBSCRIPTION: (N_("Subscription"), N_("Delivered again each cycle")),
 }

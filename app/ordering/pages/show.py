@@ -16,7 +16,7 @@ from app.access.guards import may
 from app.access.permissions import Permission, allows
 from app.cases import queries as cases
 from app.cases.pages import WORDS as CASE_WORDS
-from app.fulfillment import revealing, showing
+from app.fulfillment import minting, revealing, showing
 from app.inventory.pages.proving import count_reveal
 from app.kernel import clock, history
 from app.kernel.actor import Actor
@@ -212,6 +212,7 @@ async def _whole(request: AnyRequest, tx: Tx, tenant: Tenant, order_no: str) -> 
     events = await history.of_subjects(tx, subjects)
     standing = _standing(order, refundable, payments, refunds)
     attempts = await showing.attempts_of(tx, order["id"])
+    uses = [one for ledger in (await minting.uses_of(tx, order["id"])).values() for one in ledger]
     return {
         "order": order,
         "path": _path(tenant, order),
@@ -221,6 +222,7 @@ async def _whole(request: AnyRequest, tx: Tx, tenant: Tenant, order_no: str) -> 
         "stated": _stated(lines),
         "attempts": attempts,
         "attempt_seconds": showing.seconds,
+        "uses": sorted(uses, key=lambda one: one["at"], reverse=True),
         "payments": payments,
         "refunds": refunds,
         "refundable_minor": refundable,
@@ -234,12 +236,19 @@ async def _whole(request: AnyRequest, tx: Tx, tenant: Tenant, order_no: str) -> 
         "actions": {action: actions.refused(action, standing) for action in Action if _allowed(request, _NEEDS[action])},
         "may_note": _allowed(request, Permission.ORDERS_NOTE),
         "may_reveal": _allowed(request, Permission.ORDERS_REVEAL),
-        "is_unfinished": order["state"] in _UNFINISHED or bool(standing.refund_states & _REFUND_OPEN),
-        "seen": f"{order['state']}.{'.'.join([*sorted(standing.refund_states), *(one['state'] for one in attempts)])}",
+        "is_unfinished": order["state"] in _UNFINISHED
+        or bool(standing.refund_states & _REFUND_OPEN)
+        or any(_is_usable(unit) for unit in units),
+        "seen": f"{order['state']}.{len(uses)}.{'.'.join([*sorted(standing.refund_states), *(one['state'] for one in attempts)])}",
         "words": words,
         "exact": clock.business_day(order["placed_at"]) == clock.business_day(),
         "now": clock.now(),
     }
+
+
+def _is_usable(unit: asyncpg.Record) -> bool:
+    """Whether a code or link of ours may still be used, so that the page goes on looking for uses."""
+    return bool(unit["state"] == UnitState.DELIVERED and unit["minted_state"] == "valid" and unit["uses"] < unit["most_uses"])
 
 
 def _allowed(request: AnyRequest, permission: Permission) -> bool:

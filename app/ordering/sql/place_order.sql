@@ -1,7 +1,9 @@
 -- Place one order with all its claims, or none of them. Plain statements only; ids come from the application; the hottest row goes last.
 -- Answers one row: placed | repeated | key_reused | changed (subject: the listing).
+-- A price by rule is as quoted while the listing's terms are those that were read, from p_since until p_until, while between p_least_left and
+-- p_most_left are left of its SKU, and while the buyer has the level he had.
 -- Raises QY001 sold out (detail: the SKU), QY002 over a buyer's limit (detail: the product), QY003 over what one buyer may hold unpaid and
--- QY004 over his share of a SKU's stock (detail: the SKU); the transaction is then rolled back.
+-- QY004 over his share of a SKU's stock (detail: the SKU), QY005 the price changed with the stock; the transaction is then rolled back.
 -- Planned once per connection, by its indexes whatever the tables' size is by then: planning each call anew costs more than the writes.
 create or replace function place_order(
   p_id uuid, p_order_no text, p_storefront uuid, p_key text, p_request_hash bytea,
@@ -10,7 +12,9 @@ create or replace function place_order(
   p_lines uuid[], p_listings uuid[], p_skus uuid[], p_products uuid[], p_product_names text[], p_sku_names text[], p_kinds text[],
   p_quantities int[], p_prices bigint[],
   p_limited uuid[], p_limited_units int[], p_limits int[],
-  p_address_fp bytea, p_most_unpaid int, p_share_percent int, p_always int
+  p_address_fp bytea, p_most_unpaid int, p_share_percent int, p_always int,
+  p_list_prices bigint[], p_terms int[], p_rules uuid[], p_rule_versions int[], p_least_left int[], p_most_left int[],
+  p_since timestamptz, p_until timestamptz, p_customer uuid, p_level uuid
 ) returns table (outcome text, order_id uuid, order_no text, subject uuid)
 language plpgsql
 set plan_cache_mode = force_generic_plan
@@ -33,11 +37,13 @@ begin
   end if;
 
   select w.listing_id into v_changed
-  from unnest(p_listings, p_prices) as w (listing_id, price)
-  left join listing l on l.id = w.listing_id and l.is_published and l.price_minor = w.price and l.currency = p_currency and l.storefront_id = p_storefront
+  from unnest(p_listings, p_list_prices, p_terms) as w (listing_id, price, terms)
+  left join listing l on l.id = w.listing_id and l.is_published and l.price_minor = w.price and l.terms_version = w.terms
+    and l.currency = p_currency and l.storefront_id = p_storefront
   left join sku s on s.id = l.sku_id
   left join product p on p.id = s.product_id and p.state = 'on_sale'
-  where p.id is null
+  where p.id is null or now() < p_since or now() >= p_until
+     or (p_customer is not null and not exists (select 1 from customer c where c.id = p_customer and c.level_id is not distinct from p_level))
   limit 1;
   if found then
     return query select 'changed', null::uuid, null::text, v_changed;
@@ -69,11 +75,11 @@ begin
 
   insert into order_line
     (id, order_id, line_no, product_id, sku_id, listing_id, product_name, sku_name, delivery_kind, quantity, unit_price_minor, total_minor,
-     attributes)
+     price_rule_id, price_rule_version, attributes)
   select w.line_id, p_id, w.n, w.product, w.sku, w.listing, w.product_name, w.sku_name, w.kind, w.quantity, w.price, w.price * w.quantity,
-         p.attributes
-  from unnest(p_lines, p_products, p_skus, p_listings, p_product_names, p_sku_names, p_kinds, p_quantities, p_prices) with ordinality
-    as w (line_id, product, sku, listing, product_name, sku_name, kind, quantity, price, n)
+         w.rule, w.rule_version, p.attributes
+  from unnest(p_lines, p_products, p_skus, p_listings, p_product_names, p_sku_names, p_kinds, p_quantities, p_prices, p_rules, p_rule_versions)
+    with ordinality as w (line_id, product, sku, listing, product_name, sku_name, kind, quantity, price, rule, rule_version, n)
   join product p on p.id = w.product;
 
   insert into delivery_unit (order_line_id, unit_no, order_id, sku_id, state, amount_minor)
@@ -96,8 +102,12 @@ begin
   for i in 1 .. array_length(p_skus, 1) loop
     perform expire_card_keys(p_skus[i], 20000) from stock where sku_id = p_skus[i] and turns_on <= v_today;
     update stock set available = available - p_quantities[i], reserved = reserved + p_quantities[i]
-    where sku_id = p_skus[i] and turns_on > v_today and available >= p_quantities[i];
+    where sku_id = p_skus[i] and turns_on > v_today and available >= p_quantities[i]
+      and available >= coalesce(p_least_left[i], 0) and (p_most_left[i] is null or available <= p_most_left[i]);
     if not found then
+      if exists (select 1 from stock where sku_id = p_skus[i] and available >= p_quantities[i]) then
+        raise exception 'the price changed with the stock' using errcode = 'QY005', detail = p_skus[i]::text;
+      end if;
       raise exception 'sold out' using errcode = 'QY001', detail = p_skus[i]::text;
     end if;
   end loop;

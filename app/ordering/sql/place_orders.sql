@@ -1,5 +1,6 @@
 -- Place many buyers' orders of one line each in one call, first come first served: each stock row is locked once and one commit flushes all of them.
 -- Stock rows are locked first and in SKU order, so calls at the same time queue instead of deadlocking.
+-- Their prices hang on nothing but the listing's terms: one that hangs on time, stock or the buyer is placed by itself.
 -- Each buyer comes once in a batch, so that what he holds unpaid already can be asked for all of them together.
 -- Answers one row per buyer, in their order: placed | repeated | key_reused | changed | sold_out | over_limit | over_unpaid | over_share.
 -- A repeated key inside one batch, or one placed by another process meanwhile, fails the batch; the caller then places singles.
@@ -10,7 +11,8 @@ create or replace function place_orders(
   p_contact_kinds text[], p_contacts bytea[], p_masks text[], p_contact_fps bytea[], p_tail_fps bytea[], p_locales text[],
   p_lines uuid[], p_listings uuid[], p_skus uuid[], p_products uuid[], p_product_names text[], p_sku_names text[], p_kinds text[],
   p_quantities int[], p_prices bigint[], p_currencies text[], p_limits int[],
-  p_address_fps bytea[], p_most_unpaid int, p_share_percent int, p_always int
+  p_address_fps bytea[], p_list_prices bigint[], p_terms int[], p_rules uuid[], p_rule_versions int[],
+  p_most_unpaid int, p_share_percent int, p_always int
 ) returns table (outcome text, order_id uuid, order_no text)
 language plpgsql
 set plan_cache_mode = force_generic_plan
@@ -33,8 +35,10 @@ begin
   into v_known from shop_order o where o.idempotency_key = any(p_keys);
 
   select array_agg(case when p.id is null then 'changed' else 'placed' end order by w.n) into v_outcomes
-  from unnest(p_listings, p_prices, p_currencies, p_storefronts) with ordinality as w (listing_id, price, currency, storefront_id, n)
-  left join listing l on l.id = w.listing_id and l.is_published and l.price_minor = w.price and l.currency = w.currency and l.storefront_id = w.storefront_id
+  from unnest(p_listings, p_list_prices, p_terms, p_currencies, p_storefronts) with ordinality
+    as w (listing_id, price, terms, currency, storefront_id, n)
+  left join listing l on l.id = w.listing_id and l.is_published and l.price_minor = w.price and l.terms_version = w.terms
+    and l.currency = w.currency and l.storefront_id = w.storefront_id
   left join sku s on s.id = l.sku_id
   left join product p on p.id = s.product_id and p.state = 'on_sale';
 
@@ -92,11 +96,12 @@ begin
 
     insert into order_line
       (id, order_id, line_no, product_id, sku_id, listing_id, product_name, sku_name, delivery_kind, quantity, unit_price_minor, total_minor,
-       attributes)
+       price_rule_id, price_rule_version, attributes)
     select w.line_id, w.id, 1, w.product, w.sku, w.listing, w.product_name, w.sku_name, w.kind, w.quantity, w.price, w.price * w.quantity,
-           p.attributes
-    from unnest(p_lines, p_ids, p_products, p_skus, p_listings, p_product_names, p_sku_names, p_kinds, p_quantities, p_prices, v_outcomes)
-      as w (line_id, id, product, sku, listing, product_name, sku_name, kind, quantity, price, outcome)
+           w.rule, w.rule_version, p.attributes
+    from unnest(p_lines, p_ids, p_products, p_skus, p_listings, p_product_names, p_sku_names, p_kinds, p_quantities, p_prices, p_rules, p_rule_versions,
+                v_outcomes)
+      as w (line_id, id, product, sku, listing, product_name, sku_name, kind, quantity, price, rule, rule_version, outcome)
     join product p on p.id = w.product
     where w.outcome = 'placed';
 

@@ -1,0 +1,35 @@
+"""What a unit of a SKU costs us, as far as it is known before it is delivered."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from decimal import Decimal
+from uuid import UUID
+
+from tenants.session import Tx
+
+
+async def costs_of(tx: Tx, sku_ids: Sequence[UUID]) -> dict[UUID, Decimal]:
+    """Unit costs in major units; a SKU whose cost nobody knows is left out.
+
+    The dearest batch that has free keys, because any of them may be handed out next; without keys the cheapest offer on its route that is on
+    sale; nothing for what we mint ourselves.
+    """
+    return {row["sku_id"]: row["unit_cost"] for row in await tx.fetch(_COSTS, list(sku_ids)) if row["unit_cost"] is not None}
+
+
+_COSTS = """
+select k.id as sku_id, case when p.delivery_kind in ('voucher', 'serial') then 0 else coalesce(own.unit_cost, offered.unit_cost) end as unit_cost
+from sku k
+join product p on p.id = k.product_id
+left join lateral (
+  select max(b.unit_cost) as unit_cost from import_batch b
+  where b.sku_id = k.id and exists (select 1 from card_key c where c.batch_id = b.id and c.state = 'free')
+) own on true
+left join lateral (
+  select min(o.unit_cost) as unit_cost
+  from route_offer r join supplier_offer o on o.id = r.offer_id join supplier_connection n on n.id = o.connection_id
+  where r.sku_id = k.id and o.is_on_sale and n.is_on
+) offered on true
+where k.id = any($1)
+"""
