@@ -53,13 +53,24 @@ async def buy(tenant: Tenant, connection_id: UUID) -> None:
             await add_task(tx, "fulfillment.buy", lane=Lane.SUPPLY, subject_id=connection_id, run_at=due)
     running = _pumps.get(key)
     if running is not None and not running.done():
-        _wanted_again.add(key)
+        _woken[key].set()
         return
+    _woken[key] = asyncio.Event()
     _pumps[key] = asyncio.create_task(_pump(tenant, connection_id))
 
 
 _pumps: dict[tuple[UUID, UUID], asyncio.Task[None]] = {}
-_wanted_again: set[tuple[UUID, UUID]] = set()
+_woken: dict[tuple[UUID, UUID], asyncio.Event] = {}
+"""Set when something may be sent that was not there when a pump looked last."""
+_lines: dict[UUID, Batcher[Answer, None]] = {}
+"""Per tenant: what calls to all its suppliers came to is written down together."""
+
+
+def wake(tenant: Tenant) -> None:
+    """Have this process's pumps of a tenant look at once; where none runs, the task that was added does it."""
+    for (tenant_id, _), woken in _woken.items():
+        if tenant_id == tenant.id:
+            woken.set()
 
 
 async def finish(*, within_s: int) -> None:
@@ -70,7 +81,8 @@ async def finish(*, within_s: int) -> None:
         for pump in slow:
             pump.cancel()
         await asyncio.gather(*running, return_exceptions=True)
-    _pumps.clear()
+    for known in (_pumps, _woken, _lines):
+        known.clear()
     _leaving.clear()
 
 
@@ -78,26 +90,19 @@ _leaving = asyncio.Event()
 
 
 async def _pump(tenant: Tenant, connection_id: UUID) -> None:
-    key = (tenant.id, connection_id)
+    woken = _woken[tenant.id, connection_id]
+    line = _lines.setdefault(tenant.id, Batcher(together=partial(_record_all, tenant), alone=partial(_record_one, tenant)))
     calls: set[asyncio.Task[None]] = set()
-    line = Batcher(together=partial(_record_all, tenant), alone=partial(_record_one, tenant))
     try:
         idle = 0
         while idle < _IDLE_TURNS:
-            _wanted_again.discard(key)
+            woken.clear()
             taken = [] if _leaving.is_set() else await _take(tenant, connection_id)
             calls |= {asyncio.create_task(_call(tenant, connection, sending, line)) for connection, sending in taken}
-            if calls:
-                idle = 0
-                ended, calls = await asyncio.wait(calls, timeout=_IDLE_MS / 1000, return_when=asyncio.FIRST_COMPLETED)
-                if ended:
-                    await asyncio.sleep(_GATHER_MS / 1000)
-                    calls = {call for call in calls if not call.done()}
-            elif _leaving.is_set() or (await _is_over(tenant, connection_id) and key not in _wanted_again):
+            if not calls and (_leaving.is_set() or (await _is_over(tenant, connection_id) and not woken.is_set())):
                 return  # nothing is awaited between this look and the end, so no wish falls between them
-            else:
-                idle += 1
-                await asyncio.sleep(_IDLE_MS / 1000)
+            idle = 0 if calls else idle + 1
+            calls = await _rest(calls, woken)
     except DATABASE_FAULTS as error:
         _log.warning("pump.failed", connection=str(connection_id), error=type(error).__name__)
     except asyncio.CancelledError:
@@ -107,6 +112,16 @@ async def _pump(tenant: Tenant, connection_id: UUID) -> None:
     finally:
         if calls:
             await asyncio.gather(*calls, return_exceptions=True)
+
+
+async def _rest(calls: set[asyncio.Task[None]], woken: asyncio.Event) -> set[asyncio.Task[None]]:
+    """Wait until a call ended and those that end with it, or something may be sent; the calls that still run."""
+    wish = asyncio.create_task(woken.wait())
+    ended, _ = await asyncio.wait({*calls, wish}, timeout=_IDLE_MS / 1000, return_when=asyncio.FIRST_COMPLETED)
+    wish.cancel()
+    if ended and wish not in ended:
+        await asyncio.sleep(_GATHER_MS / 1000)
+    return {call for call in calls if not call.done()}
 
 
 async def _take(tenant: Tenant, connection_id: UUID) -> list[tuple[Opened, tuple[Sending, Purchase]]]:
@@ -122,10 +137,9 @@ async def _take(tenant: Tenant, connection_id: UUID) -> list[tuple[Opened, tuple
 async def _purchases(tx: Tx, tenant: Tenant, connection: Opened, sendings: Sequence[Sending]) -> list[Purchase]:
     """What is bought, with the buyer's recharge accounts opened."""
     ring = await keyring(tx)
-    details = {row["id"]: row for row in await tx.fetch(_DETAILS, [sending.row["id"] for sending in sendings])}
     purchases = []
     for sending in sendings:
-        row = details[sending.row["id"]]
+        row = sending.row
         account = {}
         if row["account"] is not None:
             account = json.loads(ring.open("recharge_account", "account", row["order_line_id"], row["account"]).reveal())
@@ -184,17 +198,3 @@ async def send_elsewhere(tx: Tx, connection_id: UUID) -> int:
     await give_up(tx, unserved)
     await settle_orders(tx, sorted({unit["order_id"] for unit in units}))
     return len(units)
-
-
-_DETAILS = """
-select a.id, a.out_no, a.supplier_sku, a.currency, a.order_line_id, s.face_value_minor, f.least_minor is not null as is_range,
-       case when l.parent_line_id is null then u.amount_minor else greatest(u.amount_minor, l.unit_price_minor) end as worth_minor,
-       coalesce(s.floor_bp, 0) as floor_bp, ra.account
-from attempt a
-join delivery_unit u on u.order_line_id = a.order_line_id and u.unit_no = a.unit_no
-join order_line l on l.id = a.order_line_id
-join sku s on s.id = a.sku_id
-join supplier_offer f on f.id = a.offer_id
-left join recharge_account ra on ra.order_line_id = a.order_line_id
-where a.id = any($1)
-"""
