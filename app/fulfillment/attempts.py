@@ -10,7 +10,7 @@ import secrets
 from collections import defaultdict
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from datetime import timedelta
+from datetime import datetime, timedelta
 from decimal import Decimal
 from typing import Any
 from uuid import UUID
@@ -147,31 +147,27 @@ async def _attempts_before(tx: Tx, units: Sequence[asyncpg.Record]) -> dict[tupl
     }
 
 
-async def take_to_send(tx: Tx, connection_id: UUID, *, at_most: int) -> list[Sending]:
-    """Attempts of a connection that may be sent now: as many as its limits allow, buyers who wait before batches.
+async def lock_connections(tx: Tx, connection_ids: Sequence[UUID]) -> dict[UUID, datetime]:
+    """Hold connections, so that what they may send is taken by one transaction after the other; when each was configured. Locks: in id order."""
+    rows = await tx.fetch(_HOLD, list(connection_ids)) if connection_ids else []
+    return {row["id"]: row["configured_at"] for row in rows}
 
-    From the commit on they count as sent. Each is asked about should this process never write its outcome. Locks: the connection, the attempts.
+
+async def take_to_send(tx: Tx, connection_ids: Sequence[UUID], *, at_most: int) -> list[Sending]:
+    """Attempts of connections that may be sent now: as many as their limits allow, buyers who wait before batches.
+
+    A connection that bears several calls keeps one free of batches, for who comes meanwhile. From the commit on the attempts count as sent; each is
+    asked about should this process never write its outcome. The caller holds the connections. Locks: the attempts.
     """
-    wanted = min(at_most, await _room(tx, connection_id))
-    if wanted <= 0:
+    if not connection_ids:
         return []
     fence = new_id()
-    rows = await tx.fetch(_SEND, connection_id, wanted, fence)
+    rows = await tx.fetch(_SEND, list(connection_ids), at_most, fence)
     if not rows:
         return []
-    ids = [row["id"] for row in rows]
     due = clock.now() + timedelta(seconds=CALL_S + _ASK_MARGIN_S)
-    await add_tasks(tx, "fulfillment.ask", lane=Lane.QUESTIONS, subject_ids=ids, run_at=due)
+    await add_tasks(tx, "fulfillment.ask", lane=Lane.QUESTIONS, subject_ids=[row["id"] for row in rows], run_at=due)
     return [Sending(row, fence) for row in rows]
-
-
-async def _room(tx: Tx, connection_id: UUID) -> int:
-    """How many calls a connection may start this moment: by its concurrency, its rate, and whether it is trusted."""
-    row = await tx.fetchrow(_ROOM, connection_id)
-    if row is None or not row["is_on"] or row["breaker"] == BreakerState.OPEN:
-        return 0
-    most = 1 if row["breaker"] == BreakerState.HALF_OPEN else row["calls_at_once"]
-    return int(min(most - row["in_flight"], row["tokens"]))
 
 
 async def is_stopped(tx: Tx, connection_id: UUID) -> bool:
@@ -296,26 +292,45 @@ select a.order_line_id, a.unit_no, count(*)::int as attempts,
 from attempt a join unnest($1::uuid[], $2::int[]) as u (order_line_id, unit_no) using (order_line_id, unit_no)
 group by 1, 2
 """
-_ROOM = """
-update supplier_connection c
-set tokens = least(greatest(c.calls_per_second, 1),
-                   c.tokens + c.calls_per_second * extract(epoch from clock_timestamp() - coalesce(c.tokens_at, now() - interval '1 second'))),
-    tokens_at = clock_timestamp()
-where id = $1
-returning is_on, breaker, calls_at_once, tokens,
-          (select count(*)::int from attempt a where a.connection_id = c.id and a.state = 'sending') as in_flight
-"""
+_HOLD = "select id, configured_at from supplier_connection where id = any($1) order by id for no key update"
+# a half-open connection is tried with one call; what rate allows and is not used is kept for a second at most
 _SEND = """
-with sent as (
+with room as materialized (
+  select c.id, c.tokens, least(floor(c.tokens)::int, $2) as most, c.most_at_once - c.in_flight as free, (c.most_at_once >= 4)::int as kept_free
+  from (
+    select id, case breaker when 'half_open' then 1 else calls_at_once end as most_at_once,
+           least(greatest(calls_per_second, 1),
+                 tokens + calls_per_second * extract(epoch from clock_timestamp() - coalesce(tokens_at, now() - interval '1 second'))) as tokens,
+           (select count(*)::int from attempt a where a.connection_id = c.id and a.state = 'sending') as in_flight
+    from supplier_connection c
+    where id = any($1) and is_on and breaker <> 'open'
+  ) c
+), awaited as materialized (
+  select a.id, r.id as connection_id
+  from room r
+  cross join lateral (
+    select id from attempt
+    where connection_id = r.id and state = 'planned' and priority = 0
+    order by id limit greatest(0, least(r.most, r.free)) for update skip locked
+  ) a
+), batched as materialized (
+  select a.id
+  from (select r.*, (select count(*)::int from awaited w where w.connection_id = r.id) as taken from room r) r
+  cross join lateral (
+    select id from attempt
+    where connection_id = r.id and state = 'planned' and priority > 0
+    order by priority, id limit greatest(0, least(r.most, r.free - r.kept_free) - r.taken) for update skip locked
+  ) a
+), sent as (
   update attempt set state = 'sending', fence = $3, sent_at = now(), times_sent = times_sent + 1, updated_at = now()
-  where id in (
-    select id from attempt where connection_id = $1 and state = 'planned' order by priority, id limit $2 for update skip locked
-  )
-  returning id, order_line_id, unit_no, sku_id, offer_id, supplier_sku, out_no, currency, priority
+  where id in (select id from awaited union all select id from batched)
+  returning id, connection_id, order_line_id, unit_no, sku_id, offer_id, supplier_sku, out_no, currency, priority
 ), paid as (
-  update supplier_connection set tokens = tokens - (select count(*) from sent) where id = $1
+  update supplier_connection c set tokens = r.tokens - s.sent, tokens_at = clock_timestamp()
+  from room r join (select connection_id, count(*) as sent from sent group by 1) s on s.connection_id = r.id
+  where c.id = r.id
 )
-select a.id, a.out_no, a.supplier_sku, a.currency, a.order_line_id, s.face_value_minor, f.least_minor is not null as is_range,
+select a.id, a.connection_id, a.out_no, a.supplier_sku, a.currency, a.order_line_id, s.face_value_minor, f.least_minor is not null as is_range,
        case when l.parent_line_id is null then u.amount_minor else greatest(u.amount_minor, l.unit_price_minor) end as worth_minor,
        coalesce(s.floor_bp, 0) as floor_bp, ra.account
 from sent a
@@ -355,7 +370,8 @@ with orders as materialized (
 )
 select a.id, a.order_id, a.order_line_id, a.unit_no, a.sku_id, a.offer_id, a.connection_id, a.supplier_sku, a.out_no, a.state,
        a.expected_cost, a.currency, a.sent_at, a.supplier_ref, a.times_sent, a.times_asked, a.times_not_found, a.answered_at, a.fence, a.reason,
-       c.name as connection_name
+       c.name as connection_name,
+       exists (select 1 from order_line b where b.order_id = a.order_id and b.bundle_policy = 'whole') as is_of_whole
 from attempt a join supplier_connection c on c.id = a.connection_id
 where a.id = any($1) and (select count(*) from orders) > 0
 order by a.id

@@ -77,8 +77,10 @@ async def record(tx: Tx, answers: Sequence[Answer]) -> None:
     await attempts.decide(tx, sorted_.decided, took_ms=took)
     await _follow_up(tx, sorted_, refused)
     await _open_cases(tx, [row for row, _ in valid])
-    await wholes.go_on(tx, sorted({row["order_id"] for row, _ in sorted_.delivered}))
-    await settle_orders(tx, sorted({row["order_id"] for row in rows.values()}))
+    of_wholes = sorted({row["order_id"] for row, _ in valid if row["is_of_whole"]})
+    if of_wholes:
+        await wholes.go_on(tx, of_wholes)
+    await settle_orders(tx, sorted({row["order_id"] for row in rows.values()}), with_wholes=bool(of_wholes))
     await note_calls(tx, [_called(row, a) for row, a in valid])
 
 

@@ -258,7 +258,7 @@ async def test_a_pump_that_is_gone_is_started_again_by_its_task(
         return None
 
     with monkeypatch.context() as dying:
-        dying.setattr(buying, "_pump", dies)
+        dying.setattr(buying, "_run", dies)
         placed = await world.paid(product.skus[0].listing.id)
         await settle(world)
     assert await attempt_states(world, placed.id) == ["planned"]
