@@ -14,18 +14,6 @@ from operations.signals import stop_on_signals
 
 OTHER_PROGRAMS = Path("/usr/lib/postgresql/15/bin")
 PROGRAMS_VARIABLE = "QUANYI_TEST_PG_BIN"
-ONE_DATABASE_IS_ENOUGH = (
-    "tests/attacks",
-    "tests/torture",
-    "tests/journeys",
-    "tests/workers/test_deaths.py",
-    "tests/operations/test_serving.py",
-    "tests/app/access",
-    "tests/app/console",
-    "tests/app/settings",
-    "tests/app/storefront",
-)
-"""Long runs that judge pages, log-ins and processes, not SQL."""
 NOTHING_COLLECTED = 5
 INSTALL_WAIT_S = 900
 
@@ -56,9 +44,7 @@ def run_tests(arguments: list[str]) -> int:
     ]
     if (OTHER_PROGRAMS / "postgres").exists():
         os.environ[PROGRAMS_VARIABLE] = str(OTHER_PROGRAMS)
-        left_out = [f"--ignore={path}" for path in ONE_DATABASE_IS_ENOUGH]
-        marked = ["-m", "database and not browser", *left_out, *arguments]
-        codes.append(run_round("The database's tests on Debian's PostgreSQL 15", marked))
+        codes.append(run_round("The database's tests on Debian's PostgreSQL 15", ["-m", "database and not browser", *arguments]))
     return next((code for code in codes if code), 0)
 
 

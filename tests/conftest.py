@@ -7,12 +7,16 @@ Fixtures: `world` (a World: makes merchants, products, keys, orders by the real 
 from __future__ import annotations
 
 from collections.abc import AsyncIterator, Iterator
+from typing import TYPE_CHECKING
 
 import pytest
 from hypothesis import HealthCheck, settings
 
 from tests.installation import Installation
 from tests.simulators import GatewaySimulator, OutboxSimulator, gateway_simulator, outbox_simulator
+
+if TYPE_CHECKING:
+    from tests.recycling import Recycler
 
 settings.register_profile("quanyi", deadline=None, suppress_health_check=[HealthCheck.too_slow])
 settings.load_profile("quanyi")
@@ -63,9 +67,17 @@ async def application(installation: Installation, anyio_backend: str) -> AsyncIt
         yield app
 
 
+@pytest.fixture(scope="session")
+async def recycler(application: object, installation: Installation) -> Recycler:
+    """Gives merchants of tests that are over to later tests, empty."""
+    from tests.recycling import Recycler
+
+    return await Recycler.beside(installation)
+
+
 @pytest.fixture
 async def world(
-    application: object, installation: Installation, gateway: GatewaySimulator, outbox: OutboxSimulator
+    application: object, installation: Installation, gateway: GatewaySimulator, outbox: OutboxSimulator, recycler: Recycler
 ) -> AsyncIterator[object]:
     """A World with a merchant of its own: `world.tenant`."""
     from tests.world import World
@@ -74,3 +86,4 @@ async def world(
     await made.open()
     yield made
     await made.close()
+    await recycler.take_back(made.tenants)

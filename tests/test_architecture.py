@@ -105,6 +105,18 @@ def test_no_sql_is_built_from_text() -> None:
     }
 
 
+def test_rows_taken_up_to_a_number_are_chosen_once() -> None:
+    """`in (select … limit … for update)` is planned as a join that may choose again for each row, and take more; an array is made once."""
+    wrong = [
+        str(path.relative_to(ROOT))
+        for package in ("app", "tenants", "workers")
+        for path in (ROOT / package).rglob("*")
+        if path.suffix in (".py", ".sql")
+        and re.search(r"\bin \(\s*select\b[^;]{0,400}?\blimit\b[^();]{0,80}\bfor (no key )?update", path.read_text())
+    ]
+    assert wrong == []
+
+
 def test_nothing_is_swallowed() -> None:
     """What catches everything undoes and raises again (`tenants`), or is a worker's outermost frame and writes it down."""
     broad = [

@@ -66,6 +66,7 @@ class World:
         self.gateway = gateway
         self.outbox = outbox
         self.may_break: set[str] = set()
+        self.tenants: list[Tenant] = []
         self._clients: list[httpx2.AsyncClient] = []
 
     async def open(self) -> None:
@@ -83,6 +84,7 @@ class World:
         await provisioning.refill(self.urls.owner_url, wanted=3)
         async with tenant_tx(PLATFORM) as tx:
             tenant = await provisioning.take_spare(tx, slug=f"shop-{secrets.token_hex(5)}", name=name)
+        self.tenants.append(tenant)
         routing.forget()
         async with tenant_session(tenant) as session:
             await catalog.open_storefront(session, name=name)

@@ -301,7 +301,9 @@ update task
 set state = 'running', lease_token = $3, attempts = attempts + 1, wanted_again = false,
     lease_until = now() + make_interval(secs => coalesce(
       (select k.seconds from unnest($4::text[], $5::int[]) as k (kind, seconds) where k.kind = task.kind), 60))
-where id in (select id from task where lane = $1 and state = 'waiting' and run_at <= now() order by run_at limit $2 for update skip locked)
+where id = any(array(
+  select id from task where lane = $1 and state = 'waiting' and run_at <= now() order by run_at limit $2 for update skip locked
+))
 returning id, kind, subject_id, attempts
 """
 _RENEW = """

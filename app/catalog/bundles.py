@@ -73,7 +73,10 @@ async def bundles_with(tx: Tx, sku_ids: Sequence[UUID]) -> list[asyncpg.Record]:
 
 
 def may_be_part(kind: DeliveryKind) -> bool:
-    """Whether units of a kind may stand in a bundle: no bundle in a bundle, and nothing that is delivered over months."""
+    """Whether units of a kind may stand in a bundle: no bundle in a bundle, and nothing that is delivered over months.
+
+    Nor may a SKU that is sold by face value, which no buyer of a bundle chooses.
+    """
     return kind.sells and kind not in (DeliveryKind.BUNDLE, DeliveryKind.SUBSCRIPTION)
 
 
@@ -127,13 +130,13 @@ order by b.bundle_sku_id, b.position
 _CHOICES = """
 select k.id as sku_id, p.name || ' ' || k.name as name, p.delivery_kind, l.price_minor
 from sku k join product p on p.id = k.product_id join listing l on l.sku_id = k.id
-where p.delivery_kind = any($1) and l.is_published
+where p.delivery_kind = any($1) and l.is_published and not exists (select 1 from sku_range v where v.sku_id = k.id)
 order by p.name, k.position, k.id
 limit $2
 """
 _NAMED = """
 select k.id as sku_id, p.name || ' ' || k.name as name from sku k join product p on p.id = k.product_id
-where k.id = any($1) and p.delivery_kind = any($2)
+where k.id = any($1) and p.delivery_kind = any($2) and not exists (select 1 from sku_range v where v.sku_id = k.id)
 """
 _WITH = """
 select distinct p.id, p.name from bundle_part b join sku k on k.id = b.bundle_sku_id join product p on p.id = k.product_id

@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
+from decimal import Decimal
 from enum import StrEnum
 from typing import Any
 from uuid import UUID
 
-from sqlalchemy import CheckConstraint, ForeignKey, Index, Integer, LargeBinary, SmallInteger, UniqueConstraint
+from sqlalchemy import CheckConstraint, ForeignKey, Index, Integer, LargeBinary, Numeric, SmallInteger, UniqueConstraint
 from sqlalchemy.dialects.postgresql import JSONB
 from sqlalchemy.orm import Mapped, mapped_column, relationship
 
+from app.catalog.values import ValueRange
 from app.kernel.models import Row, TenantBase, one_of, sealed
 
 
@@ -235,7 +237,33 @@ class Listing(Row, TenantBase):
     """Grows with each change of the rules its price depends on; the order function compares it with what was quoted."""
     least_minor: Mapped[int | None]
     """The least unit price its SKU's cost and floor allow, kept by `app.pricing.floors`; the order function sells nothing below it."""
+    least_rate: Mapped[Decimal | None] = mapped_column(Numeric(18, 6))
+    """Of a SKU sold by face value: the least price of 1 of value, which then stands for `least_minor`."""
     sku: Mapped[Sku] = relationship(lazy="raise", back_populates="listing")
+
+
+class SkuRange(TenantBase):
+    """The face values of a SKU that is sold by any of them: `app.catalog.values`. Its listing's price is that of the least."""
+
+    __tablename__ = "sku_range"
+    __table_args__ = (
+        CheckConstraint("least_minor > 0", name="least_positive"),
+        CheckConstraint("most_minor >= least_minor", name="most_from_least"),
+        CheckConstraint("step_minor > 0", name="step_positive"),
+        CheckConstraint("rate > 0 and rate < 'Infinity'", name="rate_positive"),
+    )
+    sku_id: Mapped[UUID] = mapped_column(ForeignKey("sku.id"), primary_key=True)
+    least_minor: Mapped[int]
+    most_minor: Mapped[int]
+    step_minor: Mapped[int]
+    rate: Mapped[Decimal] = mapped_column(Numeric(18, 6))
+    """The price of 1 of value."""
+    currency: Mapped[str] = mapped_column(server_default="CNY")
+    """Of the values, not of the price."""
+
+    @property
+    def values(self) -> ValueRange:
+        return ValueRange(self.least_minor, self.most_minor, self.step_minor, self.rate, self.currency)
 
 
 class BundlePolicy(StrEnum):

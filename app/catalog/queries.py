@@ -19,9 +19,11 @@ from app.catalog.models import (
     ProductState,
     ProductType,
     Sku,
+    SkuRange,
     Storefront,
     TypeState,
 )
+from app.catalog.values import ValueRange
 from app.kernel.errors import NotFound
 
 S = TypeVar("S", bound="Select[*tuple[Any, ...]]")
@@ -50,6 +52,12 @@ async def skus_of(session: AsyncSession, product_id: UUID) -> Sequence[Sku]:
     """A product's SKUs with their listings, in shelf order."""
     query = select(Sku).where(Sku.product_id == product_id).options(joinedload(Sku.listing)).order_by(Sku.position)
     return (await session.scalars(query)).all()
+
+
+async def ranges_of(session: AsyncSession, product_id: UUID) -> dict[UUID, ValueRange]:
+    """The face values of those of a product's SKUs that are sold by them."""
+    query = select(SkuRange).join(Sku, Sku.id == SkuRange.sku_id).where(Sku.product_id == product_id)
+    return {row.sku_id: row.values for row in (await session.scalars(query)).all()}
 
 
 async def products(

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from uuid import UUID
 
 from sqlalchemy import delete, func, select, text
@@ -27,6 +27,7 @@ from app.catalog.models import (
     Storefront,
     TypeState,
 )
+from app.catalog.values import ValueRange
 from app.kernel import audit, history
 from app.kernel.actor import Actor
 from app.kernel.errors import N_, DomainError, NotFound
@@ -344,6 +345,10 @@ async def _set_skus(session: AsyncSession, product: Product, wanted: Sequence[Sk
     shop = await queries.storefront(session)
     assert shop is not None, "a tenant has a storefront from its first day"
     known = {sku.id: sku for sku in (await queries.skus_of(session, product.id))}
+    ranges = await queries.ranges_of(session, product.id)
+    wanted = [
+        _by_value(terms, ranges.get(old.id) if old else None) for old, terms in zip(_chosen(known, wanted), wanted, strict=True)
+    ]
     chosen = _chosen(known, wanted)
     await _free_names(session, [(sku, terms) for sku, terms in zip(chosen, wanted, strict=True) if sku])
     kept, changes = set(), []
@@ -364,6 +369,11 @@ async def _set_skus(session: AsyncSession, product: Product, wanted: Sequence[Sk
     session.add_all(changes)
     await session.flush()
     session.expire(product, ["skus"])
+
+
+def _by_value(terms: SkuTerms, values: ValueRange | None) -> SkuTerms:
+    """A SKU that is sold by face value keeps the price of its least value, whatever was typed."""
+    return terms if values is None else replace(terms, price_minor=values.price_minor(values.least_minor), was_minor=None)
 
 
 def _chosen(known: dict[UUID, Sku], wanted: Sequence[SkuTerms]) -> list[Sku | None]:

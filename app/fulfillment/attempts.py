@@ -9,7 +9,7 @@ import json
 import secrets
 from collections import defaultdict
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 from decimal import Decimal
 from typing import Any
@@ -58,7 +58,8 @@ async def plan(tx: Tx, units: Sequence[asyncpg.Record], *, priority: int = 0) ->
     """Choose a supplier for each owed unit and have it bought; the units that nobody can serve, now or before their deadline.
 
     A unit whose suppliers are only away for the moment waits and is planned again. A unit is a row with order_id, order_line_id, unit_no, sku_id,
-    worth_minor (what it sells for; a part of a bundle for what it sells alone) and paid_at. Locks: none; the index refuses a second live attempt.
+    worth_minor (what it sells for; a part of a bundle for what it sells alone), value_minor and value_currency (the face value its buyer
+    chose), and paid_at. Locks: none; the index refuses a second live attempt.
     """
     if not units:
         return []
@@ -68,6 +69,7 @@ async def plan(tx: Tx, units: Sequence[asyncpg.Record], *, priority: int = 0) ->
     for unit in units:
         past = before.get((unit["order_line_id"], unit["unit_no"]), _NONE_BEFORE)
         route = routes.get(unit["sku_id"])
+        route = _at_value(route, unit["value_minor"], unit["value_currency"]) if route else None
         choice = _choose(route, unit, past.refused | past.unreached) if route else None
         dear |= _too_dear(route, unit, choice) if route else frozenset()
         if route is not None and choice is not None:
@@ -93,6 +95,11 @@ class _Past:
 
 
 _NONE_BEFORE = _Past(0, frozenset(), frozenset())
+
+
+def _at_value(route: suppliers.Route, value_minor: int | None, currency: str | None) -> suppliers.Route:
+    """The route for the face value a unit's buyer chose, where he chose one."""
+    return route if value_minor is None else replace(route, candidates=route.at(value_minor, currency))
 
 
 def _choose(route: suppliers.Route, unit: asyncpg.Record, tried: frozenset[UUID]) -> rules.Choice | None:
@@ -330,7 +337,8 @@ with room as materialized (
   from room r join (select connection_id, count(*) as sent from sent group by 1) s on s.connection_id = r.id
   where c.id = r.id
 )
-select a.id, a.connection_id, a.out_no, a.supplier_sku, a.currency, a.order_line_id, s.face_value_minor, f.least_minor is not null as is_range,
+select a.id, a.connection_id, a.out_no, a.supplier_sku, a.currency, a.order_line_id, coalesce(l.face_value_minor, s.face_value_minor) as face_value_minor,
+       f.least_minor is not null as is_range,
        case when l.parent_line_id is null then u.amount_minor else greatest(u.amount_minor, l.unit_price_minor) end as worth_minor,
        coalesce(s.floor_bp, 0) as floor_bp, ra.account
 from sent a
@@ -348,13 +356,14 @@ select distinct order_id from (
 """
 _WITHDRAW = """
 update attempt set state = 'failed', reason = $3, decided_at = now(), updated_at = now()
-where id in (
+where id = any(array(
   select id from attempt where connection_id = $1 and state = 'planned' and times_sent = 0 order by id limit $2 for update skip locked
-)
+))
 returning id
 """
 _UNITS = """
-select u.order_id, u.order_line_id, u.unit_no, u.sku_id, coalesce(o.owed_again_at, o.paid_at) as paid_at,
+select u.order_id, u.order_line_id, u.unit_no, u.sku_id, coalesce(o.owed_again_at, o.paid_at) as paid_at, l.face_value_minor as value_minor,
+       l.face_value_currency as value_currency,
        case when l.parent_line_id is null then u.amount_minor else greatest(u.amount_minor, l.unit_price_minor) end as worth_minor
 from attempt a
 join delivery_unit u on u.order_line_id = a.order_line_id and u.unit_no = a.unit_no

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+from decimal import Decimal
 from uuid import UUID
 
 from app.inventory import service as inventory
@@ -17,6 +19,7 @@ from tenants.session import Tx
 _UNCOUNTED = 100_000
 """How many units may be sold ahead where a supplier does not count its stock."""
 NO_OFFER = N_("no supplier offers it")
+NOT_EVERY_VALUE = N_("no supplier sells all its face values")
 
 
 async def shelve(tx: Tx, sku_id: UUID) -> None:
@@ -30,12 +33,9 @@ async def shelve(tx: Tx, sku_id: UUID) -> None:
         return
     route = (await suppliers.routes_of(tx, [sku_id]))[sku_id]
     price = await floors.lowest_price(tx, sku_id)
-    limit = most_cost(price, route.floor_bp) if price else None
-    obstacles = [obstacle(candidate, most_cost=limit) for candidate in route.candidates]
-    able = [c for c, why in zip(route.candidates, obstacles, strict=True) if why is None]
+    able, reason = _able(route, most_cost(price, route.floor_bp) if price else None)
     await inventory.allow(tx, sku_id=sku_id, units=_deliverable(able))
     await inventory.warn_if_low(tx, [sku_id])
-    reason = "" if able else next((why for why in obstacles if why), NO_OFFER)
     if reason == route_row["shelf_reason"]:
         return
     await tx.execute("update supply_route set shelf_reason = $2, updated_at = now() where sku_id = $1", sku_id, reason)
@@ -43,6 +43,21 @@ async def shelve(tx: Tx, sku_id: UUID) -> None:
     await history.record(tx, Happened("sku", sku_id, event, note=reason))
     if bool(reason) != bool(route_row["shelf_reason"]):
         await add_task(tx, "suppliers.tell_shelf", lane=Lane.MESSAGES, subject_id=sku_id)
+
+
+def _able(route: suppliers.Route, limit: Decimal | None) -> tuple[list[Candidate], str]:
+    """Who could serve a unit now, and why nobody could. Every value of a range must be served by somebody: a buyer may choose any."""
+    obstacles = [obstacle(candidate, most_cost=limit) for candidate in route.candidates]
+    able = [c for c, why in zip(route.candidates, obstacles, strict=True) if why is None]
+    if not able:
+        return [], next((why for why in obstacles if why), NO_OFFER)
+    if route.values is not None and not all(_is_served(route.at(v, route.values.currency)) for v in route.values.probes()):
+        return [], NOT_EVERY_VALUE
+    return able, ""
+
+
+def _is_served(candidates: Sequence[Candidate]) -> bool:
+    return any(obstacle(candidate, most_cost=None) is None for candidate in candidates)
 
 
 def _deliverable(able: list[Candidate]) -> int:

@@ -100,5 +100,5 @@ async def _count(tx: Tx, row: asyncpg.Record, state: BatchState, moved: int) -> 
 
 _TURN_KEYS = """
 update card_key set state = $3, changed_at = now()
-where id in (select id from card_key where batch_id = $1 and state = $2 order by id limit $4 for update)
+where id = any(array(select id from card_key where batch_id = $1 and state = $2 order by id limit $4 for update))
 """

@@ -122,6 +122,8 @@ class OrderLine(TenantBase):
         CheckConstraint(
             "parent_line_id is not null or total_minor = unit_price_minor * quantity", name="total_is_price_times_quantity"
         ),
+        CheckConstraint("face_value_minor > 0", name="face_value_positive"),
+        CheckConstraint("(face_value_minor is null) = (face_value_currency is null)", name="face_value_has_currency"),
         CheckConstraint("(bundle_policy is not null) = (delivery_kind = 'bundle')", name="policy_of_bundles"),
         Index("ix_order_line_order", "order_id"),
         Index("ix_order_line_sku", "sku_id"),
@@ -145,6 +147,9 @@ class OrderLine(TenantBase):
     price_rule_id: Mapped[UUID | None]
     """The rule that made its price, in the version of that moment; None for the list price."""
     price_rule_version: Mapped[int | None] = mapped_column(Integer)
+    face_value_minor: Mapped[int | None]
+    """The face value its buyer chose, where the SKU is sold by any of a range."""
+    face_value_currency: Mapped[str | None]
     attributes: Mapped[list[dict[str, Any]]] = mapped_column(JSONB, server_default="[]")
     """What the product's page said of it when it was sold: names, labels and values."""
 

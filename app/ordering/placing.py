@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import timedelta
 from functools import partial
 from uuid import UUID
@@ -24,6 +24,7 @@ from app.kernel.batching import Batcher
 from app.kernel.contact import Contact
 from app.kernel.errors import N_, DomainError
 from app.kernel.history import Happened
+from app.kernel.i18n import format_money
 from app.kernel.ids import new_id, new_number
 from app.kernel.vault import Keyring, keyring
 from app.ordering.rules import Offered, Quote, QuotedPart
@@ -158,6 +159,7 @@ async def _call(tx: Tx, sealed: _Sealed) -> Placed:
         [o.parent_id for o in lines], [o.total_minor for o in lines], [o.policy for o in lines],
         [share[0] for share in shares], [share[1] for share in shares], [share[2] for share in shares], [share[3] for share in shares],
         list(stock), list(stock.values()),
+        [line.value_minor for line in lines], [line.value_currency for line in lines],
     )  # fmt: skip
     assert row is not None
     answer = _answer(sealed.request, row)
@@ -171,15 +173,14 @@ async def _call(tx: Tx, sealed: _Sealed) -> Placed:
 def _terms(quote: Quote, lines: Sequence[_Line], stock: Mapping[UUID, int]) -> tuple[object, ...]:
     """What its prices come from and hang on, for the statement to look at again: of each line, and of each stock row it takes from."""
     priced = [line.priced for line in quote.lines]
-    left = {line.offered.sku_id: line.priced for line in quote.lines}
-    bounds = [left.get(sku_id) for sku_id in stock]
+    bounds = [[line.priced for line in quote.lines if line.offered.sku_id == sku_id] for sku_id in stock]
     return (
         [line.list_price_minor for line in lines],
         [line.terms_version for line in lines],
         [line.rule_id for line in lines],
         [line.rule_version for line in lines],
-        [one.least_left if one else None for one in bounds],
-        [one.most_left if one else None for one in bounds],
+        [max((one.least_left for one in of_sku if one.least_left is not None), default=None) for of_sku in bounds],
+        [min((one.most_left for one in of_sku if one.most_left is not None), default=None) for of_sku in bounds],
         max((one.since for one in priced if one.since), default=None),
         min((one.until for one in priced if one.until), default=None),
         quote.who.customer_id,
@@ -210,19 +211,30 @@ class _Line:
     policy: str | None = None
     parent_id: UUID | None = None
     amounts_minor: tuple[int, ...] = ()
+    value_minor: int | None = None
+    value_currency: str | None = None
 
 
 def _lines(quote: Quote) -> list[_Line]:
     found = []
     for line in quote.lines:
         o, line_id, rule = line.offered, new_id(), line.priced
-        names = (o.product_name, o.sku_name, o.delivery_kind)
+        value = (o.value_minor, o.values.currency) if o.values and o.value_minor else (None, None)
+        names = (o.product_name, _sku_name(o), o.delivery_kind)
         money = (line.quantity, line.unit_price_minor, line.total_minor)
         stated = (o.buyer_fields, line.account, o.price_minor)
         terms = (o.terms_version, rule.rule_id, rule.rule_version)
-        found.append(_Line(line_id, o.listing_id, o.sku_id, o.product_id, *names, *money, *stated, *terms, policy=o.policy))
+        row = _Line(line_id, o.listing_id, o.sku_id, o.product_id, *names, *money, *stated, *terms, policy=o.policy)
+        found.append(replace(row, value_minor=value[0], value_currency=value[1]))
         found += [_part(line_id, quoted) for quoted in line.parts()]
     return found
+
+
+def _sku_name(offered: Offered) -> str:
+    """What a line calls its SKU: with the face value that was chosen."""
+    if offered.values is None or offered.value_minor is None:
+        return offered.sku_name
+    return f"{offered.sku_name} {format_money(offered.value_minor, offered.values.currency)}"
 
 
 def _part(parent_id: UUID, quoted: QuotedPart) -> _Line:
@@ -363,6 +375,6 @@ def _batcher(tenant: Tenant, offered: Offered) -> Batcher[Request, Placed]:
     return _batchers[key]
 
 
-_PLACE = f"select * from place_order({', '.join(f'${n}' for n in range(1, 51))})"
+_PLACE = f"select * from place_order({', '.join(f'${n}' for n in range(1, 53))})"
 _PLACE_TOGETHER = f"select * from place_orders({', '.join(f'${n}' for n in range(1, 33))})"
 _KEEP_ACCOUNT = "insert into recharge_account (order_line_id, account, masked, shown) values ($1, $2, $3, $4::jsonb)"

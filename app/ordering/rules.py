@@ -5,10 +5,12 @@ from __future__ import annotations
 import hashlib
 from collections import Counter
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
+from decimal import Decimal
 from uuid import UUID
 
 from app.catalog.accounts import AccountField
+from app.catalog.values import ValueRange
 from app.kernel.errors import N_, DomainError
 from app.kernel.money import split_minor
 from app.pricing.rules import ANYBODY, Moment, Priced, Rule, Who
@@ -43,6 +45,11 @@ class AccountMissing(DomainError):
     message = N_("Say first what %(name)s asks for, such as the account it goes to. Nothing was ordered.")
 
 
+class NoSuchValue(DomainError):
+    status = 422
+    message = N_("Choose a value of %(name)s that is sold. Nothing was ordered.")
+
+
 class NothingInIt(DomainError):
     status = 422
     message = N_(
@@ -73,7 +80,8 @@ class Part:
 class Offered:
     """A listing as the shop shows it this moment: its list price, and the rules that may change it.
 
-    A bundle has parts, and a policy for when one of them cannot be delivered.
+    A bundle has parts, and a policy for when one of them cannot be delivered. One sold by face value has a range of them, and in a cart the
+    value its buyer chose.
     """
 
     listing_id: UUID
@@ -94,17 +102,36 @@ class Offered:
     policy: str | None = None
     least_minor: int | None = None
     """The least unit price its cost and the merchant's least margin allow."""
+    values: ValueRange | None = None
+    value_minor: int | None = None
+    least_rate: Decimal | None = None
+    """As `least_minor`, for 1 of face value."""
+
+    def at(self, value_minor: int) -> Offered:
+        """This offer for the face value a buyer chose. Raises: NoSuchValue."""
+        if self.values is None or not self.values.holds(value_minor):
+            raise NoSuchValue(name=self.product_name)
+        return replace(self, value_minor=value_minor)
+
+    @property
+    def list_price_minor(self) -> int:
+        """The price of one before any rule: of the chosen face value, where there is one."""
+        if self.values is None or self.value_minor is None:
+            return self.price_minor
+        return self.values.price_minor(self.value_minor)
 
     def is_held_back(self, unit_price_minor: int) -> bool:
         """Whether it is sold to nobody at this price."""
+        if self.value_minor is not None and self.least_rate is not None:
+            return unit_price_minor < self.least_rate * self.value_minor
         return self.least_minor is not None and unit_price_minor < self.least_minor
 
     def priced(self, quantity: int, moment: Moment | None) -> Priced:
         """The price of one of so many. `moment` may be missing where there are no rules."""
         if not self.price_rules:
-            return Priced(self.price_minor)
+            return Priced(self.list_price_minor)
         assert moment is not None, "rules are read with the moment they are asked about"
-        return priced_by(self.price_minor, self.price_rules, quantity, moment.of(self.sku_id))
+        return priced_by(self.list_price_minor, self.price_rules, quantity, moment.of(self.sku_id))
 
     @property
     def units(self) -> int:
@@ -164,7 +191,7 @@ class QuotedLine:
 
 @dataclass(frozen=True, slots=True)
 class Quote:
-    """A priced cart. One currency; each listing stands on one line. `who` is whom it was priced for."""
+    """A priced cart. One currency; each listing stands on one line, or on one for each face value that was chosen. `who` is whom it was priced for."""
 
     lines: tuple[QuotedLine, ...]
     who: Who = ANYBODY
@@ -192,7 +219,13 @@ class Quote:
         per buyer only where the batches are of one SKU.
         """
         line, offered = self.lines[0], self.lines[0].offered
-        is_plain = not line.accounts and not offered.parts and line.priced.always_holds and self.who == ANYBODY
+        is_plain = (
+            not line.accounts
+            and not offered.parts
+            and offered.value_minor is None
+            and line.priced.always_holds
+            and self.who == ANYBODY
+        )
         return len(self.lines) == 1 and is_plain and (offered.is_hot or not offered.buyer_limit)
 
     def stock(self) -> dict[UUID, int]:
@@ -219,6 +252,7 @@ class Quote:
     def fingerprint(self, contact: str) -> bytes:
         """What this request asks for, so that a repeated key with another content is told apart."""
         parts = [contact, *(f"{line.offered.listing_id}:{line.quantity}" for line in self.lines)]
+        parts += [f"value={line.offered.value_minor}" for line in self.lines if line.offered.value_minor is not None]
         stated = [account for line in self.lines for _, account in sorted(line.accounts.items())]
         parts += [f"{name}={value}" for account in stated for name, value in sorted(account.items())]
         return hashlib.sha256("\x1f".join(parts).encode()).digest()
@@ -242,25 +276,31 @@ def quote(
     accounts: Mapping[AccountKey, Mapping[str, str]] | None = None,
     moment: Moment | None = None,
 ) -> Quote:
-    """Price a cart: the same listing twice becomes one line. `accounts` is what buyers stated, by listing and SKU; `moment` is needed where there
-    are rules. Raises: EmptyCart, TooManyLines, BadQuantity, AccountMissing, NothingInIt.
+    """Price a cart: the same listing and face value twice become one line. `accounts` is what buyers stated, by listing and SKU; `moment` is needed where there
+    are rules. Raises: EmptyCart, TooManyLines, BadQuantity, AccountMissing, NothingInIt, NoSuchValue.
     """
     if not wanted:
         raise EmptyCart
-    units: dict[UUID, int] = {}
-    offers: dict[UUID, Offered] = {}
+    units: dict[tuple[UUID, int | None], int] = {}
+    offers: dict[tuple[UUID, int | None], Offered] = {}
     for offered, quantity in wanted:
         if not 1 <= quantity <= MOST_UNITS:
             raise BadQuantity(most=MOST_UNITS)
-        units[offered.listing_id] = units.get(offered.listing_id, 0) + quantity
-        offers[offered.listing_id] = offered
+        if offered.values is not None and offered.value_minor is None:
+            raise NoSuchValue(name=offered.product_name)
+        key = (offered.listing_id, offered.value_minor)
+        units[key] = units.get(key, 0) + quantity
+        offers[key] = offered
     if len(units) > MOST_LINES:
         raise TooManyLines(most=MOST_LINES)
     if max(units.values()) > MOST_UNITS:
         raise BadQuantity(most=MOST_UNITS)
-    lines = [_line(offers[i], n, offers[i].priced(n, moment), accounts or {}) for i, n in units.items()]
+    lines = [_line(offers[key], n, offers[key].priced(n, moment), accounts or {}) for key, n in units.items()]
     assert len({line.offered.currency for line in lines}) == 1
-    return Quote(tuple(sorted(lines, key=lambda line: line.offered.sku_id)), moment.who if moment else ANYBODY)
+    return Quote(
+        tuple(sorted(lines, key=lambda line: (line.offered.sku_id, line.offered.value_minor or 0))),
+        moment.who if moment else ANYBODY,
+    )
 
 
 def _line(offered: Offered, quantity: int, priced: Priced, stated: Mapping[AccountKey, Mapping[str, str]]) -> QuotedLine:

@@ -1,4 +1,4 @@
-"""Price rules of a product that was cloned."""
+"""Price rules and face values of a product that was cloned."""
 
 from __future__ import annotations
 
@@ -9,14 +9,18 @@ from sqlalchemy.ext.asyncio import AsyncSession
 from app.catalog import queries as catalog
 from app.kernel.actor import Actor
 from app.pricing import queries
+from app.pricing.ranges import set_range
 from app.pricing.rules import Audience, Effect
 from app.pricing.service import RuleTerms, add_rule
 
 
 async def copy_rules(session: AsyncSession, from_id: UUID, to_id: UUID, *, actor: Actor) -> int:
-    """Give a clone the rules of its first that are switched on, each for the SKU of the same name; how many. Raises: NotFound."""
+    """Give a clone the face values of its first and the rules that are switched on, each for the SKU of the same name; how many. Raises: NotFound."""
     names = {sku.id: sku.name for sku in await catalog.skus_of(session, from_id)}
     own = {sku.name: sku.id for sku in await catalog.skus_of(session, to_id)}
+    for by_value, values in (await catalog.ranges_of(session, from_id)).items():
+        if names[by_value] in own:
+            await set_range(session, to_id, own[names[by_value]], values, actor=actor)
     copied = 0
     for rule in await queries.rules_of(session, from_id):
         sku_id = own.get(names.get(rule.sku_id, "")) if rule.sku_id else None

@@ -40,13 +40,19 @@ def least_minor(unit_cost: Decimal, floor_bp: int) -> int:
 
 async def refresh(tx: Tx, sku_ids: Sequence[UUID]) -> None:
     """Work out again the least prices of SKUs. Idempotent. Locks: the listings whose least price changes."""
-    floors = {
-        row["id"]: row["floor_bp"] for row in await tx.fetch("select id, floor_bp from sku where id = any($1)", list(sku_ids))
-    }
-    costs = await costs_of(tx, [sku_id for sku_id, floor in floors.items() if floor is not None])
-    least = {sku_id: least_minor(costs[sku_id], floor) if sku_id in costs else None for sku_id, floor in floors.items()}
-    ordered = sorted(least)
-    await tx.execute(_KEEP, ordered, [least[sku_id] for sku_id in ordered])
+    rows = sorted(await tx.fetch(_FLOORS, list(sku_ids)), key=lambda row: row["id"])
+    costs = await costs_of(tx, [row["id"] for row in rows if row["floor_bp"] is not None])
+    least = [least_minor(costs[row["id"]], row["floor_bp"]) if row["id"] in costs else None for row in rows]
+    rates = [_least_rate(costs.get(row["id"]), row["floor_bp"], row["least_minor"]) for row in rows]
+    await tx.execute(_KEEP, [row["id"] for row in rows], least, rates)
+
+
+def _least_rate(unit_cost: Decimal | None, floor_bp: int | None, value_minor: int | None) -> Decimal | None:
+    """The lowest price of 1 of face value, of what a value costs; None for what is not sold by face value."""
+    if unit_cost is None or floor_bp is None or value_minor is None:
+        return None
+    exact = unit_cost * 100 * 10_000 / (10_000 - floor_bp) / value_minor
+    return exact.quantize(Decimal("0.000001"), rounding=ROUND_CEILING)
 
 
 async def lowest_price(tx: Tx, sku_id: UUID) -> int | None:
@@ -55,7 +61,7 @@ async def lowest_price(tx: Tx, sku_id: UUID) -> int | None:
     if row is None or row["price_minor"] is None:
         return None
     rules = await rules_by_product(tx, [row["product_id"]])
-    return lowest(row["price_minor"], of_sku(rules.get(row["product_id"], ()), sku_id))
+    return lowest(row["price_minor"], of_sku(rules.get(row["product_id"], ()), sku_id, by_value=row["by_value"]))
 
 
 async def hold(session: AsyncSession, product_id: UUID, *, refuses: bool = True) -> None:
@@ -90,12 +96,15 @@ async def set_floors(session: AsyncSession, product_id: UUID, floors: Mapping[UU
     await hold(session, product_id)
 
 
+_FLOORS = "select k.id, k.floor_bp, v.least_minor from sku k left join sku_range v on v.sku_id = k.id where k.id = any($1)"
 _KEEP = """
-update listing l set least_minor = w.least
-from unnest($1::uuid[], $2::bigint[]) as w (sku_id, least)
-where l.sku_id = w.sku_id and l.least_minor is distinct from w.least
+update listing l set least_minor = w.least, least_rate = w.rate
+from unnest($1::uuid[], $2::bigint[], $3::numeric[]) as w (sku_id, least, rate)
+where l.sku_id = w.sku_id and (l.least_minor, l.least_rate) is distinct from (w.least, w.rate)
 """
 _LISTED = """
-select k.product_id, (select min(l.price_minor) from listing l where l.sku_id = k.id and l.is_published) as price_minor from sku k where k.id = $1
+select k.product_id, (select min(l.price_minor) from listing l where l.sku_id = k.id and l.is_published) as price_minor,
+       exists (select 1 from sku_range v where v.sku_id = k.id) as by_value
+from sku k where k.id = $1
 """
 _KEPT = "select sku_id, max(least_minor) as least_minor from listing where sku_id = any($1) group by sku_id"

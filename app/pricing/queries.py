@@ -28,9 +28,10 @@ async def rules_by_product(tx: Tx, product_ids: Sequence[UUID]) -> dict[UUID, li
     return found
 
 
-def of_sku(rules: Sequence[Rule], sku_id: UUID) -> tuple[Rule, ...]:
-    """Those of a product's rules that are for one of its SKUs."""
-    return tuple(rule for rule in rules if rule.sku_id in (None, sku_id))
+def of_sku(rules: Sequence[Rule], sku_id: UUID, *, by_value: bool = False) -> tuple[Rule, ...]:
+    """Those of a product's rules that are for one of its SKUs. One sold by face value has no one price: a rule that names one is not for it."""
+    wanted = (rule for rule in rules if rule.sku_id in (None, sku_id))
+    return tuple(rule for rule in wanted if not (by_value and rule.effect is Effect.UNIT_PRICE))
 
 
 async def rules_of(session: AsyncSession, product_id: UUID) -> Sequence[PriceRule]:

@@ -2,16 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 from uuid import UUID
 
-from sqlalchemy import func, select, update
+from sqlalchemy import func, select
 from sqlalchemy.ext.asyncio import AsyncSession
 
-from app.catalog.models import Listing, Sku
+from app.catalog.models import Sku, SkuRange
 from app.kernel import audit
 from app.kernel.actor import Actor
 from app.kernel.errors import N_, DomainError, NotFound
@@ -20,6 +20,7 @@ from app.pricing import floors, queries
 from app.pricing.models import PriceRule
 from app.pricing.queries import MOST_RULES, as_rule
 from app.pricing.rules import Audience, Effect
+from app.pricing.terms import new_terms
 
 MOST_TIERS = 8
 
@@ -27,6 +28,11 @@ MOST_TIERS = 8
 class TooManyRules(DomainError):
     status = 422
     message = N_("A product has %(most)s price rules at most. Change one of those it has.")
+
+
+class ManyValues(DomainError):
+    status = 422
+    message = N_("%(name)s is sold by face value, so no one price fits it. Give a share or an amount.")
 
 
 @dataclass(frozen=True, slots=True)
@@ -46,9 +52,9 @@ class RuleTerms:
 
 
 async def add_rule(session: AsyncSession, product_id: UUID, terms: RuleTerms, *, actor: Actor) -> PriceRule:
-    """A new rule, switched on. Locks: the product's listings. Raises: NotFound for a SKU of another product, TooManyRules, BelowFloor."""
-    await _new_terms(session, product_id)
-    await _refuse_foreign_sku(session, product_id, terms.sku_id)
+    """A new rule, switched on. Locks: the product's listings. Raises: NotFound for a SKU of another product, TooManyRules, ManyValues, BelowFloor."""
+    await new_terms(session, product_id)
+    await _refuse(session, product_id, terms)
     count = select(func.count()).select_from(PriceRule).where(PriceRule.product_id == product_id)
     if (await session.execute(count)).scalar_one() >= MOST_RULES:
         raise TooManyRules(most=MOST_RULES)
@@ -61,9 +67,9 @@ async def add_rule(session: AsyncSession, product_id: UUID, terms: RuleTerms, *,
 
 
 async def change_rule(session: AsyncSession, product_id: UUID, rule_id: UUID, terms: RuleTerms, *, actor: Actor) -> PriceRule:
-    """Other terms of a rule, as its next version. Idempotent. Locks: the product's listings, the rule. Raises: NotFound, BelowFloor."""
-    await _new_terms(session, product_id)
-    await _refuse_foreign_sku(session, product_id, terms.sku_id)
+    """Other terms of a rule, as its next version. Idempotent. Locks: the product's listings, the rule. Raises: NotFound, ManyValues, BelowFloor."""
+    await new_terms(session, product_id)
+    await _refuse(session, product_id, terms)
     rule = await queries.rule_or_404(session, product_id, rule_id)
     wanted = _columns(terms)
     if all(getattr(rule, name) == value for name, value in wanted.items()):
@@ -80,7 +86,7 @@ async def switch_rule(session: AsyncSession, product_id: UUID, rule_id: UUID, *,
 
     Locks: the product's listings, the rule. Raises: NotFound, BelowFloor when it is switched on.
     """
-    await _new_terms(session, product_id)
+    await new_terms(session, product_id)
     rule = await queries.rule_or_404(session, product_id, rule_id)
     if rule.is_on != is_on:
         rule.is_on = is_on
@@ -94,7 +100,7 @@ async def set_tiers(session: AsyncSession, product_id: UUID, tiers: Mapping[UUID
 
     Idempotent. Locks: the product's listings. Raises: NotFound for a SKU of another product, TooManyRules, BelowFloor.
     """
-    await _new_terms(session, product_id)
+    await new_terms(session, product_id)
     known = {(r.sku_id, r.least_quantity): r for r in await queries.rules_of(session, product_id) if as_rule(r).is_tier}
     wanted = {(sku_id, least): price for sku_id, steps in tiers.items() for least, price in steps.items()}
     for key, rule in known.items():
@@ -113,26 +119,20 @@ def _columns(terms: RuleTerms) -> dict[str, Any]:
     return {name: getattr(terms, name) for name in RuleTerms.__dataclass_fields__}
 
 
-async def _refuse_foreign_sku(session: AsyncSession, product_id: UUID, sku_id: UUID | None) -> None:
-    if sku_id is not None and await session.scalar(select(Sku.id).where(Sku.id == sku_id, Sku.product_id == product_id)) is None:
+async def _refuse(session: AsyncSession, product_id: UUID, terms: RuleTerms) -> None:
+    if terms.sku_id is None:
+        return
+    name = await session.scalar(select(Sku.name).where(Sku.id == terms.sku_id, Sku.product_id == product_id))
+    if name is None:
         raise NotFound
+    if terms.effect is Effect.UNIT_PRICE and await session.get(SkuRange, terms.sku_id) is not None:
+        raise ManyValues(name=name)
 
 
 async def _next(session: AsyncSession, rule: PriceRule, action: str, actor: Actor) -> None:
     rule.version += 1
     await session.flush()
     await _tell(session, action, rule, actor)
-
-
-async def _new_terms(session: AsyncSession, product_id: UUID) -> None:
-    """Whoever read the product's rules before is told to look again; and changes of one product wait for each other."""
-    ids: Sequence[UUID] = (
-        await session.scalars(
-            select(Listing.id).join(Sku).where(Sku.product_id == product_id).order_by(Listing.id).with_for_update(of=Listing)
-        )
-    ).all()
-    statement = update(Listing).where(Listing.id.in_(ids)).values(terms_version=Listing.terms_version + 1)
-    await session.execute(statement.execution_options(synchronize_session=False))
 
 
 async def _tell(session: AsyncSession, action: str, rule: PriceRule, actor: Actor) -> None:

@@ -12,13 +12,13 @@ from pydantic import StringConstraints
 
 from app.inventory.queries import sellable
 from app.kernel.errors import N_, DomainError
-from app.kernel.forms import Form, InvalidForm, RawForm, parse
+from app.kernel.forms import Form, InvalidForm, OptionalCount, RawForm, parse
 from app.kernel.ids import new_id
 from app.kernel.web import AnyRequest, page, see_other
 from app.ordering.placing import OfferChanged
 from app.ordering.rules import MOST_UNITS, AccountKey, EmptyCart, Offered, TooManyLines, quote
 from app.pricing.rules import Moment
-from app.storefront import binding, carts, checkout
+from app.storefront import binding, carts, checkout, values
 from app.storefront.accounts import AccountForm, account_forms, mark_of
 from app.storefront.checkout import PLACING_REFUSALS, NotOnSale, RequestKey, Units
 from app.storefront.moments import moment_of
@@ -44,16 +44,22 @@ class CartLine:
         return self.unit_price_minor * self.units
 
 
-class LineForm(Form):
-    """`add` puts more in, `set` says how many there shall be."""
+class RemovalForm(Form):
+    """`value` is the face value of the line, in minor units, where it is sold by value."""
 
     listing: UUID
+    value: OptionalCount = None
+
+    @property
+    def item(self) -> carts.Item:
+        return self.listing, self.value
+
+
+class LineForm(RemovalForm):
+    """`add` puts more in, of the face value that was typed; `set` says how many there shall be of what is in it."""
+
     quantity: Units
     mode: Literal["add", "set"] = "add"
-
-
-class RemovalForm(Form):
-    listing: UUID
 
 
 class CartCheckoutForm(Form):
@@ -75,12 +81,9 @@ class CartPages(Controller):
     async def add(self, request: AnyRequest, tenant: Tenant, sent: RawForm) -> Response[Any]:
         shelf, cart = shelf_in(request), carts.read(request)
         try:
-            form = parse(LineForm, sent)
-            offered = shelf.offers.get(form.listing)
-            if offered is None:
-                raise NotOnSale
-            kept = cart if form.mode == "add" else {**cart, form.listing: 0}
-            carts.keep(request, carts.put(kept, form.listing, form.quantity))
+            form, item = _line_form(sent, shelf)
+            kept = cart if form.mode == "add" else {**cart, item: 0}
+            carts.keep(request, carts.put(kept, item, form.quantity))
         except InvalidForm as fault:
             return await _refused_line(request, tenant, sent, fault)
         except TooManyLines as refusal:
@@ -91,7 +94,7 @@ class CartPages(Controller):
     async def remove(self, request: AnyRequest, sent: RawForm) -> Response[Any]:
         form = parse(RemovalForm, sent)
         cart = carts.read(request)
-        cart.pop(form.listing, None)
+        cart.pop(form.item, None)
         carts.keep(request, cart)
         return see_other(request, "/cart")
 
@@ -123,6 +126,24 @@ class CartPages(Controller):
             return await _cart_page(request, tenant, shelf, status=refusal.status, values=sent.values(), refusal=words)
         carts.keep(request, {})
         return see_other(request, await checkout.path_of(tenant, placed))
+
+
+def _line_form(sent: RawForm, shelf: Shelf) -> tuple[LineForm, carts.Item]:
+    """What is put in the cart, all its faults at once. Raises: InvalidForm, NotOnSale."""
+    wrong = checkout.value_faults(sent, shelf) if sent.get("mode") != "set" else {}
+    try:
+        form = parse(LineForm, sent)
+    except InvalidForm as fault:
+        fault.errors.update(wrong)
+        raise
+    offered = shelf.offers.get(form.listing)
+    if offered is None:
+        raise NotOnSale
+    if wrong:
+        raise InvalidForm(wrong, sent.values())
+    if form.mode == "set":
+        return form, form.item
+    return form, (form.listing, values.read(offered, sent.get)[0].value_minor)
 
 
 async def _refused_line(request: AnyRequest, tenant: Tenant, sent: RawForm, fault: DomainError) -> Response[str]:
@@ -182,4 +203,5 @@ def _accounts(
 
 def _mark(wanted: Sequence[tuple[Offered, int]], moment: Moment | None) -> str:
     """Of the prices and quantities the cart's page showed."""
-    return mark_of_prices([(o.listing_id, o.priced(units, moment).unit_price_minor * units) for o, units in wanted])
+    lines = [(o.listing_id, (o.value_minor, o.priced(units, moment).unit_price_minor * units)) for o, units in wanted]
+    return mark_of_prices(lines)

@@ -32,9 +32,9 @@ from app.ordering.placing import (
     TooLargeShare,
     TooMuchUnpaid,
 )
-from app.ordering.rules import MOST_UNITS, AccountKey, AccountMissing, NothingInIt, Offered, Quote, quote
+from app.ordering.rules import MOST_UNITS, AccountKey, AccountMissing, NoSuchValue, NothingInIt, Offered, Quote, quote
 from app.settings import settings
-from app.storefront import binding
+from app.storefront import binding, values
 from app.storefront.accounts import AccountForm, account_forms, looked_up, mark_of
 from app.storefront.moments import moment_of
 from app.storefront.opening import shelf_in
@@ -48,6 +48,7 @@ F = TypeVar("F", bound=Form)
 CONTACT_FAULTS = {ContactRule.PHONE: NOT_A_PHONE, ContactRule.EMAIL: NOT_AN_EMAIL, ContactRule.EITHER: NOT_A_CONTACT}
 PLACING_REFUSALS = (
     AccountMissing,
+    NoSuchValue,
     NothingInIt,
     SoldOut,
     OverBuyerLimit,
@@ -90,8 +91,9 @@ class Checkout(Controller):
             accounts = await _accounts(request, tenant, sent, shelf)
             if sent.get("act") == "change":
                 return await _change(request, sent, shelf)
-            form, contact = read_form(CheckoutForm, sent, shelf, faults=faults_of(accounts))
-            offered = await _offered(request, shelf, form)
+            faults = faults_of(accounts) | value_faults(sent, shelf)
+            form, contact = read_form(CheckoutForm, sent, shelf, faults=faults)
+            offered, _ = values.read(await _offered(request, shelf, form), sent.get)
             count_checkout(request, tenant)
             stated = {key: account.values for key, account in accounts.items()}
             wanted = quote([(offered, form.quantity)], stated, await moment_of(request, tenant, [offered]))
@@ -213,12 +215,18 @@ def faults_of(accounts: Mapping[AccountKey, AccountForm]) -> dict[str, str]:
     return {name: fault for account in accounts.values() for name, fault in account.errors.items()}
 
 
+def value_faults(sent: RawForm, shelf: Shelf) -> dict[str, str]:
+    """What is wrong with the face value that was typed for a form's listing, by field."""
+    offered = shelf.offers.get(_uuid(sent.get("listing")) or _NOBODY)
+    return values.read(offered, sent.get)[1] if offered else {}
+
+
 async def _change(request: AnyRequest, sent: RawForm, shelf: Shelf) -> Response[str]:
     """Back from the confirmation to the product, with everything as it was typed."""
     product = product_of(sent, shelf)
     if product is None:
         raise NotOnSale
-    return await product_page(request, shelf, product, values=sent.values())
+    return await product_page(request, shelf, product, values=sent.values(), errors=value_faults(sent, shelf))
 
 
 async def _again(
@@ -230,8 +238,8 @@ async def _again(
     if product is None:
         raise NotOnSale if isinstance(refusal, OfferChanged) else refusal
     words = "" if errors else said(refusal)
-    values = sent.values()
-    return await product_page(request, shelf, product, status=refusal.status, errors=errors or {}, values=values, refusal=words)
+    more = {"errors": errors or {}, "values": sent.values(), "refusal": words}
+    return await product_page(request, shelf, product, status=refusal.status, **more)
 
 
 def product_of(sent: RawForm, shelf: Shelf) -> Shelved | None:

@@ -19,6 +19,7 @@ import asyncpg
 from app.catalog import bundles
 from app.catalog.accounts import AccountField, fields_of
 from app.catalog.models import DeliveryKind
+from app.catalog.values import ValueRange
 from app.kernel.errors import NotFound
 from app.ordering.rules import AccountKey, Offered, Part
 from app.pricing.queries import of_sku, rules_by_product
@@ -192,16 +193,17 @@ def _shelved(rows: list[asyncpg.Record], parts: Mapping[UUID, list[asyncpg.Recor
         buyer_limit=first["buyer_limit"],
         description_html=first["description_html"],
         usage_html=first["usage_html"],
-        offers=tuple(_offered(row, parts.get(row["sku_id"], []), of_sku(rules, row["sku_id"])) for row in rows),
+        offers=tuple(_offered(row, parts.get(row["sku_id"], []), rules) for row in rows),
         was_minor={row["listing_id"]: row["was_minor"] for row in rows},
     )
 
 
-def _offered(row: asyncpg.Record, parts: Sequence[asyncpg.Record], rules: tuple[Rule, ...]) -> Offered:
+def _offered(row: asyncpg.Record, parts: Sequence[asyncpg.Record], rules: Sequence[Rule]) -> Offered:
+    by_value = row["range_least"] is not None
     return Offered(
         row["listing_id"], row["sku_id"], row["product_id"], row["product_name"], row["sku_name"], row["delivery_kind"],
         row["price_minor"], row["currency"], row["buyer_limit"], row["is_hot"], fields_of(json.loads(row["buyer_fields"])),
-        row["terms_version"], rules,
+        row["terms_version"], of_sku(rules, row["sku_id"], by_value=by_value),
         tuple(
             Part(
                 p["listing_id"], p["sku_id"], p["product_id"], p["product_name"], p["sku_name"], p["delivery_kind"], p["quantity"],
@@ -211,6 +213,8 @@ def _offered(row: asyncpg.Record, parts: Sequence[asyncpg.Record], rules: tuple[
         ),
         parts[0]["policy"] if parts else None,
         row["least_minor"],
+        ValueRange(row["range_least"], row["range_most"], row["range_step"], row["range_rate"], row["range_currency"]) if by_value else None,
+        least_rate=row["least_rate"],
     )  # fmt: skip
 
 
@@ -246,12 +250,13 @@ select id as storefront_id, name, tagline, brand_color, logo_id, contact_rule, s
 from storefront order by created_at limit 1
 """
 _LISTED = """
-select l.id as listing_id, l.sku_id, l.price_minor, l.was_minor, l.currency, l.terms_version, l.least_minor, k.name as sku_name, k.is_hot,
+select l.id as listing_id, l.sku_id, l.price_minor, l.was_minor, l.currency, l.terms_version, l.least_minor, l.least_rate, k.name as sku_name, k.is_hot,
        p.id as product_id, p.name as product_name, p.summary, p.category_id, p.cover_icon, p.cover_hue, p.picture_id, p.buyer_limit,
        p.description_html, p.usage_html, p.delivery_kind, p.binds_account, p.attributes::text as attributes,
        coalesce(t.buyer_fields, p.account_fields)::text as buyer_fields,
-       coalesce(t.refuses_virtual_numbers, p.refuses_virtual_numbers) as refuses_virtual_numbers
-from listing l join sku k on k.id = l.sku_id join product p on p.id = k.product_id left join product_type t on t.id = p.type_id
+       coalesce(t.refuses_virtual_numbers, p.refuses_virtual_numbers) as refuses_virtual_numbers,
+       v.least_minor as range_least, v.most_minor as range_most, v.step_minor as range_step, v.rate as range_rate, v.currency as range_currency
+from listing l join sku k on k.id = l.sku_id left join sku_range v on v.sku_id = k.id join product p on p.id = k.product_id left join product_type t on t.id = p.type_id
 where l.storefront_id = $1 and l.is_published and p.state = 'on_sale'
 order by p.position, p.created_at, k.position
 limit $2

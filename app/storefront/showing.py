@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import partial
 from typing import Any
@@ -20,6 +20,7 @@ from app.kernel.ids import new_id
 from app.kernel.web import AnyRequest, page
 from app.ordering.rules import MOST_UNITS, Offered
 from app.pricing.rules import Moment, ladder
+from app.storefront import values
 from app.storefront.accounts import AccountForm, account_forms
 from app.storefront.moments import moment_of
 from app.storefront.richtext import shown
@@ -57,6 +58,8 @@ class Choice:
     was_minor: int | None
     left: int
     steps: tuple[tuple[int, int], ...]
+    terms: object = None
+    """What its price comes from, whatever face value is chosen."""
 
     def price_minor(self, units: int) -> int:
         """What one of so many costs now."""
@@ -64,7 +67,8 @@ class Choice:
 
     def struck_minor(self, units: int) -> int | None:
         """The higher price beside it: the merchant's, else the list price where a rule is below it."""
-        return self.was_minor or (self.offered.price_minor if self.price_minor(units) < self.offered.price_minor else None)
+        listed = self.offered.list_price_minor
+        return self.was_minor or (listed if self.price_minor(units) < listed else None)
 
 
 @dataclass(frozen=True, slots=True)
@@ -96,29 +100,31 @@ async def covers(tenant: Tenant, products: Sequence[Shelved]) -> list[Cover]:
     ]
 
 
-async def choices(request: AnyRequest, product: Shelved) -> list[Choice]:
-    """A product's SKUs with what is left of each this moment, and what each costs this buyer."""
+async def choices(request: AnyRequest, product: Shelved, given: Callable[[str, str], str] | None = None) -> list[Choice]:
+    """A product's SKUs with what is left of each this moment, and what each costs this buyer: at the face values that were typed, else at the least."""
     tenant = request.scope["state"]["tenant"]
     moment = await moment_of(request, tenant, product.offers)
     left = moment.left if moment else await _left(tenant, [offer.sku_id for offer in product.offers])
-    steps = [steps_of(offer, moment) for offer in product.offers]
-    return [
-        Choice(offer, product.was_minor[offer.listing_id], 0 if offer.is_held_back(own[0][1]) else left.get(offer.sku_id, 0), own)
-        for offer, own in zip(product.offers, steps, strict=True)
-    ]
+    return [_choice(values.read(offer, given)[0] if given else offer, offer, product, moment, left) for offer in product.offers]
+
+
+def _choice(chosen: Offered, offer: Offered, product: Shelved, moment: Moment | None, left: Mapping[UUID, int]) -> Choice:
+    least, steps = steps_of(offer, moment), steps_of(chosen, moment)
+    can_be_sold = 0 if offer.is_held_back(least[0][1]) else left.get(offer.sku_id, 0)
+    return Choice(chosen, product.was_minor[offer.listing_id], can_be_sold, steps, (least, offer.values))
 
 
 def steps_of(offered: Offered, moment: Moment | None) -> tuple[tuple[int, int], ...]:
     """What one costs by the number bought."""
     if moment is None or not offered.price_rules:
-        return ((1, offered.price_minor),)
-    return tuple(ladder(offered.price_minor, offered.price_rules, moment.of(offered.sku_id)))
+        return ((1, offered.list_price_minor),)
+    return tuple(ladder(offered.list_price_minor, offered.price_rules, moment.of(offered.sku_id)))
 
 
 def mark_of_choices(offered: Sequence[Choice]) -> str:
     """Changes when an offer, a price or what buyers state does: a form carries it, so that nobody buys at a price he has not seen."""
     return mark_of_prices(
-        [(choice.offered.listing_id, (choice.steps, choice.offered.buyer_fields, choice.offered.parts)) for choice in offered]
+        [(choice.offered.listing_id, (choice.terms, choice.offered.buyer_fields, choice.offered.parts)) for choice in offered]
     )
 
 
@@ -129,22 +135,23 @@ def mark_of_prices(prices: Sequence[tuple[UUID, object]]) -> str:
 
 async def product_page(request: AnyRequest, shelf: Shelf, product: Shelved, **more: Any) -> Response[str]:
     """The page of one product. After a refusal `more` holds status, errors, values and `refusal`, a sentence for beside the button."""
-    offered = await choices(request, product)
-    values: Mapping[str, Any] = more.get("values", {})
+    typed: Mapping[str, Any] = more.get("values", {})
+    offered = await choices(request, product, _given(typed or request.query_params))
     context: dict[str, Any] = {
         "product": product,
         "choices": offered,
         "mark": mark_of_choices(offered),
-        "units": _units(str(values.get("quantity") or request.query_params.get("quantity", ""))),
+        "value_field": values.field_name,
+        "units": _units(str(typed.get("quantity") or request.query_params.get("quantity", ""))),
         "has_steps": any(len(choice.steps) > 1 for choice in offered),
-        "chosen": _chosen(offered, str(values.get("listing") or request.query_params.get("listing", ""))),
+        "chosen": _chosen(offered, str(typed.get("listing") or request.query_params.get("listing", ""))),
         "label_of": label_of,
         "category": next((name for category_id, name in shelf.categories if category_id == product.category_id), ""),
         "contact_rule": shelf.face.contact_rule,
         "most_units": min(MOST_UNITS, product.buyer_limit or MOST_UNITS),
         "description": shown(product.description_html),
         "usage": shown(product.usage_html),
-        "accounts": _accounts(request, product, values),
+        "accounts": _accounts(request, product, typed),
         "narrow_path": f"/products/{product.id}",
         "promise": i18n.gettext(PROMISES[DeliveryKind(product.delivery_kind)]),
         "request_key": str(new_id()),
@@ -154,20 +161,24 @@ async def product_page(request: AnyRequest, shelf: Shelf, product: Shelved, **mo
     return page(request, "storefront/product.html", **context)
 
 
+def _given(typed: Mapping[str, Any]) -> Callable[[str, str], str]:
+    return lambda name, default: str(typed.get(name, default))
+
+
 def _units(text: str) -> int:
     """The number a page shows prices for; one where none was named."""
     return min(MOST_UNITS, max(1, int(text))) if text.isascii() and text.isdigit() and len(text) <= 3 else 1
 
 
-def _accounts(request: AnyRequest, product: Shelved, values: Mapping[str, Any]) -> list[AccountForm]:
+def _accounts(request: AnyRequest, product: Shelved, typed: Mapping[str, Any]) -> list[AccountForm]:
     """What is asked for, with what was typed, or the choices so far that stand in the address.
 
     What several of a product's offers ask for is asked once.
     """
-    given = values or request.query_params
+    given = _given(typed or request.query_params)
     found: dict[str, AccountForm] = {}
     for offered in product.offers:
-        for form in account_forms(product, offered.listing_id, lambda name, default: str(given.get(name, default))).values():
+        for form in account_forms(product, offered.listing_id, given).values():
             found.setdefault(form.prefix, form)
     return list(found.values())
 

@@ -50,8 +50,8 @@ returning o.id, c.before, c.after
 _SKUS = "select distinct sku_id from route_offer where offer_id = any($1) order by sku_id"
 _TELL = """
 update supplier_offer set told_cost = unit_cost
-where id in (
+where id = any(array(
   select id from supplier_offer where id = any($1) and told_cost is distinct from unit_cost order by id for update skip locked
-)
+))
 returning id
 """

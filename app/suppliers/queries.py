@@ -10,9 +10,10 @@ import asyncpg
 from sqlalchemy import func, select
 from sqlalchemy.ext.asyncio import AsyncSession
 
+from app.catalog.values import ValueRange
 from app.kernel.errors import NotFound
 from app.suppliers.models import BreakerState, RoutePolicy, Supplier, SupplierConnection, SupplierOffer
-from app.suppliers.rules import Candidate
+from app.suppliers.rules import Candidate, Values
 from tenants.session import Tx
 
 
@@ -27,6 +28,14 @@ class Route:
     candidates: tuple[Candidate, ...]
     supplier_skus: dict[UUID, str]
     currency: str
+    values: ValueRange | None = None
+    """The face values of a SKU that is sold by them. Its candidates stand at the least of them until `at` asks for another."""
+    offered: tuple[Candidate, ...] = ()
+    """The candidates as their suppliers offer them, before any face value."""
+
+    def at(self, value_minor: int, currency: str | None) -> tuple[Candidate, ...]:
+        """The candidates for a face value that a buyer chose."""
+        return tuple(one.at(value_minor, chosen_in=currency) for one in self.offered)
 
 
 async def supplier_named(session: AsyncSession, name: str) -> Supplier | None:
@@ -77,6 +86,14 @@ async def skus_of_connection(tx: Tx, connection_id: UUID) -> list[UUID]:
     return [row["sku_id"] for row in await tx.fetch(_SKUS, connection_id)]
 
 
+async def values_on_route(tx: Tx, sku_ids: Sequence[UUID]) -> dict[UUID, list[asyncpg.Record]]:
+    """The offers on these SKUs' routes that are sold by face value, with the values they are sold at."""
+    found: dict[UUID, list[asyncpg.Record]] = {}
+    for row in await tx.fetch(_BY_VALUE, list(sku_ids)):
+        found.setdefault(row["sku_id"], []).append(row)
+    return found
+
+
 async def routes_of(tx: Tx, sku_ids: Iterable[UUID]) -> dict[UUID, Route]:
     """The routes of SKUs; a SKU without one is sold from own stock alone. Health is that of the last quarter of an hour."""
     rows = await tx.fetch(_ROUTES, sorted(set(sku_ids)))
@@ -89,15 +106,25 @@ async def routes_of(tx: Tx, sku_ids: Iterable[UUID]) -> dict[UUID, Route]:
 def _route(rows: list[asyncpg.Record]) -> Route:
     first = rows[0]
     offered = [row for row in rows if row["offer_id"]]
+    values, candidates = _values(first), tuple(_candidate(row) for row in offered)
+    value_minor = values.least_minor if values else first["face_value_minor"]
     return Route(
         sku_id=first["sku_id"],
         policy=RoutePolicy(first["policy"]),
         floor_bp=first["floor_bp"],
         deadline_s=first["deadline_s"],
-        candidates=tuple(_candidate(row) for row in offered),
+        candidates=tuple(one.at(value_minor, chosen_in=values.currency if values else None) for one in candidates),
         supplier_skus={row["offer_id"]: row["supplier_sku"] for row in offered},
         currency=next((row["currency"] for row in offered), "CNY"),
+        values=values,
+        offered=candidates,
     )
+
+
+def _values(row: asyncpg.Record) -> ValueRange | None:
+    if row["range_least"] is None:
+        return None
+    return ValueRange(row["range_least"], row["range_most"], row["range_step"], row["range_rate"], row["range_currency"])
 
 
 def _candidate(row: asyncpg.Record) -> Candidate:
@@ -115,6 +142,8 @@ def _candidate(row: asyncpg.Record) -> Candidate:
         success_bp=row["well"] * 10_000 // row["calls"] if row["calls"] else None,
         p95_ms=p95(row),
         currency=row["currency"],
+        sells=None if row["least_minor"] is None else Values(row["least_minor"], row["most_minor"], row["step_minor"]),
+        face_value_minor=row["offer_value"],
     )
 
 
@@ -132,10 +161,13 @@ def p95(row: asyncpg.Record) -> int | None:
 
 _ROUTES = """
 select r.sku_id, r.policy, coalesce(k.floor_bp, 0) as floor_bp, r.deadline_s, o.id as offer_id, o.supplier_sku, o.connection_id, o.unit_cost, o.currency, o.stock,
-       o.is_on_sale, c.is_on, c.breaker, c.balance, ro.position, ro.weight,
+       o.is_on_sale, o.least_minor, o.most_minor, o.step_minor, o.face_value_minor as offer_value, c.is_on, c.breaker, c.balance, ro.position, ro.weight,
+       k.face_value_minor, v.least_minor as range_least, v.most_minor as range_most, v.step_minor as range_step, v.rate as range_rate,
+       v.currency as range_currency,
        h.calls, h.well, h.within_300_ms, h.within_1_s, h.within_3_s, h.within_10_s
 from supply_route r
 join sku k on k.id = r.sku_id
+left join sku_range v on v.sku_id = r.sku_id
 left join route_offer ro on ro.sku_id = r.sku_id
 left join supplier_offer o on o.id = ro.offer_id
 left join supplier_connection c on c.id = o.connection_id
@@ -154,6 +186,13 @@ from route_offer ro join supplier_offer o on o.id = ro.offer_id join supplier_co
 where ro.sku_id = any($1) and o.account_fields <> '[]'
 order by o.name, o.id
 limit 20
+"""
+_BY_VALUE = """
+select ro.sku_id, c.name || ': ' || o.name as name, o.least_minor, o.most_minor, o.step_minor, o.currency
+from route_offer ro join supplier_offer o on o.id = ro.offer_id join supplier_connection c on c.id = o.connection_id
+where ro.sku_id = any($1) and o.least_minor is not null
+order by ro.sku_id, ro.position
+limit 200
 """
 _NAMED = """
 select o.id, o.name, c.name as connection_name, trim_scale(o.unit_cost) || ' ' || o.currency as cost

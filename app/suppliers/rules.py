@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from decimal import ROUND_CEILING, Decimal
 from uuid import UUID
 
@@ -12,6 +12,7 @@ from app.kernel.money import CNY
 from app.suppliers.models import BreakerState, RoutePolicy
 
 _SLOWEST_MS = 600_000
+_FINEST = Decimal("0.000001")
 TOO_DEAR = N_("it would leave less than the least margin")
 
 
@@ -32,6 +33,37 @@ class Candidate:
     success_bp: int | None = None
     p95_ms: int | None = None
     currency: str = CNY
+    sells: Values | None = None
+    """The face values it is sold by, at `unit_cost` for 1 of value until it is asked for one of them; None for one thing at one cost."""
+    face_value_minor: int | None = None
+    fits: bool = True
+    """Whether it is sold at the face value it was asked for."""
+
+    def at(self, value_minor: int | None, *, chosen_in: str | None = None) -> Candidate:
+        """This offer for one unit of a face value.
+
+        One thing at one cost serves whatever SKU it was put on; a value that a buyer chose, in the currency `chosen_in`, only if it is of that value.
+        """
+        is_foreign = chosen_in not in (None, self.currency)
+        if self.sells is None:
+            return replace(self, fits=chosen_in is None or (not is_foreign and self.face_value_minor == value_minor))
+        if is_foreign or value_minor is None or not self.sells.holds(value_minor):
+            return replace(self, fits=False)
+        return replace(self, unit_cost=(self.unit_cost * value_minor / 100).quantize(_FINEST), sells=None, fits=True)
+
+
+@dataclass(frozen=True, slots=True)
+class Values:
+    """The face values a supplier sells, in minor units; None where it names no step or no greatest."""
+
+    least_minor: int
+    most_minor: int | None
+    step_minor: int | None
+
+    def holds(self, value_minor: int) -> bool:
+        """Whether it sells this one."""
+        is_inside = self.least_minor <= value_minor and (self.most_minor is None or value_minor <= self.most_minor)
+        return is_inside and (value_minor - self.least_minor) % (self.step_minor or 1) == 0
 
 
 @dataclass(frozen=True, slots=True)
@@ -51,6 +83,8 @@ def obstacle(candidate: Candidate, *, most_cost: Decimal | None) -> str | None:
         return N_("its cost is in another currency than the price")
     if candidate.breaker is BreakerState.OPEN:
         return N_("its supplier is failing")
+    if not candidate.fits:
+        return N_("its supplier does not sell this face value")
     if not candidate.is_on_sale:
         return N_("its supplier does not sell it")
     if candidate.stock == 0:

@@ -34,6 +34,8 @@ class Item:
     wanted: int = 5
     steps: tuple[tuple[int, int], ...] = ()
     """From so many on, one costs so much."""
+    by_value: tuple[int, int, int, str] | None = None
+    """Least value, greatest, step and rate, where it is sold by any value; the price is then that of the least."""
     few_left: int = 0
     """While fewer than so many are left, a tenth is put on the price."""
 
@@ -250,7 +252,11 @@ NANZHI = Merchant(
             "充到手机号，一般 1 分钟到账",
             "<p>直充到买家填写的手机号。</p>",
             "",
-            (Item("50 元", 4980, _NO_POOL, None, 5000), Item("100 元", 9950, _NO_POOL, None, 10000)),
+            (
+                Item("50 元", 4980, _NO_POOL, None, 5000),
+                Item("100 元", 9950, _NO_POOL, None, 10000),
+                Item("任意金额", 995, _NO_POOL, by_value=(1000, 50_000, 500, "0.995")),
+            ),
             delivery_kind=DeliveryKind.DIRECT_TOP_UP,
             is_on_sale=False,
         ),

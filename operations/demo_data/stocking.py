@@ -17,11 +17,13 @@ from app.catalog.bundles import Contents
 from app.catalog.minting import MintingRules
 from app.catalog.models import DeliveryKind, Product
 from app.catalog.service import ProductTerms, SkuTerms
+from app.catalog.values import ValueRange
 from app.inventory import importing, quarantining
 from app.inventory import service as inventory
 from app.kernel import clock
 from app.kernel.actor import Actor
 from app.pricing import service as pricing
+from app.pricing.ranges import set_range
 from app.pricing.rules import Effect
 from app.pricing.service import RuleTerms
 from operations.demo_data.goods import Good, Item, Merchant, Pool
@@ -112,6 +114,9 @@ async def _make(session: AsyncSession, good: Good, actor: Actor) -> list[Shelved
 async def _price(session: AsyncSession, product_id: UUID, sku_id: UUID, item: Item, actor: Actor) -> None:
     if item.steps:
         await pricing.set_tiers(session, product_id, {sku_id: dict(item.steps)}, actor=actor)
+    if item.by_value:
+        least, most, step, rate = item.by_value
+        await set_range(session, product_id, sku_id, ValueRange(least, most, step, Decimal(rate)), actor=actor)
     if item.few_left:
         scarce = RuleTerms(Effect.SHARE, 1_000, sku_id, stock_below=item.few_left, priority=1)
         await pricing.add_rule(session, product_id, scarce, actor=actor)

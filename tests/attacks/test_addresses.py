@@ -74,7 +74,6 @@ def test_an_ipv6_network_is_one_caller_however_it_is_spelled(
     assert (seen(one, trusted=0, monkeypatch=monkeypatch) == seen(other, trusted=0, monkeypatch=monkeypatch)) is is_same
 
 
-@pytest.mark.database
 async def test_changing_headers_and_addresses_of_one_network_do_not_help_a_guesser(world: World) -> None:
     """Each try comes from another address of one /64, with another forwarding header, at another account: the network's hundred are used up."""
     assert settings().trusted_proxies == 0

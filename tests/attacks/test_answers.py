@@ -20,7 +20,7 @@ from tests.attacks.test_matrix import ids_of
 from tests.attacks.visitors import Caller, caller, member
 from tests.world import World
 
-pytestmark = [pytest.mark.anyio, pytest.mark.database]
+pytestmark = [pytest.mark.anyio]
 ROOT = Path(__file__).resolve().parents[2]
 KEPT_BY_BROWSERS = frozenset(
     {"/static/{file}", "/s/pictures/{picture_id}", "/s/brand.css", "/m/{tenant_slug}/pictures/{picture_id}"}

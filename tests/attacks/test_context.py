@@ -24,7 +24,7 @@ from tests.attacks.visitors import Caller, member
 from tests.installation import Installation
 from tests.world import World
 
-pytestmark = [pytest.mark.anyio, pytest.mark.database]
+pytestmark = [pytest.mark.anyio]
 T = TypeVar("T")
 WAIT_S = 30
 SEED = 20261122

@@ -15,7 +15,7 @@ from tests.attacks.routes import Route
 from tests.attacks.visitors import Caller, member
 from tests.world import World
 
-pytestmark = [pytest.mark.anyio, pytest.mark.database, pytest.mark.case("H18")]
+pytestmark = [pytest.mark.anyio, pytest.mark.case("H18")]
 HOSTILE = {
     "state": "paid", "role": "owner", "is_operator": "true", "is_email_verified": "true", "currency": "XXX", "kind": "manual",
     "email": "taken@evil.example", "slug": "taken-over", "schema_name": "public", "role_name": "quanyi_platform", "unit_no": "99",

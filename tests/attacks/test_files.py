@@ -20,7 +20,7 @@ from tests.attacks.table import Visitor
 from tests.attacks.visitors import Caller, caller, member
 from tests.world import World
 
-pytestmark = [pytest.mark.anyio, pytest.mark.database]
+pytestmark = [pytest.mark.anyio]
 ROOT = Path(__file__).resolve().parents[2]
 FILES = (
     "GET /m/{tenant_slug}/imports/{batch_no}/bad-lines",

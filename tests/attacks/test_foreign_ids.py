@@ -16,7 +16,7 @@ from tests.attacks.table import WANT_MORE
 from tests.attacks.visitors import Caller, member
 from tests.world import World
 
-pytestmark = [pytest.mark.anyio, pytest.mark.database, pytest.mark.case("G02")]
+pytestmark = [pytest.mark.anyio, pytest.mark.case("G02")]
 OURS = frozenset({"tenant_slug", "rest", "file", "unit_no"})
 """Parameters that name no thing of a tenant's: the tenant himself, a place in a line, a page."""
 REASON = "the buyer asks on the phone"

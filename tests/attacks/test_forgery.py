@@ -15,7 +15,7 @@ from tests.attacks.test_matrix import ids_of
 from tests.attacks.visitors import Caller, caller, member
 from tests.world import World
 
-pytestmark = [pytest.mark.anyio, pytest.mark.database, pytest.mark.case("H04")]
+pytestmark = [pytest.mark.anyio, pytest.mark.case("H04")]
 ATTACKERS = "a-binding-the-attacker-chose-0001"
 FORGERIES: dict[str, dict[str, str | None]] = {
     "no token": {csrf.HEADER: None},

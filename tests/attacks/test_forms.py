@@ -12,7 +12,7 @@ from tests.attacks.test_matrix import ids_of
 from tests.attacks.visitors import Caller
 from tests.world import World
 
-pytestmark = [pytest.mark.anyio, pytest.mark.database, pytest.mark.case("H15")]
+pytestmark = [pytest.mark.anyio, pytest.mark.case("H15")]
 FORM, PARTS = "application/x-www-form-urlencoded", "multipart/form-data; boundary=x"
 FIELDS = ("name", "reason", "email", "password", "contact", "note", "keys", "q", "slug", "host", "role", "code", "query")
 BODIES: dict[str, tuple[str, bytes]] = {

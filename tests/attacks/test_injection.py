@@ -13,7 +13,7 @@ from tests.attacks.table import Visitor
 from tests.attacks.visitors import Caller, caller, member
 from tests.world import World
 
-pytestmark = [pytest.mark.anyio, pytest.mark.database]
+pytestmark = [pytest.mark.anyio]
 TEXTS = (
     "' or '1'='1", "'; drop table shop_order; --", '" or ""="', "1) or (1=1", "1 union select password_hash from app_user",
     "' || (select password_hash from app_user limit 1) || '", "$1", "$$", ":state", "%s", "%(id)s", "%", "_", "\\", "\\'", "*", "?",

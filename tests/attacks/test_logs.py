@@ -84,7 +84,6 @@ def test_any_text_at_all_is_one_line_and_reads_back(value: str) -> None:
 
 
 @pytest.mark.anyio
-@pytest.mark.database
 @pytest.mark.case("K10")
 async def test_requests_write_one_line_each_whatever_they_carry(world: World, written: io.StringIO) -> None:
     nobody, asked = Caller(world, world.tenant), 0
@@ -183,7 +182,6 @@ PROVOKED: tuple[Provoke, ...] = (
 
 
 @pytest.mark.anyio
-@pytest.mark.database
 @pytest.mark.case("K11")
 @pytest.mark.parametrize("provoke", PROVOKED, ids=lambda provoke: provoke.__name__)
 async def test_an_error_shows_neither_parameters_nor_what_was_sent(
@@ -218,7 +216,6 @@ _broken_by: list[Provoke] = [_twice]
 
 
 @pytest.mark.anyio
-@pytest.mark.database
 @pytest.mark.case("K11")
 async def test_a_failed_task_keeps_no_value_of_what_broke_it(world: World, written: io.StringIO) -> None:
     for provoke in PROVOKED:

@@ -20,7 +20,7 @@ from tenants.session import tenant_tx
 from tests.attacks.merchant import fingerprint
 from tests.world import World
 
-pytestmark = [pytest.mark.anyio, pytest.mark.database, pytest.mark.case("H15")]
+pytestmark = [pytest.mark.anyio, pytest.mark.case("H15")]
 EXAMPLES, WAIT_S = 60, 30
 NOTICE = "/hooks/{tenant_slug}/{connection_id}"
 TEXT: dict[str, Any] = {"type": "string", "maxLength": 600}

@@ -18,7 +18,7 @@ from tests.attacks.routes import Route, routes
 from tests.attacks.visitors import Caller, member
 from tests.world import World
 
-pytestmark = [pytest.mark.anyio, pytest.mark.database, pytest.mark.case("K08")]
+pytestmark = [pytest.mark.anyio, pytest.mark.case("K08")]
 FROM_POOL = Route("POST", "/m/{tenant_slug}/card-keys/{card_key_id}/reveal")
 FROM_ORDER = Route("POST", "/m/{tenant_slug}/orders/{order_no}/reveals")
 REVEALED = "select count(*) from audit_entry where action = 'card_key.revealed'"

@@ -25,7 +25,7 @@ from tests.attacks.test_matrix import told
 from tests.attacks.visitors import Caller, member, turn
 from tests.world import World
 
-pytestmark = [pytest.mark.anyio, pytest.mark.database]
+pytestmark = [pytest.mark.anyio]
 
 
 @pytest.mark.case("G01")

@@ -24,7 +24,7 @@ from tests.attacks.visitors import Caller
 from tests.world import World
 from workers.drain import drain, drain_home
 
-pytestmark = [pytest.mark.anyio, pytest.mark.database]
+pytestmark = [pytest.mark.anyio]
 _ran: list[tuple[str, UUID | None]] = []
 
 

@@ -52,6 +52,7 @@ def surfaces(shop: Shop, operator: str) -> dict[str, Surface]:
     case = shop.hands.ask("complain", slug=shop.slug, no=done["no"])["case_no"]
     unit = shop.value("select order_line_id from after_sale_case")
     own = shop.hands.ask("own_type", slug=shop.slug)
+    airtime = shop.hands.ask("airtime", slug=shop.slug)
     app, desk, front = shop.system.app_url, shop.desk, shop.front
     return {
         "stranger": Surface(
@@ -86,6 +87,7 @@ def surfaces(shop: Shop, operator: str) -> dict[str, Surface]:
                 "category clone": desk(f"/categories/{category}/clone"),
                 "content": desk(f"/products/{course['id']}/content"),
                 "order of a link": desk(f"/orders/{opened['no']}"),
+                "face values": desk(f"/products/{airtime['product']}/values"),
                 "prices": desk(f"/products/{made['id']}/prices"),
                 "price rule": desk(f"/products/{made['id']}/price-rules/new"),
                 "buyer levels": desk("/buyer-levels"),
@@ -143,6 +145,7 @@ def surfaces(shop: Shop, operator: str) -> dict[str, Surface]:
                 "home": front(),
                 "product": front(f"/products/{made['id']}"),
                 "bundle": front(f"/products/{packed['id']}"),
+                "any value": front(f"/products/{airtime['product']}"),
                 "delivered bundle": front(pack["path"]),
                 "product that asks": front(f"/products/{own['product']}?account-region=East"),
                 "prepared by hand": front(handed["path"]),

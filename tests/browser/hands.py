@@ -172,6 +172,29 @@ async def voucher(world: Any, *, slug: str) -> dict[str, str]:
     return {"id": str(made.id), "listing": str(made.skus[0].listing.id)}
 
 
+async def airtime(world: Any, *, slug: str) -> dict[str, str]:
+    """A top-up of any value, on the shelf."""
+    from decimal import Decimal
+
+    from app.catalog.accounts import AccountField, FieldKind
+    from app.catalog.models import DeliveryKind
+    from app.catalog.values import ValueRange
+    from app.inventory import service as inventory
+    from app.pricing.ranges import set_range
+    from tenants.session import tenant_session, tenant_tx
+    from tests.world import STAFF
+
+    tenant = await _tenant(slug)
+    phone = AccountField("phone", "Number", FieldKind.WORLD_PHONE)
+    made = await world.product(tenant=tenant, name="Airtime", delivery_kind=DeliveryKind.DIRECT_TOP_UP, account_fields=(phone,))
+    sold = ValueRange(1000, 50_000, 500, Decimal("0.98"))
+    async with tenant_session(tenant) as session:
+        await set_range(session, made.id, made.skus[0].id, sold, actor=STAFF)
+    async with tenant_tx(tenant) as tx:
+        await inventory.allow(tx, sku_id=made.skus[0].id, units=50)
+    return {"product": str(made.id)}
+
+
 async def by_hand(world: Any, *, slug: str) -> dict[str, str]:
     """A product that people deliver, and an order of it that waits for them."""
     from app.catalog.models import DeliveryKind
@@ -266,6 +289,7 @@ VERBS = {
         top_up,
         voucher,
         own_type,
+        airtime,
         by_hand,
         complain,
         link,

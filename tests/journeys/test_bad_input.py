@@ -7,7 +7,7 @@ import pytest
 
 from tests.world import World
 
-pytestmark = [pytest.mark.anyio, pytest.mark.database]
+pytestmark = [pytest.mark.anyio]
 HAN = "\u4e00"
 
 

@@ -16,7 +16,7 @@ from tenants.session import tenant_tx
 from tests.app.payments.test_capturing import notice_for, unpaid
 from tests.world import World
 
-pytestmark = [pytest.mark.anyio, pytest.mark.database, pytest.mark.case("J04")]
+pytestmark = [pytest.mark.anyio, pytest.mark.case("J04")]
 SKEWS = pytest.mark.parametrize("minutes", [-20, -10, 10, 20])
 
 

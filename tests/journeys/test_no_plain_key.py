@@ -21,7 +21,7 @@ from tests.installation import Installation
 from tests.simulators import supplier_simulator
 from tests.world import World
 
-pytestmark = [pytest.mark.anyio, pytest.mark.database]
+pytestmark = [pytest.mark.anyio]
 CANARY = "CANARY-9F3K-Q7ZM-2XWT"
 PIN = "PIN-CANARY-771"
 PHONE = "13822220046"

@@ -35,7 +35,7 @@ from tests.installation import Installation
 from tests.world import World
 from torture.proxy import DatabaseProxy
 
-pytestmark = [pytest.mark.anyio, pytest.mark.database]
+pytestmark = [pytest.mark.anyio]
 NOWHERE = "127.0.0.1:1"
 
 

@@ -23,7 +23,7 @@ from tests.processes import Web, until, web
 from tests.world import World
 from torture.proxy import DatabaseProxy
 
-pytestmark = [pytest.mark.anyio, pytest.mark.database]
+pytestmark = [pytest.mark.anyio]
 IDLE, SLOW = 300, 50
 FORM = b"Content-Type: application/x-www-form-urlencoded\r\nContent-Length: 9000\r\n\r\na="
 PIPE_BYTES = 4096

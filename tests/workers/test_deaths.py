@@ -13,7 +13,7 @@ from app.ordering.placing import Placed
 from tests.processes import Lives, until
 from tests.world import World
 
-pytestmark = [pytest.mark.anyio, pytest.mark.database]
+pytestmark = [pytest.mark.anyio]
 KILLS = 20
 KILLS_PER_ORDER = 10
 """Fewer than the tries of a delivery: what ends its worker each time is left for a person."""

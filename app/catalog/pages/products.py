@@ -247,6 +247,7 @@ async def _form_context(
         "description": richtext.to_plain(product.description_html) if product else "",
         "usage": richtext.to_plain(product.usage_html) if product else "",
         "stock": await inventory.stock_by_sku(session, [sku.id for sku in skus]),
+        "ranges": await queries.ranges_of(session, product.id) if product else {},
         "contents": await _contents(session, product),
         "prices": await queries.price_changes(session, product.id) if product else (),
         "may_edit": may_do(request, Permission.CATALOG_EDIT),

@@ -13,10 +13,10 @@ begin
   end if;
   with gone as (
     update card_key set state = 'expired', changed_at = now()
-    where id in (
+    where id = any(array(
       select k.id from card_key k where k.sku_id = p_sku and k.state = 'free' and k.expires_on < v_today
       order by k.expires_on limit p_most for update skip locked
-    )
+    ))
     returning 1
   )
   select count(*) into v_gone from gone;

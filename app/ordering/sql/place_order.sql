@@ -4,6 +4,7 @@
 -- Answers one row: placed | repeated | key_reused | changed | below_floor (subject: the listing).
 -- A price by rule is as quoted while the listing's terms are those that were read, from p_since until p_until, while between p_least_left and
 -- p_most_left are left of its SKU, and while the buyer has the level he had.
+-- A line of a SKU that is sold by face value has the value its buyer chose: its least price is that of 1 of value, times it.
 -- Raises QY001 sold out (detail: the SKU), QY002 over a buyer's limit (detail: the product), QY003 over what one buyer may hold unpaid and
 -- QY004 over his share of a SKU's stock (detail: the SKU), QY005 the price changed with the stock; the transaction is then rolled back.
 -- Planned once per connection, by its indexes whatever the tables' size is by then: planning each call anew costs more than the writes.
@@ -19,7 +20,8 @@ create or replace function place_order(
   p_since timestamptz, p_until timestamptz, p_customer uuid, p_level uuid,
   p_parents uuid[], p_totals bigint[], p_policies text[],
   p_share_lines uuid[], p_share_nos int[], p_share_skus uuid[], p_share_amounts bigint[],
-  p_stock uuid[], p_stock_units int[]
+  p_stock uuid[], p_stock_units int[],
+  p_values bigint[], p_value_currencies text[]
 ) returns table (outcome text, order_id uuid, order_no text, subject uuid)
 language plpgsql
 set plan_cache_mode = force_generic_plan
@@ -67,7 +69,8 @@ begin
   end if;
 
   select w.listing_id into v_changed
-  from unnest(p_listings, p_prices, p_parents) as w (listing_id, price, parent) join listing l on l.id = w.listing_id and w.price < l.least_minor
+  from unnest(p_listings, p_prices, p_parents, p_values) as w (listing_id, price, parent, value)
+  join listing l on l.id = w.listing_id and w.price < coalesce(l.least_rate * w.value, l.least_minor)
   where w.parent is null
   limit 1;
   if found then
@@ -100,12 +103,13 @@ begin
 
   insert into order_line
     (id, order_id, line_no, product_id, sku_id, listing_id, product_name, sku_name, delivery_kind, quantity, unit_price_minor, total_minor,
-     parent_line_id, bundle_policy, price_rule_id, price_rule_version, attributes)
+     parent_line_id, bundle_policy, price_rule_id, price_rule_version, face_value_minor, face_value_currency, attributes)
   select w.line_id, p_id, w.n, w.product, w.sku, w.listing, w.product_name, w.sku_name, w.kind, w.quantity, w.price, w.total, w.parent, w.policy,
-         w.rule, w.rule_version, p.attributes
+         w.rule, w.rule_version, w.value, w.value_currency, p.attributes
   from unnest(p_lines, p_products, p_skus, p_listings, p_product_names, p_sku_names, p_kinds, p_quantities, p_prices, p_totals, p_parents, p_policies,
-              p_rules, p_rule_versions)
-    with ordinality as w (line_id, product, sku, listing, product_name, sku_name, kind, quantity, price, total, parent, policy, rule, rule_version, n)
+              p_rules, p_rule_versions, p_values, p_value_currencies)
+    with ordinality as w (line_id, product, sku, listing, product_name, sku_name, kind, quantity, price, total, parent, policy, rule, rule_version,
+                          value, value_currency, n)
   join product p on p.id = w.product;
 
   insert into delivery_unit (order_line_id, unit_no, order_id, sku_id, state, amount_minor)

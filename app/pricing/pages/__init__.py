@@ -1,6 +1,7 @@
-"""The merchant's pages of prices: the grid of a product, its rules, the levels of buyers."""
+"""The merchant's pages of prices: the grid of a product, its rules, its face values."""
 
 from app.pricing.pages.prices import PricePages
 from app.pricing.pages.rules import RulePages
+from app.pricing.pages.values import ValuePages
 
-PRICING = [PricePages, RulePages]
+PRICING = [PricePages, RulePages, ValuePages]

@@ -23,6 +23,7 @@ from app.pricing import service as pricing
 from app.pricing.floors import BelowFloor
 from app.pricing.pages.forms import read_floors, read_steps
 from app.pricing.pages.shared import on_shelf, prices_context
+from app.pricing.service import ManyValues
 from tenants.directory import Tenant
 
 _PAGE = "pricing/prices.html"
@@ -63,7 +64,7 @@ class PricePages(Controller):
         try:
             await pricing.set_tiers(session, product_id, steps.by_sku, actor=actor)
             await floors.set_floors(session, product_id, margins, actor=actor)
-        except BelowFloor as refusal:
+        except (BelowFloor, ManyValues) as refusal:
             raise InvalidForm({"grid": gettext(refusal.message) % refusal.facts}, sent.values(), _PAGE, context) from None
         await shop_changed(session, tenant)
         return see_other(request, f"/m/{tenant.slug}/products/{product_id}/prices", flash=N_("Saved."))

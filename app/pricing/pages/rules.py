@@ -26,7 +26,7 @@ from app.pricing.models import PriceRule
 from app.pricing.pages.forms import Kind, kind_of, read_rule, typed
 from app.pricing.pages.shared import on_shelf
 from app.pricing.rules import Audience
-from app.pricing.service import RuleTerms, TooManyRules
+from app.pricing.service import ManyValues, RuleTerms, TooManyRules
 from tenants.directory import Tenant
 
 _PAGE = "pricing/rule.html"
@@ -64,7 +64,7 @@ class RulePages(Controller):
         terms = _read(sent, context)
         try:
             await pricing.add_rule(session, product_id, terms, actor=actor)
-        except (NotFound, TooManyRules, BelowFloor) as refusal:
+        except (NotFound, TooManyRules, ManyValues, BelowFloor) as refusal:
             raise _as_fault(sent, refusal, context) from None
         await shop_changed(session, tenant)
         return see_other(request, f"{context['here']}/prices", flash=N_("The rule applies from now on."))
@@ -97,7 +97,7 @@ class RulePages(Controller):
         terms = _read(sent, context)
         try:
             await pricing.change_rule(session, product_id, rule_id, terms, actor=actor)
-        except (NotFound, BelowFloor) as refusal:
+        except (NotFound, ManyValues, BelowFloor) as refusal:
             raise _as_fault(sent, refusal, context) from None
         await shop_changed(session, tenant)
         return see_other(request, f"{context['here']}/prices", flash=N_("Saved."))

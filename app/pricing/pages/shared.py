@@ -13,6 +13,8 @@ from sqlalchemy.ext.asyncio import AsyncSession
 from app.access.permissions import Permission
 from app.catalog.models import Product, Sku
 from app.catalog.pages.shared import base, may_do
+from app.catalog.queries import ranges_of
+from app.catalog.values import ValueRange
 from app.kernel.money import line_minor
 from app.kernel.web import AnyRequest
 from app.pricing import queries
@@ -55,6 +57,8 @@ class Grid:
     cost: Decimal | None
     margin: Margin | None
     rows: tuple[Row, ...]
+    values: ValueRange | None = None
+    """Its face values, where it is sold by them: it has no steps then."""
 
     @property
     def floor_name(self) -> str:
@@ -74,8 +78,10 @@ def margin_of(price_minor: int, cost: Decimal | None) -> Margin | None:
     return Margin(minor, minor * 10_000 // price_minor)
 
 
-def grid_of(sku: Sku, cost: Decimal | None, steps: Sequence[TypedStep | None]) -> Grid:
+def grid_of(sku: Sku, cost: Decimal | None, steps: Sequence[TypedStep | None], values: ValueRange | None = None) -> Grid:
     """A SKU's rows: its steps, or what was typed, and empty ones to add to them."""
+    if values is not None:
+        return Grid(sku, cost, margin_of(sku.listing.price_minor, cost), (), values)
     shown = min(MOST_TIERS, 2 + max((n for n, step in enumerate(steps) if step), default=-1))
     rows = [Row(step_name(sku.id, n), *_step(steps, n, cost)) for n in range(shown)]
     return Grid(sku, cost, margin_of(sku.listing.price_minor, cost), tuple(rows))
@@ -104,6 +110,7 @@ async def prices_context(
     """What the page of prices shows; `typed` are steps not saved yet."""
     skus = on_shelf(product)
     costs = await costs_of(await raw(session), [sku.id for sku in skus])
+    ranges = await ranges_of(session, product.id)
     rows = await queries.rules_of(session, product.id)
     levels = {level.id: level.name for level in await queries.levels(session)}
     rules = [(as_rule(row), row.is_on) for row in rows]
@@ -114,7 +121,7 @@ async def prices_context(
         "base": base(tenant),
         "here": f"{base(tenant)}/products/{product.id}",
         "product": product,
-        "grids": [grid_of(sku, costs.get(sku.id), steps.get(sku.id, ())) for sku in skus],
+        "grids": [grid_of(sku, costs.get(sku.id), steps.get(sku.id, ()), ranges.get(sku.id)) for sku in skus],
         "rules": [_shown(rule, skus, costs, levels, is_on=is_on) for rule, is_on in rules if not rule.is_tier],
         "may_edit": may_do(request, Permission.CATALOG_EDIT),
     }

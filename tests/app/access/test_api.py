@@ -35,7 +35,7 @@ from tests.app.staff import staff
 from tests.app.storefront.buyer import words
 from tests.world import STAFF, World
 
-pytestmark = [pytest.mark.anyio, pytest.mark.database]
+pytestmark = [pytest.mark.anyio]
 BOTH = (Scope.REDEMPTIONS_READ, Scope.REDEMPTIONS_WRITE)
 DOCS = Path(__file__).parents[3] / "docs" / "api.md"
 

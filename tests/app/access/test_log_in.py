@@ -17,7 +17,7 @@ from tenants.session import Tx, tenant_tx
 from tests.app.access.people import PASSWORD, STAFF, Person, browser, link_in, log_in, mails, new_email, person, send, token
 from tests.world import World
 
-pytestmark = [pytest.mark.anyio, pytest.mark.database]
+pytestmark = [pytest.mark.anyio]
 NEW = "seven paper boats drift"
 
 

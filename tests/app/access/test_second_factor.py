@@ -16,7 +16,7 @@ from tenants.session import tenant_tx
 from tests.app.access.people import PASSWORD, STAFF, Person, browser, log_in, person, send
 from tests.world import World
 
-pytestmark = [pytest.mark.anyio, pytest.mark.database]
+pytestmark = [pytest.mark.anyio]
 PAGE = "/me/security"
 FACTOR = f"{PAGE}/second-factor"
 

@@ -15,7 +15,7 @@ from tenants.session import tenant_tx
 from tests.app.access.people import PASSWORD, STAFF, browser, link_in, log_in, mails, new_email, person, send
 from tests.world import World
 
-pytestmark = [pytest.mark.anyio, pytest.mark.database]
+pytestmark = [pytest.mark.anyio]
 
 
 def new_form(**more: Any) -> dict[str, Any]:

@@ -23,7 +23,7 @@ from tenants.session import Tx, tenant_tx
 from tests.app.access.people import PASSWORD, STAFF, Person, browser, link_in, log_in, mails, member, new_email, person, send
 from tests.world import World
 
-pytestmark = [pytest.mark.anyio, pytest.mark.database]
+pytestmark = [pytest.mark.anyio]
 OWNER = Actor(ActorKind.STAFF, UUID(int=1), "Zhou")
 
 

@@ -17,7 +17,7 @@ from tests.app.staff import Staff, staff
 from tests.app.storefront.buyer import Buyer, words
 from tests.world import World
 
-pytestmark = [pytest.mark.anyio, pytest.mark.database]
+pytestmark = [pytest.mark.anyio]
 
 
 async def page_of(world: World, placed: Placed) -> str:

@@ -13,7 +13,7 @@ from tenants.session import tenant_tx
 from tests.app.staff import staff
 from tests.world import World
 
-pytestmark = [pytest.mark.anyio, pytest.mark.database]
+pytestmark = [pytest.mark.anyio]
 NOTE = {"note": "Talked to the gateway"}
 
 

@@ -10,7 +10,7 @@ from tests.app.staff import staff
 from tests.app.storefront.buyer import words
 from tests.world import World
 
-pytestmark = [pytest.mark.anyio, pytest.mark.database]
+pytestmark = [pytest.mark.anyio]
 PHONE = {"row-0-label": "Number", "row-0-name": "phone", "row-0-kind": "phone", "row-0-is_required": "yes"}
 REGION = {"row-0-label": "Region", "row-0-name": "region", "row-0-kind": "choice", "row-0-choices": "East\nWest"}
 SERVER = {"row-1-label": "Server", "row-1-name": "server", "row-1-kind": "choice", "row-1-depends_on": "region"}

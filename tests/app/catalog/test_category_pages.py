@@ -9,7 +9,7 @@ from app.storefront.shelf import shelf_of
 from tests.app.staff import Staff, staff
 from tests.world import World
 
-pytestmark = [pytest.mark.anyio, pytest.mark.database]
+pytestmark = [pytest.mark.anyio]
 
 
 async def names(world: World) -> list[str]:

@@ -23,7 +23,7 @@ from tests.app.suppliers.linked import item, keep, linked, on
 from tests.simulators import SupplierSimulator, supplier_simulator
 from tests.world import STAFF, World
 
-pytestmark = [pytest.mark.anyio, pytest.mark.database]
+pytestmark = [pytest.mark.anyio]
 
 
 @pytest.fixture(scope="module")

@@ -14,7 +14,7 @@ from tests.app.staff import staff
 from tests.app.storefront.buyer import words
 from tests.world import World
 
-pytestmark = [pytest.mark.anyio, pytest.mark.database]
+pytestmark = [pytest.mark.anyio]
 
 
 async def empty_bundle(world: World, price_minor: int = 3000) -> tuple[str, UUID]:

@@ -14,7 +14,7 @@ from app.storefront.shelf import shelf_of
 from tests.app.staff import staff
 from tests.world import World
 
-pytestmark = [pytest.mark.anyio, pytest.mark.database]
+pytestmark = [pytest.mark.anyio]
 
 ROW = {"sku-0-name": "Month", "sku-0-price": "19.90", "sku-0-warn_below": "5"}
 FORM = {"name": "Skylark Video", "kind": "card_key", "cover_icon": "film", "cover_hue": "3", **ROW}

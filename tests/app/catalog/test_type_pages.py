@@ -14,7 +14,7 @@ from tests.app.staff import Staff, staff
 from tests.app.storefront.buyer import Buyer, fields, words
 from tests.world import STAFF, World
 
-pytestmark = [pytest.mark.anyio, pytest.mark.database]
+pytestmark = [pytest.mark.anyio]
 COINS = {
     "name": "Game coins",
     "kind": "card_key",

@@ -17,7 +17,7 @@ from tenants.session import tenant_tx
 from tests.app.console.people import browser_of, csrf, member, operator_of, person
 from tests.world import World
 
-pytestmark = [pytest.mark.anyio, pytest.mark.database]
+pytestmark = [pytest.mark.anyio]
 PAGES = ["/console", "/console/tasks", "/console/migrations", "/console/health", "/console/audit", "/console/audit?check=1"]
 PARTIAL = {"hx-request": "true", "hx-request-type": "partial"}
 

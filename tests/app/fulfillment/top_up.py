@@ -12,8 +12,10 @@ from app.catalog import service as catalog
 from app.catalog.accounts import AccountField, FieldKind
 from app.catalog.models import DeliveryKind, Product
 from app.catalog.service import SkuTerms
+from app.catalog.values import ValueRange
 from app.kernel.ids import new_id
 from app.kernel.tasks import Lane
+from app.pricing.ranges import set_range
 from app.storefront.shelf import forget_shelf
 from app.suppliers import service as suppliers
 from app.suppliers.connectors.dingconnect.connector import PHONE
@@ -71,3 +73,34 @@ async def top_up(world: World, company: SupplierSimulator, *, fields: Sequence[A
     forget_shelf(world.tenant)
     async with tenant_session(world.tenant) as session:
         return TopUp(await queries.product_or_404(session, product.id), company, offer_id)
+
+
+async def by_value(world: World, company: SupplierSimulator, *, rate: str = "0.98", cost: str = "0.9") -> TopUp:
+    """A top-up of any value from 10 to 500 in steps of 5, at a rate, that this company credits."""
+    sold = await top_up(world, company)
+    company.goods(
+        {
+            "sku": "ANY",
+            "kind": "top_up",
+            "cost": cost,
+            "currency": "CNY",
+            "least_minor": 1000,
+            "most_minor": 50_000,
+            "step_minor": 500,
+        }
+    )
+    sku_id = sold.product.skus[0].id
+    async with tenant_tx(world.tenant) as tx:
+        connection_id = await tx.fetchval("select connection_id from supplier_offer where id = $1", sold.offer_id)
+        item = CatalogItem(
+            "ANY", "Airtime of any value", "direct_top_up", Decimal(cost), "CNY",
+            least_minor=1000, most_minor=50_000, step_minor=500, account_fields=(PHONE,),
+        )  # fmt: skip
+        await _keep(tx, connection_id, [item])
+        offer_id = await tx.fetchval("select id from supplier_offer where supplier_sku = 'ANY'")
+    async with tenant_session(world.tenant) as session:
+        await set_range(session, sold.product.id, sku_id, ValueRange(1000, 50_000, 500, Decimal(rate)), actor=STAFF)
+        await suppliers.route(session, sku_id, RouteTerms([(offer_id, 1)], RoutePolicy.FIXED_ORDER, 0, 1800), actor=STAFF)
+    await world.work(Lane.ORDERS)
+    forget_shelf(world.tenant)
+    return TopUp(sold.product, company, offer_id)

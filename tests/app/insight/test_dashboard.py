@@ -15,7 +15,7 @@ from tenants.session import tenant_tx
 from tests.staff import Desk, desk, words_of
 from tests.world import World
 
-pytestmark = [pytest.mark.anyio, pytest.mark.database]
+pytestmark = [pytest.mark.anyio]
 
 
 def stats(html: str) -> list[tuple[str, str, str]]:

@@ -19,7 +19,7 @@ from tests.app.inventory.test_files import bomb, sheet
 from tests.app.staff import Staff, staff
 from tests.world import World
 
-pytestmark = [pytest.mark.anyio, pytest.mark.database]
+pytestmark = [pytest.mark.anyio]
 TERMS = {"unit_cost": "14.70"}
 REASON = {"reason": "The buyer asked"}
 

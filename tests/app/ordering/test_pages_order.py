@@ -16,7 +16,7 @@ from tenants.session import tenant_tx
 from tests.staff import Desk, desk, words_of
 from tests.world import World
 
-pytestmark = [pytest.mark.anyio, pytest.mark.database]
+pytestmark = [pytest.mark.anyio]
 KEYS = ["QWER-TYUI-OPAS-7M2P", "QWER-TYUI-OPAS-R4XD", "QWER-TYUI-OPAS-AA11", "QWER-TYUI-OPAS-BB22"]
 
 

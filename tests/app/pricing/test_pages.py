@@ -18,7 +18,7 @@ from tests.app.staff import staff
 from tests.app.storefront.buyer import Buyer, fields, words
 from tests.world import World
 
-pytestmark = [pytest.mark.anyio, pytest.mark.database]
+pytestmark = [pytest.mark.anyio]
 RULE = {"kind": "share_more", "value": "20", "stock_below": "5"}
 
 

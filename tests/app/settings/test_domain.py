@@ -13,7 +13,7 @@ from tests.app.settings.nameserver import NameServer, name_server
 from tests.staff import desk, words_of
 from tests.world import World
 
-pytestmark = [pytest.mark.anyio, pytest.mark.database]
+pytestmark = [pytest.mark.anyio]
 HOST = "shop.example-brand.com"
 
 

@@ -10,7 +10,7 @@ from tenants.session import tenant_tx
 from tests.staff import desk, words_of
 from tests.world import World
 
-pytestmark = [pytest.mark.anyio, pytest.mark.database]
+pytestmark = [pytest.mark.anyio]
 
 
 async def secrets_of(world: World) -> list[str]:

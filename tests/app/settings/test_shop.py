@@ -11,7 +11,7 @@ from app.catalog.colors import contrast
 from tests.staff import desk, words_of
 from tests.world import World
 
-pytestmark = [pytest.mark.anyio, pytest.mark.database]
+pytestmark = [pytest.mark.anyio]
 FACE = {
     "name": "Nanzhi Mart",
     "tagline": "Keys within a second",

@@ -20,7 +20,7 @@ from tests.app.staff import Staff, staff
 from tests.simulators import SupplierSimulator, supplier_simulator
 from tests.world import World
 
-pytestmark = [pytest.mark.anyio, pytest.mark.database]
+pytestmark = [pytest.mark.anyio]
 
 
 @pytest.fixture(scope="module")

@@ -20,7 +20,7 @@ from tests.app.storefront.buyer import Buyer, fields, words
 from tests.simulators import SupplierSimulator, supplier_simulator
 from tests.world import STAFF, World
 
-pytestmark = [pytest.mark.anyio, pytest.mark.database]
+pytestmark = [pytest.mark.anyio]
 OTHERS = "+85251234568"
 
 

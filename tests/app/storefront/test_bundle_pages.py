@@ -16,7 +16,7 @@ from tests.app.storefront.buyer import Buyer, fields, words
 from tests.simulators import SupplierSimulator, supplier_simulator
 from tests.world import World
 
-pytestmark = [pytest.mark.anyio, pytest.mark.database]
+pytestmark = [pytest.mark.anyio]
 NUMBER = "+85251234567"
 
 

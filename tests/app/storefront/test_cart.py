@@ -11,7 +11,7 @@ from tenants.session import tenant_tx
 from tests.app.storefront.buyer import Buyer, fields, words
 from tests.world import World
 
-pytestmark = [pytest.mark.anyio, pytest.mark.database]
+pytestmark = [pytest.mark.anyio]
 
 
 async def _two(world: World) -> list[str]:

@@ -16,7 +16,7 @@ from tenants.session import tenant_session, tenant_tx
 from tests.app.storefront.buyer import Buyer, fields, words
 from tests.world import World
 
-pytestmark = [pytest.mark.anyio, pytest.mark.database]
+pytestmark = [pytest.mark.anyio]
 
 
 async def _nothing_happened(world: World) -> None:

@@ -14,7 +14,7 @@ from tenants.session import tenant_tx
 from tests.app.storefront.buyer import Buyer, fields, words
 from tests.world import World
 
-pytestmark = [pytest.mark.anyio, pytest.mark.database]
+pytestmark = [pytest.mark.anyio]
 MINE = "13800132046"
 
 

@@ -9,7 +9,7 @@ import pytest
 from tests.app.storefront.buyer import Buyer, words
 from tests.world import World
 
-pytestmark = [pytest.mark.anyio, pytest.mark.database]
+pytestmark = [pytest.mark.anyio]
 
 
 async def test_from_the_home_page_to_the_key(world: World) -> None:

@@ -18,7 +18,7 @@ from tenants.session import tenant_tx
 from tests.app.storefront.buyer import Buyer, words
 from tests.world import STAFF, World
 
-pytestmark = [pytest.mark.anyio, pytest.mark.database]
+pytestmark = [pytest.mark.anyio]
 PARTIAL = {"hx-request-type": "partial", "hx-request": "true"}
 
 

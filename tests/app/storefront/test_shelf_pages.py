@@ -19,7 +19,7 @@ from tenants.session import tenant_session, tenant_tx
 from tests.app.storefront.buyer import Buyer, harmful, words
 from tests.world import STAFF, World
 
-pytestmark = [pytest.mark.anyio, pytest.mark.database]
+pytestmark = [pytest.mark.anyio]
 EVIL = "<img src=x onerror=alert(1)>\"'{{7*7}}"
 
 

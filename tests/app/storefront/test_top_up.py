@@ -17,7 +17,7 @@ from tests.app.storefront.buyer import Answer, Buyer, fields, words
 from tests.simulators import SupplierSimulator, supplier_simulator
 from tests.world import World
 
-pytestmark = [pytest.mark.anyio, pytest.mark.database]
+pytestmark = [pytest.mark.anyio]
 NUMBER = "+85251234567"
 GAME = (
     AccountField("region", "Region", FieldKind.CHOICE, choices={"": ("East", "West")}),

@@ -14,7 +14,7 @@ from tests.app.suppliers.linked import form, linked, on, reader, stranger, suppl
 from tests.simulators import SupplierSimulator
 from tests.world import World
 
-pytestmark = [pytest.mark.anyio, pytest.mark.database]
+pytestmark = [pytest.mark.anyio]
 
 
 async def test_empty_list_leads_on(world: World) -> None:

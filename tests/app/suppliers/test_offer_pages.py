@@ -16,7 +16,7 @@ from tests.app.suppliers.linked import Linked, item, keep, linked, stranger
 from tests.simulators import SupplierSimulator
 from tests.world import World
 
-pytestmark = [pytest.mark.anyio, pytest.mark.database]
+pytestmark = [pytest.mark.anyio]
 RULES = {"markup": "10", "add": "0", "ending": "", "sku_name": "Standard", "category": ""}
 
 

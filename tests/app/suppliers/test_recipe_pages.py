@@ -15,7 +15,7 @@ from tests.app.suppliers.linked import form, reader, stranger, supplier
 from tests.simulators import SupplierSimulator
 from tests.world import World
 
-pytestmark = [pytest.mark.anyio, pytest.mark.database]
+pytestmark = [pytest.mark.anyio]
 RECIPE = json.dumps(completed("family_962699"))
 
 

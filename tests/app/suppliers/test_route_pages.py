@@ -18,7 +18,7 @@ from tests.app.suppliers.linked import Linked, item, keep, linked, on, reader, s
 from tests.simulators import SupplierSimulator
 from tests.world import World
 
-pytestmark = [pytest.mark.anyio, pytest.mark.database]
+pytestmark = [pytest.mark.anyio]
 ROUTE = {"policy": "fixed_order", "floor": "5", "deadline_minutes": "30"}
 
 

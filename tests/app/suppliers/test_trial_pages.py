@@ -13,7 +13,7 @@ from tests.app.suppliers.linked import Linked, linked, stranger
 from tests.simulators import SupplierSimulator
 from tests.world import World
 
-pytestmark = [pytest.mark.anyio, pytest.mark.database]
+pytestmark = [pytest.mark.anyio]
 
 
 async def offer_of(world: World, link: Linked) -> dict[str, Any]:

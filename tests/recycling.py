@@ -1,0 +1,99 @@
+"""Merchants that tests are done with are emptied and made spare again: a schema of a hundred tables is most of what a small test costs."""
+
+from __future__ import annotations
+
+from collections import deque
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from typing import Self
+from uuid import UUID
+
+import asyncpg
+from uuid_utils.compat import uuid7
+
+from tenants import provisioning
+from tenants.directory import Tenant
+from tests.installation import Installation
+
+RESTS = 6
+"""So many merchants stay as their tests left them, so that whatever still comes for one of them is over when he is emptied."""
+
+_SHAPE = """
+select md5(string_agg(line, ';' order by line)) from (
+  select concat_ws(' ', c.relname, c.relkind, replace(c.relacl::text, $1, ''), i.indisvalid)
+  from pg_class c left join pg_index i on i.indexrelid = c.oid where c.relnamespace = $2
+  union all
+  select concat_ws(' ', c.relname, a.attname, a.attnotnull, format_type(a.atttypid, a.atttypmod))
+  from pg_attribute a join pg_class c on c.oid = a.attrelid where c.relnamespace = $2 and c.relkind = 'r' and a.attnum > 0
+  union all
+  select concat_ws(' ', c.relname, k.conname, k.convalidated)
+  from pg_constraint k join pg_class c on c.oid = k.conrelid where k.connamespace = $2
+  union all
+  select concat_ws(' ', c.relname, t.tgname, t.tgenabled)
+  from pg_trigger t join pg_class c on c.oid = t.tgrelid where c.relnamespace = $2 and not t.tgisinternal
+  union all
+  select 'public' where has_schema_privilege($1, 'public', 'usage')
+) shape(line)
+"""
+_EMPTY = """
+set local session_replication_role = replica;
+do $$ declare name text; begin
+  for name in select tablename from pg_tables where schemaname = '{schema}' and tablename <> 'schema_revision' loop
+    execute format('delete from {schema}.%I', name);
+  end loop;
+end $$;
+"""
+_GO = ("delete from tenant_domain where tenant_id = $1", "delete from tenant where id = $1")
+_COME_BACK = """
+insert into tenant (id, state, schema_name, role_name, revision) select $1, 'spare', $2, $2, version_num from {schema}.schema_revision
+"""
+
+
+class Recycler:
+    """Takes merchants back in the order they come. One whose schema is not what a new merchant's is stays where he is."""
+
+    def __init__(self, admin_url: str, shape: str) -> None:
+        self._admin_url, self._shape = admin_url, shape
+        self._resting: deque[Tenant] = deque()
+
+    @classmethod
+    async def beside(cls, installation: Installation) -> Self:
+        """Remembers what the schema of a merchant is like that nobody has used."""
+        admin_url = installation.postgres.admin_url("quanyi")
+        await provisioning.refill(installation.urls.owner_url, wanted=3)
+        async with _connected(admin_url) as connection:
+            unused = await connection.fetchval("select schema_name from tenant where state = 'spare' limit 1")
+            return cls(admin_url, await _shape(connection, unused))
+
+    async def take_back(self, tenants: list[Tenant]) -> None:
+        """The merchants of a test that is over. Those that rested long enough are spare when this returns."""
+        self._resting.extend(tenants)
+        if len(self._resting) <= RESTS:
+            return
+        async with _connected(self._admin_url) as connection:
+            while len(self._resting) > RESTS:
+                await self._empty(connection, self._resting.popleft())
+
+    async def _empty(self, connection: asyncpg.Connection[asyncpg.Record], tenant: Tenant) -> None:
+        if await _shape(connection, tenant.schema) != self._shape:
+            return
+        async with connection.transaction():
+            await connection.execute(_EMPTY.format(schema=tenant.schema))
+            for statement in _GO:
+                await connection.execute(statement, tenant.id)
+            await connection.execute(_COME_BACK.format(schema=tenant.schema), UUID(bytes=uuid7().bytes), tenant.schema)
+
+
+@asynccontextmanager
+async def _connected(admin_url: str) -> AsyncIterator[asyncpg.Connection[asyncpg.Record]]:
+    connection = await asyncpg.connect(admin_url)
+    try:
+        yield connection
+    finally:
+        await connection.close()
+
+
+async def _shape(connection: asyncpg.Connection[asyncpg.Record], schema: str) -> str:
+    namespace = await connection.fetchval("select oid from pg_namespace where nspname = $1", schema)
+    shape: str = await connection.fetchval(_SHAPE, schema, namespace)
+    return shape
