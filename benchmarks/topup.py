@@ -266,7 +266,8 @@ select p.id, p.payment_no, p.order_id, $4, 'open', o.total_minor, o.currency
 from unnest($1::uuid[], $2::text[], $3::uuid[]) as p (id, payment_no, order_id) join shop_order o on o.id = p.order_id
 """
 _BATCH_UNITS = """
-select u.order_id, u.order_line_id, u.unit_no, u.sku_id, u.amount_minor as worth_minor, o.paid_at
+select u.order_id, u.order_line_id, u.unit_no, u.sku_id, u.amount_minor as worth_minor, o.paid_at,
+       null::bigint as value_minor, null as value_currency
 from delivery_unit u join shop_order o on o.id = u.order_id
 where u.order_id = any($1)
 """

@@ -36,11 +36,11 @@ from tenants.directory import Tenant
 from tenants.session import Tx, tenant_tx
 
 _log = structlog.get_logger(__name__)
-_GATHER_S = 0.005
+_GATHER_MS = 5
 """How long calls that end one after the other are waited for, so that what they came to is written down together."""
-_IDLE_S = 0.25
+_IDLE_MS = 250
 """How often a pump looks by itself. While calls run it need not: their ends take what comes next, and a buyer who pays wakes it."""
-_BUSY_S = 1.0
+_BUSY_MS = 1_000
 _IDLE_TURNS = 20
 """A pump that finds no room so often leaves; the task of its connection comes back."""
 _COMES_BACK_S = 20
@@ -139,7 +139,7 @@ async def _run(pump: _Pump) -> None:
                 return  # nothing is awaited between this look and the end, so no wish falls between them
             idle = 0 if pump.calls else idle + 1
             with suppress(TimeoutError):
-                async with asyncio.timeout(_BUSY_S if pump.calls else _IDLE_S):
+                async with asyncio.timeout((_BUSY_MS if pump.calls else _IDLE_MS) / 1000):
                     await pump.woken.wait()
     except DATABASE_FAULTS as error:
         _log.warning("pump.failed", connection=str(pump.connection_id), error=type(error).__name__)
@@ -209,7 +209,7 @@ async def _call(pump: _Pump, one: _Ready) -> None:
 def _line_of(tenant: Tenant) -> Batcher[tuple[_Pump, Answer], None]:
     if tenant.id not in _lines:
         wave, alone = partial(_write_wave, tenant), partial(_write_alone, tenant)
-        _lines[tenant.id] = Batcher(together=wave, alone=alone, at_once=1, gather_s=_GATHER_S)
+        _lines[tenant.id] = Batcher(together=wave, alone=alone, at_once=1, gather_s=_GATHER_MS / 1000)
     return _lines[tenant.id]
 
 

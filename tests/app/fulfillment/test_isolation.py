@@ -256,7 +256,8 @@ async def _plan_as_batch(world: World, order_ids: list[object], one: Source) -> 
 
 
 _UNITS = """
-select u.order_id, u.order_line_id, u.unit_no, u.sku_id, u.amount_minor as worth_minor, o.paid_at
+select u.order_id, u.order_line_id, u.unit_no, u.sku_id, u.amount_minor as worth_minor, o.paid_at,
+       null::bigint as value_minor, null as value_currency
 from delivery_unit u join shop_order o on o.id = u.order_id
 where u.order_id = any($1)
 """
