@@ -44,7 +44,7 @@ from app.kernel.patience import allow_many_connections
 from app.kernel.starting import when_there
 from app.kernel.tasks import use_ringer
 from app.kernel.vault import forget_keyrings, refuse_wrong_keys
-from app.ordering.pages import OrderListPages, OrderPages, OrderViewPages
+from app.ordering.pages import OrderListPages, OrderPages, OrderViewPages, SubscriptionPages
 from app.payments.notices import Notices
 from app.payments.pages import PaymentSettingsPages
 from app.pricing.pages import PRICING
@@ -69,6 +69,7 @@ ROUTES: list[ControllerRouterHandler] = [
     DashboardPages,
     ProfitPages,
     OrderListPages,
+    SubscriptionPages,
     OrderViewPages,
     OrderPages,
     AttemptPages,

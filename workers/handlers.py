@@ -19,6 +19,7 @@ from app.kernel.faults import fault
 from app.kernel.tasks import Handler, Lane, TaskRow, handles
 from app.ordering import queries as order_queries
 from app.ordering import service as ordering
+from app.ordering import subscribing
 from app.payments import refunding
 from app.payments import service as payments
 from app.settings import settings
@@ -171,6 +172,7 @@ handles("inventory.turn_batch", lane=Lane.BULK, timeout_s=600)(_called(quarantin
 handles("integrations.tell_robot", lane=Lane.MESSAGES, timeout_s=300)(_called(robots.tell))
 
 handles("fulfillment.shelve", lane=Lane.ORDERS, timeout_s=30)(_in_one_transaction(shelving.shelve))
+handles(subscribing.TURN, lane=Lane.ORDERS, timeout_s=30)(_in_one_transaction(subscribing.turn))
 handles("aftersales.follow", lane=Lane.ORDERS, timeout_s=30)(_in_one_transaction(remedying.follow))
 handles("settlement.match", lane=Lane.BULK, timeout_s=600)(_in_one_transaction(matching.match))
 handles("suppliers.probe", lane=Lane.ORDERS, timeout_s=30)(_in_one_transaction(health.probe))
@@ -189,5 +191,8 @@ handles("suppliers.tell_too_dear", lane=Lane.MESSAGES, timeout_s=30)(
 )
 handles("suppliers.watch", lane=Lane.MESSAGES, timeout_s=30)(_telling(watching.watch, access_messages.stock_watchers))
 handles("settlement.close", lane=Lane.BULK, timeout_s=600)(_telling(closing.close_due, access_messages.money_watchers))
+handles(subscribing.TELL_MISSED, lane=Lane.MESSAGES, timeout_s=30)(
+    _telling(subscribing.tell_missed, access_messages.stock_watchers)
+)
 handles("inventory.warn", lane=Lane.MESSAGES, timeout_s=30)(_telling(warning.warn, access_messages.stock_watchers))
 handles("fulfillment.watch_balance", lane=Lane.MESSAGES, timeout_s=30)(_telling(_watch_balance, access_messages.stock_watchers))

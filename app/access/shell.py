@@ -81,6 +81,7 @@ COMMANDS = (
     Place(N_("Buyer levels"), "/buyer-levels", "crown", Permission.CATALOG_VIEW),
     Place(N_("Profit"), "/profit", "chart-line", Permission.PAYMENTS_VIEW),
     Place(N_("Stock report"), "/stock-report", "chart-column", Permission.INVENTORY_VIEW),
+    Place(N_("Subscriptions"), "/subscriptions", "repeat", Permission.ORDERS_VIEW),
     Place(N_("To hand over"), "/handovers", "package", Permission.ORDERS_VIEW),
     Place(N_("After-sales"), "/after-sales", "headset", Permission.ORDERS_VIEW),
     Place(N_("Failure rates"), "/after-sales/rates", "activity", Permission.SUPPLY_VIEW),

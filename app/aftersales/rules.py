@@ -9,6 +9,7 @@ from enum import StrEnum
 from app.aftersales.models import DECIDABLE, AfterSaleState, RemedyKind, Verdict
 from app.catalog.models import DeliveryKind
 from app.kernel.errors import N_
+from app.ordering.models import SERVED
 
 CHECK_HOURS = 1
 REMEDY_HOURS = 2
@@ -121,7 +122,7 @@ class Held:
 def refused(deed: Deed, case: Held) -> str:
     """Why a deed is not possible now, as a msgid; empty when it is."""
     if deed is Deed.RESEND:
-        return "" if case.order_state in ("delivered", "partly_delivered") else WHY["no_message"]
+        return "" if case.order_state in SERVED else WHY["no_message"]
     if case.state not in DECIDABLE:
         return WHY[_over(case.state)]
     if deed in (Deed.REPLACE, Deed.REFUND):

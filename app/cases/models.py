@@ -22,6 +22,7 @@ class CaseKind(StrEnum):
     `bad_goods`: a card that was sold before, or a delivery without its card. `spare_goods`: more cards came than were bought; they are own stock now.
     `wrong_account`: a buyer says that the account he stated, and confirmed, was not the one he meant; it was credited.
     `broken_bundle`: of a bundle that is delivered whole or not at all, a part could not be delivered after another was.
+    `cycle_missed`: a cycle of a subscription could not be delivered on its day; its share goes back by itself.
     `not_handed_over`: goods that people deliver, and nobody did in time.
     """
 
@@ -35,6 +36,7 @@ class CaseKind(StrEnum):
     SPARE_GOODS = "spare_goods"
     WRONG_ACCOUNT = "wrong_account"
     BROKEN_BUNDLE = "broken_bundle"
+    CYCLE_MISSED = "cycle_missed"
     NOT_HANDED_OVER = "not_handed_over"
 
 

@@ -79,6 +79,10 @@ WORDS: Final = {
             "He typed it and confirmed it before paying, and it was credited. Nothing goes back by itself: answer him, and decide."
         ),
     ),
+    CaseKind.CYCLE_MISSED: (
+        N_("A cycle of a subscription could not be delivered"),
+        N_("Its share goes back by itself. See to it that the next cycle finds stock or a supplier."),
+    ),
     CaseKind.BROKEN_BUNDLE: (
         N_("A bundle could only be delivered in part"),
         N_(

@@ -67,8 +67,14 @@ async def choices(tx: Tx) -> list[asyncpg.Record]:
     return await tx.fetch(_CHOICES, kinds, _MOST_CHOICES)
 
 
+async def named_parts(tx: Tx, sku_ids: Sequence[UUID]) -> dict[UUID, str]:
+    """Those of these SKUs that may be parts, with their names."""
+    kinds = [kind for kind in DeliveryKind if may_be_part(kind)]
+    return {row["sku_id"]: row["name"] for row in await tx.fetch(_NAMED, list(sku_ids), kinds)}
+
+
 async def bundles_with(tx: Tx, sku_ids: Sequence[UUID]) -> list[asyncpg.Record]:
-    """The bundles these SKUs are parts of: ids and names."""
+    """The bundles these SKUs are parts of, and the subscriptions that deliver them: ids and names."""
     return await tx.fetch(_WITH, list(sku_ids))
 
 
@@ -77,7 +83,7 @@ def may_be_part(kind: DeliveryKind) -> bool:
 
     Nor may a SKU that is sold by face value, which no buyer of a bundle chooses.
     """
-    return kind.sells and kind not in (DeliveryKind.BUNDLE, DeliveryKind.SUBSCRIPTION)
+    return kind not in (DeliveryKind.BUNDLE, DeliveryKind.SUBSCRIPTION)
 
 
 async def fill(session: AsyncSession, product_id: UUID, sku_id: UUID, contents: Contents, *, actor: Actor) -> None:
@@ -101,8 +107,7 @@ async def fill(session: AsyncSession, product_id: UUID, sku_id: UUID, contents: 
 
 async def _refuse(tx: Tx, contents: Contents) -> None:
     wanted = [sku_id for sku_id, _ in contents.parts]
-    kinds = [kind for kind in DeliveryKind if may_be_part(kind)]
-    names = {row["sku_id"]: row["name"] for row in await tx.fetch(_NAMED, wanted, kinds)}
+    names = await named_parts(tx, wanted)
     if not set(wanted) <= names.keys():
         raise NotAPart
     if twice := next((sku_id for sku_id in wanted if wanted.count(sku_id) > 1), None):
@@ -139,7 +144,9 @@ select k.id as sku_id, p.name || ' ' || k.name as name from sku k join product p
 where k.id = any($1) and p.delivery_kind = any($2) and not exists (select 1 from sku_range v where v.sku_id = k.id)
 """
 _WITH = """
-select distinct p.id, p.name from bundle_part b join sku k on k.id = b.bundle_sku_id join product p on p.id = k.product_id
+select distinct p.id, p.name
+from (select bundle_sku_id as held_by, sku_id from bundle_part union all select sku_id, delivers_sku_id from subscription_plan) b
+join sku k on k.id = b.held_by join product p on p.id = k.product_id
 where b.sku_id = any($1)
 order by p.name
 limit 20

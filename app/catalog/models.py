@@ -16,7 +16,7 @@ from app.kernel.models import Row, TenantBase, one_of, sealed
 
 
 class DeliveryKind(StrEnum):
-    """How a SKU reaches its buyer. Those that do not sell yet stay drafts; pages say so."""
+    """How a SKU reaches its buyer."""
 
     CARD_KEY = "card_key"
     DIRECT_TOP_UP = "direct_top_up"
@@ -26,23 +26,6 @@ class DeliveryKind(StrEnum):
     BUNDLE = "bundle"
     SUBSCRIPTION = "subscription"
     MANUAL = "manual"
-
-    @property
-    def sells(self) -> bool:
-        return self in _SELLING
-
-
-_SELLING = frozenset(
-    {
-        DeliveryKind.CARD_KEY,
-        DeliveryKind.DIRECT_TOP_UP,
-        DeliveryKind.VOUCHER,
-        DeliveryKind.SERIAL,
-        DeliveryKind.LINK,
-        DeliveryKind.BUNDLE,
-        DeliveryKind.MANUAL,
-    }
-)
 
 
 class TypeState(StrEnum):
@@ -295,6 +278,35 @@ class BundlePart(TenantBase):
     sku_id: Mapped[UUID] = mapped_column(ForeignKey("sku.id"), primary_key=True)
     quantity: Mapped[int] = mapped_column(Integer)
     position: Mapped[int] = mapped_column(Integer, server_default="0")
+
+
+class CycleUnit(StrEnum):
+    """What the cycles of a subscription are counted in."""
+
+    DAY = "day"
+    MONTH = "month"
+
+
+class SubscriptionPlan(TenantBase):
+    """What a SKU of kind `subscription` delivers each cycle, how long a cycle is, and how many of them its price pays for."""
+
+    __tablename__ = "subscription_plan"
+    __table_args__ = (
+        one_of("cycle_unit", CycleUnit),
+        CheckConstraint("quantity between 1 and 20", name="quantity_bounded"),
+        CheckConstraint("cycle_length between 1 and 366", name="length_bounded"),
+        CheckConstraint("cycles between 1 and 36", name="cycles_bounded"),
+        CheckConstraint("grace_days between 0 and 60", name="grace_bounded"),
+        CheckConstraint("sku_id <> delivers_sku_id", name="not_of_itself"),
+    )
+    sku_id: Mapped[UUID] = mapped_column(ForeignKey("sku.id"), primary_key=True)
+    delivers_sku_id: Mapped[UUID] = mapped_column(ForeignKey("sku.id"))
+    quantity: Mapped[int] = mapped_column(Integer)
+    cycle_unit: Mapped[str]
+    cycle_length: Mapped[int] = mapped_column(Integer)
+    cycles: Mapped[int] = mapped_column(Integer)
+    grace_days: Mapped[int] = mapped_column(Integer)
+    """How long after what is paid for its buyer may still renew it."""
 
 
 class PriceChange(Row, TenantBase):

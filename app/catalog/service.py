@@ -25,6 +25,7 @@ from app.catalog.models import (
     ProductState,
     Sku,
     Storefront,
+    SubscriptionPlan,
     TypeState,
 )
 from app.catalog.values import ValueRange
@@ -35,14 +36,14 @@ from app.kernel.history import Happened
 from app.kernel.ids import new_id
 
 
-class KindDoesNotSell(DomainError):
-    status = 422
-    message = N_("This kind cannot be sold for now. The product stays a draft until its kind is supported.")
-
-
 class NoAccountFields(DomainError):
     status = 422
     message = N_("Say first which account its buyers state: without it nobody knows whom to credit.")
+
+
+class NoPlan(DomainError):
+    status = 422
+    message = N_("Say first what %(name)s delivers each cycle.")
 
 
 class NothingInBundle(DomainError):
@@ -166,11 +167,9 @@ async def change_product(session: AsyncSession, product_id: UUID, terms: Product
 async def publish(session: AsyncSession, product_id: UUID, *, actor: Actor) -> Product:
     """Put a product on sale. Idempotent.
 
-    Raises: NotFound, KindDoesNotSell, NoAccountFields, NothingToOpen, AttributeMissing, NothingInBundle, NothingToSell.
+    Raises: NotFound, NoAccountFields, NothingToOpen, AttributeMissing, NothingInBundle, NoPlan, NothingToSell.
     """
     product = await queries.product_or_404(session, product_id)
-    if not DeliveryKind(product.delivery_kind).sells:
-        raise KindDoesNotSell
     if product.delivery_kind == DeliveryKind.DIRECT_TOP_UP and not product.buyer_fields:
         raise NoAccountFields
     if product.delivery_kind == DeliveryKind.LINK and not await contents.is_openable(session, product):
@@ -182,6 +181,8 @@ async def publish(session: AsyncSession, product_id: UUID, *, actor: Actor) -> P
         raise NothingToSell
     if product.delivery_kind == DeliveryKind.BUNDLE and (empty := await _empty_bundle(session, on_shelf)):
         raise NothingInBundle(name=empty.name)
+    if product.delivery_kind == DeliveryKind.SUBSCRIPTION and (lacking := await _without_plan(session, on_shelf)):
+        raise NoPlan(name=lacking.name)
     await _move(session, product, ProductState.ON_SALE, actor)
     return product
 
@@ -191,6 +192,13 @@ async def _empty_bundle(session: AsyncSession, skus: Sequence[Sku]) -> Sku | Non
     query = select(BundlePart.bundle_sku_id).where(BundlePart.bundle_sku_id.in_([sku.id for sku in skus]))
     filled = set((await session.scalars(query)).all())
     return next((sku for sku in skus if sku.id not in filled), None)
+
+
+async def _without_plan(session: AsyncSession, skus: Sequence[Sku]) -> Sku | None:
+    """The first of these subscriptions that has no plan."""
+    query = select(SubscriptionPlan.sku_id).where(SubscriptionPlan.sku_id.in_([sku.id for sku in skus]))
+    planned = set((await session.scalars(query)).all())
+    return next((sku for sku in skus if sku.id not in planned), None)
 
 
 async def withdraw(session: AsyncSession, product_id: UUID, *, actor: Actor) -> Product:

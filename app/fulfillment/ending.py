@@ -8,13 +8,17 @@ from uuid import UUID
 
 import asyncpg
 
+from app.cases import service as cases
+from app.cases.models import CaseKind
+from app.cases.service import Trouble
 from app.fulfillment import wholes
 from app.integrations import service as integrations
 from app.inventory import service as inventory
-from app.kernel import history
+from app.kernel import clock, history
 from app.kernel.history import Happened
 from app.kernel.tasks import Lane, add_tasks
 from app.kernel.vault import keyring
+from app.ordering import subscribing
 from app.ordering.models import OrderState
 from tenants.session import Tx
 
@@ -31,7 +35,9 @@ async def give_up(tx: Tx, units: Sequence[asyncpg.Record]) -> None:
 
 
 async def settle_orders(tx: Tx, order_ids: Sequence[UUID], *, with_wholes: bool = True) -> None:
-    """End the paid orders of these of which nothing is owed any more: delivered, or what is lacking is refunded. Their buyers are told.
+    """End the paid orders of these of which nothing is owed any more: delivered, running on to their next cycle, or what is lacking is refunded.
+
+    Their buyers are told.
 
     Idempotent. The caller holds the orders' locks, and says so when it knows that none has bundles delivered whole or not at all.
     """
@@ -57,15 +63,27 @@ async def settle_orders(tx: Tx, order_ids: Sequence[UUID], *, with_wholes: bool 
         ),
     )
     lacking = [row["id"] for row in rows if row["lacking"]]
+    await _report_missed(tx, lacking)
     again = [row["id"] for row in rows if row["owed_again_at"]]
     await add_tasks(tx, "aftersales.follow", lane=Lane.ORDERS, subject_ids=again)
     await add_tasks(tx, "payments.refund_order", lane=Lane.ORDERS, subject_ids=lacking)
     await _tell_buyers(tx, [row for row in rows if row["delivered"]])
 
 
+async def _report_missed(tx: Tx, order_ids: Sequence[UUID]) -> None:
+    """A cycle of a subscription that could not be delivered on its day is a case, and the merchant's people are told."""
+    missed = await tx.fetch(_MISSED, order_ids, clock.business_day()) if order_ids else []
+    for row in missed:
+        facts = {"cycle_no": row["cycle_no"], "amount_minor": row["amount_minor"], "currency": row["currency"]}
+        await cases.open_case(tx, Trouble(CaseKind.CYCLE_MISSED, "order_line", row["id"], row["order_id"], facts))
+    await add_tasks(tx, subscribing.TELL_MISSED, lane=Lane.MESSAGES, subject_ids=[row["id"] for row in missed])
+
+
 def _ended(row: asyncpg.Record) -> OrderState:
     if row["lacking"]:
         return OrderState.REFUNDING
+    if row["later"]:
+        return OrderState.RUNNING
     return OrderState.PARTLY_DELIVERED if row["refunded"] else OrderState.DELIVERED
 
 
@@ -88,7 +106,7 @@ where u.order_line_id = d.order_line_id and u.unit_no = d.unit_no and u.state = 
 """
 _SETTLED = """
 select o.id, o.order_no, o.contact, o.contact_kind, o.locale, o.owed_again_at,
-       count(*) filter (where u.state = 'refunded') as refunded,
+       count(*) filter (where u.state = 'refunded') as refunded, count(*) filter (where u.state = 'scheduled') as later,
        count(*) filter (where u.state = 'refunding') as lacking, count(*) filter (where u.state = 'delivered') as delivered
 from shop_order o join delivery_unit u on u.order_id = o.id
 where o.id = any($1) and o.state = 'paid'
@@ -96,10 +114,16 @@ group by o.id
 having count(*) filter (where u.state = 'owed') = 0
 order by o.id
 """
+_MISSED = """
+select c.order_line_id as id, c.cycle_no, o.id as order_id, o.currency, sum(u.amount_minor)::bigint as amount_minor
+from delivery_unit u join subscription_cycle c on c.order_line_id = u.order_line_id join shop_order o on o.id = u.order_id
+where u.order_id = any($1) and u.state = 'refunding' and u.refund_id is null and c.due_on <= $2
+group by c.order_line_id, c.cycle_no, o.id
+"""
 _END = """
 update shop_order o
 set state = e.state, updated_at = now(),
-    ended_at = case when o.owed_again_at is not null then o.ended_at when e.state = 'delivered' then now() end
+    ended_at = coalesce(o.ended_at, case when e.state = 'delivered' then now() end)
 from unnest($1::uuid[], $2::text[]) as e (id, state)
 where o.id = e.id
 """

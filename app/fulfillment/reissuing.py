@@ -19,7 +19,7 @@ from app.kernel.errors import N_, DomainError
 from app.kernel.history import Happened
 from app.kernel.tasks import Lane, add_task
 from app.ordering import service as ordering
-from app.ordering.models import OrderState
+from app.ordering.models import SERVED, OrderState
 from tenants.session import Tx
 
 
@@ -67,7 +67,7 @@ async def give_back(tx: Tx, unit: UnitOf, *, reason: str, actor: Actor) -> None:
     order, row = await _begin(tx, unit, reason)
     await _void(tx, unit, row, reason=reason, actor=actor)
     await tx.execute(_GIVE_BACK, unit.order_line_id, unit.unit_no)
-    if order["state"] in (OrderState.DELIVERED, OrderState.PARTLY_DELIVERED):
+    if order["state"] in SERVED:
         await ordering.move_to(tx, [order], OrderState.REFUNDING, actor=actor, note=reason)
     await add_task(tx, "payments.refund_order", lane=Lane.ORDERS, subject_id=unit.order_id)
     await _tell(tx, "unit.given_back", unit, row, reason=reason, actor=actor)

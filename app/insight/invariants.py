@@ -17,7 +17,7 @@ from app.fulfillment.models import ATTEMPT_EDGES
 from app.kernel import audit, clock
 from app.kernel.audit import Proven
 from app.kernel.errors import N_
-from app.ordering.models import ORDER_EDGES, UNIT_EDGES
+from app.ordering.models import ORDER_EDGES, SUBSCRIPTION_EDGES, UNIT_EDGES
 from app.payments.models import PAYMENT_EDGES, REFUND_EDGES
 from tenants.session import Tx
 
@@ -60,17 +60,17 @@ where k.state = 'delivered' and not exists (select 1 from delivery_unit u where 
     Invariant(
         "INV-2",
         N_(
-            "Units of a line are numbered one to its quantity, their amounts sum to it, a bundle's parts to the bundle and lines to their order; "
+            "Units of a line are numbered one to its quantity, their amounts sum to it, the parts of a bundle or subscription to it and lines to their order; "
             "an ended order's units are all delivered, refunded or released."
         ),
         """
 select l.id::text from order_line l left join delivery_unit u on u.order_line_id = l.id
-where l.delivery_kind <> 'bundle'
+where l.delivery_kind not in ('bundle', 'subscription')
 group by l.id, l.quantity, l.total_minor
 having count(u.unit_no) <> l.quantity or min(u.unit_no) <> 1 or max(u.unit_no) <> l.quantity or sum(u.amount_minor) <> l.total_minor
 union all
 select l.id::text from order_line l left join order_line p on p.parent_line_id = l.id
-where l.delivery_kind = 'bundle'
+where l.delivery_kind in ('bundle', 'subscription')
 group by l.id, l.quantity, l.total_minor
 having count(p.id) = 0 or sum(p.total_minor) <> l.total_minor or bool_or(p.quantity % l.quantity <> 0 or p.order_id <> l.order_id)
     or exists (select 1 from delivery_unit u where u.order_line_id = l.id)
@@ -83,8 +83,9 @@ select o.id::text from shop_order o join delivery_unit u on u.order_id = o.id
 where (o.state = 'delivered' and u.state <> 'delivered')
    or (o.state = 'refunded' and u.state <> 'refunded')
    or (o.state = 'partly_delivered' and u.state not in ('delivered', 'refunded'))
-   or (o.state in ('cancelled', 'expired') and u.state <> 'released')
-   or (o.state = 'awaiting_payment' and u.state <> 'reserved')
+   or (o.state in ('cancelled', 'expired') and u.state not in ('released', 'scheduled'))
+   or (o.state = 'awaiting_payment' and u.state not in ('reserved', 'scheduled'))
+   or (o.state = 'running' and u.state not in ('scheduled', 'delivered', 'refunded'))
 """,
     ),
     Invariant(
@@ -144,7 +145,7 @@ having max(u.lost_cost) = 0 and sum(round(coalesce(u.unit_cost, 0) * 100)) <>
 select o.id::text from shop_order o
 left join capture c on c.order_id = o.id and c.purpose = 'order'
 where (c.id is not null and c.amount_minor <> o.total_minor)
-   or (c.id is null and o.state in ('paid', 'delivered', 'partly_delivered', 'refunding', 'refunded'))
+   or (c.id is null and o.state in ('paid', 'running', 'delivered', 'partly_delivered', 'refunding', 'refunded'))
    or (c.id is not null and o.state in ('awaiting_payment', 'cancelled', 'expired'))
 union all
 select c.id::text from capture c
@@ -272,6 +273,32 @@ where c.state in ('reported', 'checking_with_supplier', 'awaiting_staff', 'await
 """,
     ),
     Invariant(
+        "CYCLE",
+        N_(
+            "Each paid line of a subscription has its cycles, one after another; a cycle to come has work waiting for its day, and none is late."
+        ),
+        """
+select l.id::text from subscription_purchase p join order_line l on l.id = p.order_line_id join shop_order o on o.id = l.order_id
+join order_line c on c.parent_line_id = l.id left join subscription_cycle y on y.order_line_id = c.id
+where o.state in ('paid', 'running', 'delivered', 'partly_delivered') and (y.subscription_id is null or y.subscription_id <> p.subscription_id)
+union all
+select s.id::text from subscription s join subscription_cycle c on c.subscription_id = s.id
+group by s.id having min(c.cycle_no) <> 1 or max(c.cycle_no) <> count(*) or min(c.due_on) <> s.first_day or max(c.due_on) > s.last_day
+union all
+select s.id::text from subscription s
+where (s.state <> 'ended' or exists (
+    select 1 from subscription_cycle c join delivery_unit u on u.order_line_id = c.order_line_id
+    where c.subscription_id = s.id and u.state = 'scheduled'))
+  and not exists (select 1 from task t where t.subject_id = s.id and t.kind = 'ordering.turn_subscription')
+union all
+select s.id::text from subscription s join task t on t.subject_id = s.id
+where t.kind = 'ordering.turn_subscription' and t.state = 'waiting' and t.run_at < now() - interval '15 minutes'
+union all
+select o.id::text from shop_order o
+where o.state = 'running' and not exists (select 1 from delivery_unit u where u.order_id = o.id and u.state = 'scheduled')
+""",
+    ),
+    Invariant(
         "LIMIT",
         N_("No buyer holds more of a limited product than its limit."),
         """
@@ -293,6 +320,7 @@ _EDGES: dict[str, Mapping[Any, frozenset[Any]]] = {
     "payment": PAYMENT_EDGES,
     "refund": REFUND_EDGES,
     "case": CASE_EDGES,
+    "subscription": SUBSCRIPTION_EDGES,
     "attempt": ATTEMPT_EDGES,
     "after_sale": AFTER_SALE_EDGES,
     "supplier_claim": CLAIM_EDGES,

@@ -166,7 +166,10 @@ join product p on p.id = k.product_id
 left join stock s on s.sku_id = l.sku_id
 left join lateral (
   select min(coalesce(ps.available, 0) / b.quantity) as available
-  from bundle_part b left join stock ps on ps.sku_id = b.sku_id where b.bundle_sku_id = l.sku_id
+  from (
+    select sku_id, quantity from bundle_part where bundle_sku_id = l.sku_id
+    union all select delivers_sku_id, quantity from subscription_plan where sku_id = l.sku_id
+  ) b left join stock ps on ps.sku_id = b.sku_id
 ) part on true
 where o.paid_at >= $1 and o.paid_at < $2 and l.parent_line_id is null
 group by l.sku_id
@@ -209,7 +212,7 @@ from sku k
 join product p on p.id = k.product_id
 join listing l on l.sku_id = k.id and l.is_published
 left join stock s on s.sku_id = k.id
-where p.state = 'on_sale' and p.delivery_kind <> 'bundle' and (coalesce(s.available, 0) < k.warn_below or coalesce(s.available, 0) = 0)
+where p.state = 'on_sale' and p.delivery_kind not in ('bundle', 'subscription') and (coalesce(s.available, 0) < k.warn_below or coalesce(s.available, 0) = 0)
 order by coalesce(s.available, 0), p.name
 limit 20
 """

@@ -36,6 +36,7 @@ EVENTS: Mapping[str, tuple[str, str]] = {
     "supplier_balance_ending": (N_("A balance will run out soon"), "warn"),
     "supplier_bill_closed": (N_("A supplier's bill closed"), "info"),
     "stock_low": (N_("Card-keys are running low"), "warn"),
+    "cycle_missed": (N_("A cycle of a subscription could not be delivered"), "bad"),
     "handover_overdue": (N_("Paid goods wait for somebody to hand them over"), "bad"),
     "failure_rate_high": (N_("Too much of what was delivered fails"), "bad"),
     "after_sale_overdue": (N_("A buyer's case waits too long"), "bad"),

@@ -85,6 +85,14 @@ WORDINGS: dict[str, Wording] = {
         (N_("%(shop)s could not deliver all of order %(order_no)s. %(amount)s goes back the way you paid, by itself."),),
         N_("Open the order"),
     ),
+    "subscription_ending": Wording(
+        N_("%(name)s is paid for until %(last_day)s"),
+        (
+            N_("What you paid for at %(shop)s ends on %(last_day)s. To go on without a gap, open the order and renew it there."),
+            N_("Nothing is charged by itself. If you want no more of it, do nothing."),
+        ),
+        N_("Renew it"),
+    ),
     "rule_broken": Wording(
         N_("Alarm: a standing rule does not hold for %(home)s"),
         (
@@ -97,6 +105,16 @@ WORDINGS: dict[str, Wording] = {
         N_("%(product)s %(sku)s is running low: %(left)s left"),
         (N_("%(left)s keys of %(product)s %(sku)s are left to sell; you asked to be warned below %(threshold)s."),),
         N_("Import keys"),
+    ),
+    "cycle_missed": Wording(
+        N_("Cycle %(cycle_no)s of %(name)s could not be delivered"),
+        (
+            N_(
+                "Nobody could deliver it, so %(amount)s goes back to the buyer of order %(order_no)s by itself. The cycles to come stay as they are."
+            ),
+            N_("See to it that the next cycle finds stock or a supplier."),
+        ),
+        N_("See the subscription"),
     ),
     "handover_overdue": Wording(
         N_("Order %(order_no)s waits for somebody to hand it over"),

@@ -33,7 +33,9 @@ async def stock_by_sku(session: AsyncSession, sku_ids: Sequence[UUID]) -> dict[U
 
 
 async def sellable(tx: Tx, sku_ids: Sequence[UUID]) -> dict[UUID, int]:
-    """How many units of each SKU can be bought this moment, bundles as often as their scarcest part: what a page may show."""
+    """How many units of each SKU can be bought this moment, bundles as often as their scarcest part, subscriptions as often as their first cycle:
+    what a page may show.
+    """
     rows = await tx.fetch(_SELLABLE, list(sku_ids))
     known = {row["sku_id"]: row["available"] for row in rows}
     return {sku_id: known.get(sku_id, 0) for sku_id in sku_ids}
@@ -139,15 +141,16 @@ async def running_low(session: AsyncSession) -> list[tuple[Sku, Product, Stock]]
 
 
 _SELLABLE = """
-select w.sku_id, min(coalesce(free.units, 0) / coalesce(b.quantity, 1)) as available
+select w.sku_id, min(coalesce(free.units, 0) / coalesce(b.quantity, p.quantity, 1)) as available
 from unnest($1::uuid[]) as w (sku_id)
 left join bundle_part b on b.bundle_sku_id = w.sku_id
+left join subscription_plan p on p.sku_id = w.sku_id
 left join lateral (
   select case when s.turns_on > business_day() then s.available
               else greatest(0, s.available - (
                 select count(*) from card_key k where k.sku_id = s.sku_id and k.state = 'free' and k.expires_on < business_day()))
          end as units
-  from stock s where s.sku_id = coalesce(b.sku_id, w.sku_id)
+  from stock s where s.sku_id = coalesce(b.sku_id, p.delivers_sku_id, w.sku_id)
 ) free on true
 group by w.sku_id
 """

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from enum import StrEnum
 
 from app.kernel.errors import N_
-from app.ordering.models import OrderState
+from app.ordering.models import SERVED, OrderState
 
 
 class Action(StrEnum):
@@ -68,7 +68,7 @@ def _refund(order: Standing) -> str:
             if "unknown" in order.refund_states:
                 return "refund_unknown"
             return "refund_declined" if "declined" in order.refund_states else "refunding"
-        case OrderState.PAID | OrderState.DELIVERED | OrderState.PARTLY_DELIVERED:
+        case OrderState.PAID | OrderState.RUNNING | OrderState.DELIVERED | OrderState.PARTLY_DELIVERED:
             return "" if order.refundable_minor > 0 else "all_read"
 
 
@@ -89,7 +89,7 @@ def _ask(order: Standing) -> str:
 
 
 def _resend(order: Standing) -> str:
-    return "" if order.state in (OrderState.DELIVERED, OrderState.PARTLY_DELIVERED) else "not_delivered"
+    return "" if order.state in SERVED else "not_delivered"
 
 
 def _redeliver(order: Standing) -> str:

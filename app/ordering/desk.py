@@ -19,7 +19,7 @@ from app.kernel.tasks import Lane, add_task
 from app.kernel.vault import keyring
 from app.ordering import filters
 from app.ordering.actions import WHY
-from app.ordering.models import OrderState
+from app.ordering.models import SERVED, OrderState
 from tenants.session import Tx
 
 MOST_VIEWS = 12
@@ -45,7 +45,7 @@ async def add_note(tx: Tx, order_id: UUID, *, text: str, actor: Actor) -> None:
 
 async def resend_message(tx: Tx, order: asyncpg.Record, *, actor: Actor) -> None:
     """Tell the buyer again that his order is here: a link, never a key. Raises: NotDelivered."""
-    if order["state"] not in (OrderState.DELIVERED, OrderState.PARTLY_DELIVERED):
+    if order["state"] not in SERVED:
         raise NotDelivered
     contact = (await keyring(tx)).open("shop_order", "contact", order["id"], order["contact"])
     params = {"order_no": order["order_no"], "order_id": str(order["id"])}

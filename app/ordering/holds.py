@@ -54,7 +54,7 @@ def _window() -> RateWindow:
 
 
 _HELD = """
-select coalesce(sum(l.quantity), 0)
-from shop_order o join order_line l on l.order_id = o.id
-where o.address_fingerprint = $1 and o.state = 'awaiting_payment' and l.delivery_kind <> 'bundle'
+select count(*)
+from shop_order o join delivery_unit u on u.order_id = o.id
+where o.address_fingerprint = $1 and o.state = 'awaiting_payment' and u.state = 'reserved'
 """

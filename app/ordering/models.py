@@ -2,22 +2,26 @@
 
 from __future__ import annotations
 
-from datetime import datetime
+from datetime import date, datetime
 from decimal import Decimal
 from enum import StrEnum
 from typing import Any
 from uuid import UUID
 
-from sqlalchemy import CheckConstraint, ForeignKey, Index, Integer, LargeBinary, Numeric, SmallInteger, text
+from sqlalchemy import CheckConstraint, Date, ForeignKey, Index, Integer, LargeBinary, Numeric, SmallInteger, text
 from sqlalchemy.dialects.postgresql import JSONB
 from sqlalchemy.orm import Mapped, mapped_column
 
+from app.catalog.models import CycleUnit
 from app.kernel.models import Row, TenantBase, one_of, sealed
 
 
 class OrderState(StrEnum):
+    """`running`: everything that was due is delivered or given back, and later cycles of a subscription are to come."""
+
     AWAITING_PAYMENT = "awaiting_payment"
     PAID = "paid"
+    RUNNING = "running"
     DELIVERED = "delivered"
     PARTLY_DELIVERED = "partly_delivered"
     REFUNDING = "refunding"
@@ -28,23 +32,30 @@ class OrderState(StrEnum):
 
 ORDER_EDGES: dict[OrderState, frozenset[OrderState]] = {
     OrderState.AWAITING_PAYMENT: frozenset({OrderState.PAID, OrderState.CANCELLED, OrderState.EXPIRED}),
-    OrderState.PAID: frozenset({OrderState.DELIVERED, OrderState.PARTLY_DELIVERED, OrderState.REFUNDING}),
+    OrderState.PAID: frozenset({OrderState.RUNNING, OrderState.DELIVERED, OrderState.PARTLY_DELIVERED, OrderState.REFUNDING}),
+    OrderState.RUNNING: frozenset({OrderState.PAID, OrderState.REFUNDING}),
     OrderState.EXPIRED: frozenset({OrderState.PAID, OrderState.REFUNDING}),
     OrderState.CANCELLED: frozenset({OrderState.PAID, OrderState.REFUNDING}),
     OrderState.DELIVERED: frozenset({OrderState.REFUNDING, OrderState.PAID}),
     OrderState.PARTLY_DELIVERED: frozenset({OrderState.REFUNDING, OrderState.PAID}),
-    OrderState.REFUNDING: frozenset({OrderState.REFUNDED, OrderState.PARTLY_DELIVERED}),
+    OrderState.REFUNDING: frozenset({OrderState.REFUNDED, OrderState.PARTLY_DELIVERED, OrderState.RUNNING}),
     OrderState.REFUNDED: frozenset(),
 }
 """Paid after it expired or was cancelled, an order claims its stock again (`paid`) or gives the money back (`refunding`).
 
-Delivered, it is `paid` once more while something else is owed for a unit that was no good."""
+Delivered, it is `paid` once more while something else is owed for a unit that was no good; running, on the day of its next cycle."""
+SERVED = frozenset({OrderState.RUNNING, OrderState.DELIVERED, OrderState.PARTLY_DELIVERED})
+"""States in which nothing is owed this moment, and something of the order may stand delivered."""
 
 
 class UnitState(StrEnum):
-    """`reserved` until paid, `owed` until delivered. `released` when the order ended unpaid."""
+    """`reserved` until paid, `owed` until delivered. `released` when the order ended unpaid.
+
+    `scheduled`: of a later cycle, which holds no stock and is owed on its day.
+    """
 
     RESERVED = "reserved"
+    SCHEDULED = "scheduled"
     OWED = "owed"
     DELIVERED = "delivered"
     REFUNDING = "refunding"
@@ -54,6 +65,7 @@ class UnitState(StrEnum):
 
 UNIT_EDGES: dict[UnitState, frozenset[UnitState]] = {
     UnitState.RESERVED: frozenset({UnitState.OWED, UnitState.RELEASED}),
+    UnitState.SCHEDULED: frozenset({UnitState.OWED, UnitState.REFUNDING}),
     UnitState.RELEASED: frozenset({UnitState.OWED, UnitState.REFUNDING}),
     UnitState.OWED: frozenset({UnitState.DELIVERED, UnitState.REFUNDING}),
     UnitState.DELIVERED: frozenset({UnitState.REFUNDING, UnitState.OWED}),
@@ -112,8 +124,9 @@ class Order(Row, TenantBase):
 class OrderLine(TenantBase):
     """One SKU and quantity of an order, with the names and prices of that moment.
 
-    A bundle's line is the parent of a line for each of its parts. It has the price and no units; its parts have units, each with its share of the
-    price as its amount, and their totals sum to the parent's. A part's `unit_price_minor` is what one of its units cost alone.
+    A bundle's line is the parent of a line for each of its parts, a subscription's of a line for each of its cycles. It has the price and no units;
+    its parts have units, each with its share of the price as its amount, and their totals sum to the parent's. A part's `unit_price_minor` is what
+    one of its units cost alone.
     """
 
     __tablename__ = "order_line"
@@ -141,7 +154,7 @@ class OrderLine(TenantBase):
     unit_price_minor: Mapped[int]
     total_minor: Mapped[int]
     parent_line_id: Mapped[UUID | None] = mapped_column(ForeignKey("order_line.id"))
-    """The bundle's line this is a part of."""
+    """The line of the bundle or subscription this is a part of."""
     bundle_policy: Mapped[str | None]
     """Of a bundle's line: what happens when a part of it cannot be delivered, as it was when it was ordered."""
     price_rule_id: Mapped[UUID | None]
@@ -214,6 +227,77 @@ class BuyerUsage(TenantBase):
     product_id: Mapped[UUID] = mapped_column(primary_key=True)
     contact_fingerprint: Mapped[bytes] = mapped_column(LargeBinary, primary_key=True)
     units: Mapped[int] = mapped_column(Integer)
+
+
+class SubscriptionState(StrEnum):
+    """`cancelled`: its buyer wants no more, and keeps what he paid for. `in_grace`: what was paid for is over, and he may still renew it."""
+
+    ACTIVE = "active"
+    CANCELLED = "cancelled"
+    IN_GRACE = "in_grace"
+    ENDED = "ended"
+
+
+SUBSCRIPTION_EDGES: dict[SubscriptionState, frozenset[SubscriptionState]] = {
+    SubscriptionState.ACTIVE: frozenset({SubscriptionState.CANCELLED, SubscriptionState.IN_GRACE, SubscriptionState.ENDED}),
+    SubscriptionState.CANCELLED: frozenset({SubscriptionState.ACTIVE, SubscriptionState.ENDED}),
+    SubscriptionState.IN_GRACE: frozenset({SubscriptionState.ACTIVE, SubscriptionState.ENDED}),
+    SubscriptionState.ENDED: frozenset(),
+}
+"""Renewed, a cancelled one and one in its grace are active again."""
+
+
+class Subscription(Row, TenantBase):
+    """A buyer's subscription, on the terms of the day he bought it. Its cycles are paid for by its orders, the renewals among them.
+
+    Cycle `n` is due on the day that `catalog.plans.cycle_starts` counts from `first_day`.
+    """
+
+    __tablename__ = "subscription"
+    __table_args__ = (
+        one_of("state", SubscriptionState),
+        one_of("cycle_unit", CycleUnit),
+        CheckConstraint("first_day <= last_day", name="days_in_order"),
+        CheckConstraint("(state = 'ended') = (ended_at is not null)", name="ended_when_ended"),
+        Index("ix_subscription_state", "state", "created_at"),
+    )
+    order_line_id: Mapped[UUID] = mapped_column(ForeignKey("order_line.id"), unique=True)
+    """The line it began with."""
+    state: Mapped[str] = mapped_column(server_default=SubscriptionState.ACTIVE)
+    cycle_unit: Mapped[str]
+    cycle_length: Mapped[int] = mapped_column(Integer)
+    grace_days: Mapped[int] = mapped_column(Integer)
+    first_day: Mapped[date] = mapped_column(Date)
+    """The day of its first cycle: the one it was paid on."""
+    last_day: Mapped[date] = mapped_column(Date)
+    """The last day of what is paid for."""
+    reminded_for: Mapped[date | None] = mapped_column(Date)
+    """The last day its buyer was reminded of."""
+    ended_at: Mapped[datetime | None]
+
+
+class SubscriptionPurchase(TenantBase):
+    """What a line of a subscription buys: the terms its buyer read when he ordered, and for a renewal the subscription it goes on with."""
+
+    __tablename__ = "subscription_purchase"
+    __table_args__ = (one_of("cycle_unit", CycleUnit), Index("ix_subscription_purchase_subscription", "subscription_id"))
+    order_line_id: Mapped[UUID] = mapped_column(ForeignKey("order_line.id"), primary_key=True)
+    subscription_id: Mapped[UUID | None] = mapped_column(ForeignKey("subscription.id"))
+    """None for a new subscription until it is paid for."""
+    cycle_unit: Mapped[str]
+    cycle_length: Mapped[int] = mapped_column(Integer)
+    grace_days: Mapped[int] = mapped_column(Integer)
+
+
+class SubscriptionCycle(TenantBase):
+    """One cycle that is paid for: a part of the line that bought it, delivered once, on its day."""
+
+    __tablename__ = "subscription_cycle"
+    __table_args__ = (Index("ix_subscription_cycle_due", "due_on"),)
+    subscription_id: Mapped[UUID] = mapped_column(ForeignKey("subscription.id"), primary_key=True)
+    cycle_no: Mapped[int] = mapped_column(Integer, primary_key=True)
+    order_line_id: Mapped[UUID] = mapped_column(ForeignKey("order_line.id"), unique=True)
+    due_on: Mapped[date] = mapped_column(Date)
 
 
 class OrderView(Row, TenantBase):

@@ -27,6 +27,7 @@ from app.kernel.history import Happened
 from app.kernel.i18n import format_money
 from app.kernel.ids import new_id, new_number
 from app.kernel.vault import Keyring, keyring
+from app.ordering.models import UnitState
 from app.ordering.rules import Offered, Quote, QuotedPart
 from app.settings import settings
 from tenants.directory import Tenant
@@ -145,7 +146,11 @@ async def place_single(tenant: Tenant, request: Request) -> Placed:
 async def _call(tx: Tx, sealed: _Sealed) -> Placed:
     quote, request = sealed.request.quote, sealed.request
     lines, limits, stock = _lines(quote), quote.limits(), quote.stock()
-    shares = [(line.id, n, line.sku_id, amount) for line in lines for n, amount in enumerate(line.amounts_minor, start=1)]
+    shares = [
+        (line.id, n, line.sku_id, amount, UnitState.SCHEDULED if line.is_later else UnitState.RESERVED)
+        for line in lines
+        for n, amount in enumerate(line.amounts_minor, start=1)
+    ]
     row = await tx.fetchrow(
         _PLACE,
         sealed.order_id, sealed.order_no, request.storefront_id, request.idempotency_key, sealed.request_hash,
@@ -158,6 +163,7 @@ async def _call(tx: Tx, sealed: _Sealed) -> Placed:
         sealed.address_fingerprint, *_most_held(), *_terms(quote, lines, stock),
         [o.parent_id for o in lines], [o.total_minor for o in lines], [o.policy for o in lines],
         [share[0] for share in shares], [share[1] for share in shares], [share[2] for share in shares], [share[3] for share in shares],
+        [share[4] for share in shares],
         list(stock), list(stock.values()),
         [line.value_minor for line in lines], [line.value_currency for line in lines],
     )  # fmt: skip
@@ -167,6 +173,7 @@ async def _call(tx: Tx, sealed: _Sealed) -> Placed:
         raise answer
     if not answer.repeated:
         await _keep_accounts(tx, sealed, lines)
+        await _keep_plans(tx, quote, lines)
     return answer
 
 
@@ -190,7 +197,7 @@ def _terms(quote: Quote, lines: Sequence[_Line], stock: Mapping[UUID, int]) -> t
 
 @dataclass(frozen=True, slots=True)
 class _Line:
-    """A row of `order_line`. A bundle's parts follow it as lines of their own, each with what every one of its units costs."""
+    """A row of `order_line`. The parts of a bundle, and the cycles of a subscription, follow it as lines of their own, each with what every one of its units costs."""
 
     id: UUID
     listing_id: UUID
@@ -211,6 +218,7 @@ class _Line:
     policy: str | None = None
     parent_id: UUID | None = None
     amounts_minor: tuple[int, ...] = ()
+    is_later: bool = False
     value_minor: int | None = None
     value_currency: str | None = None
 
@@ -243,8 +251,20 @@ def _part(parent_id: UUID, quoted: QuotedPart) -> _Line:
     money = (len(amounts), p.worth_minor, sum(amounts))
     stated = (p.buyer_fields, quoted.account, p.worth_minor)
     return _Line(
-        new_id(), p.listing_id, p.sku_id, p.product_id, *names, *money, *stated, parent_id=parent_id, amounts_minor=amounts
-    )
+        new_id(), p.listing_id, p.sku_id, p.product_id, *names, *money, *stated, parent_id=parent_id, amounts_minor=amounts,
+        is_later=p.is_later,
+    )  # fmt: skip
+
+
+async def _keep_plans(tx: Tx, quote: Quote, lines: Sequence[_Line]) -> None:
+    """Write down under which terms each line of a subscription was ordered, and what it renews."""
+    by_listing = {line.listing_id: line.id for line in lines if line.parent_id is None}
+    rows = [
+        (by_listing[o.listing_id], o.renews, o.plan.cycle_unit, o.plan.cycle_length, o.plan.grace_days)
+        for o in (line.offered for line in quote.lines)
+        if o.plan
+    ]
+    await tx.executemany(_KEEP_PLAN, rows)
 
 
 async def _keep_accounts(tx: Tx, sealed: _Sealed, lines: Sequence[_Line]) -> None:
@@ -375,6 +395,7 @@ def _batcher(tenant: Tenant, offered: Offered) -> Batcher[Request, Placed]:
     return _batchers[key]
 
 
-_PLACE = f"select * from place_order({', '.join(f'${n}' for n in range(1, 53))})"
+_PLACE = f"select * from place_order({', '.join(f'${n}' for n in range(1, 54))})"
 _PLACE_TOGETHER = f"select * from place_orders({', '.join(f'${n}' for n in range(1, 33))})"
+_KEEP_PLAN = "insert into subscription_purchase (order_line_id, subscription_id, cycle_unit, cycle_length, grace_days) values ($1, $2, $3, $4, $5)"
 _KEEP_ACCOUNT = "insert into recharge_account (order_line_id, account, masked, shown) values ($1, $2, $3, $4::jsonb)"

@@ -104,7 +104,7 @@ async def waiting_for_hands(tx: Tx) -> int:
 
 
 async def refundable_minor(tx: Tx, order_id: UUID, *, lock: bool = False) -> int:
-    """What a refund by the merchant would give back: units owed, delivered ones whose key the buyer has not read, and codes nobody used.
+    """What a refund by the merchant would give back: units owed or to come, delivered ones whose key the buyer has not read, and codes nobody used.
 
     Locks, when asked: the order's units, so that no buyer reads a key between this sum and the refund.
     """
@@ -309,6 +309,7 @@ order by l.line_no
 _UNITS = """
 select u.order_line_id, u.unit_no, u.state, u.amount_minor, u.delivered_at, u.revealed_at, u.card_key_id,
        l.line_no, l.product_name, l.sku_name, l.delivery_kind, p.product_name || ' ' || p.sku_name as bundle_name,
+       y.subscription_id, y.cycle_no, y.due_on,
        coalesce(k.masked, m.masked, h.masked, ra.masked) as masked, b.batch_no,
        ra.order_line_id is not null and coalesce(u.card_key_id, u.minted_id, u.handover_id) is null as is_account,
        u.minted_id, m.kind as minted_kind, m.state as minted_state, m.uses, m.most_uses,
@@ -316,6 +317,7 @@ select u.order_line_id, u.unit_no, u.state, u.amount_minor, u.delivered_at, u.re
 from delivery_unit u
 join order_line l on l.id = u.order_line_id
 left join order_line p on p.id = l.parent_line_id
+left join subscription_cycle y on y.order_line_id = l.id
 left join card_key k on k.id = u.card_key_id
 left join import_batch b on b.id = k.batch_id
 left join recharge_account ra on ra.order_line_id = u.order_line_id
@@ -346,7 +348,7 @@ _REFUNDABLE = """
 select coalesce(sum(u.amount_minor), 0)
 from delivery_unit u left join minted_good m on m.id = u.minted_id
 where u.order_id = $1 and (
-  u.state = 'owed' or (u.state = 'delivered' and u.revealed_at is null and u.card_key_id is not null)
+  u.state in ('owed', 'scheduled') or (u.state = 'delivered' and u.revealed_at is null and u.card_key_id is not null)
   or (u.state = 'delivered' and m.uses = 0))
 """
 _VIEWS = """

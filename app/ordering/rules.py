@@ -10,6 +10,7 @@ from decimal import Decimal
 from uuid import UUID
 
 from app.catalog.accounts import AccountField
+from app.catalog.plans import Plan
 from app.catalog.values import ValueRange
 from app.kernel.errors import N_, DomainError
 from app.kernel.money import split_minor
@@ -18,8 +19,8 @@ from app.pricing.rules import price as priced_by
 
 TOP_UP = "direct_top_up"
 """The delivery kind whose lines credit an account."""
-BUNDLE = "bundle"
-"""The delivery kind whose lines have parts in place of units."""
+PARENTS = frozenset({"bundle", "subscription"})
+"""The delivery kinds whose lines have parts in place of units: the things of a bundle, the cycles of a subscription."""
 MOST_LINES = 20
 MOST_UNITS = 100
 """Units of one line; a wholesale order is another kind of order."""
@@ -63,7 +64,10 @@ AccountKey = tuple[UUID, UUID]
 
 @dataclass(frozen=True, slots=True)
 class Part:
-    """So many units of a SKU in one bundle. `worth_minor` is what one of them costs alone: the bundle's price is shared out by it."""
+    """So many units of a SKU in one bundle, or in one cycle of a subscription.
+
+    `worth_minor` is what one of them costs alone: the price of the whole is shared out by it.
+    """
 
     listing_id: UUID
     sku_id: UUID
@@ -74,14 +78,16 @@ class Part:
     quantity: int
     worth_minor: int
     buyer_fields: tuple[AccountField, ...] = ()
+    is_later: bool = False
+    """Whether it is a later cycle, which takes no stock before its day."""
 
 
 @dataclass(frozen=True, slots=True)
 class Offered:
     """A listing as the shop shows it this moment: its list price, and the rules that may change it.
 
-    A bundle has parts, and a policy for when one of them cannot be delivered. One sold by face value has a range of them, and in a cart the
-    value its buyer chose.
+    A bundle has parts, and a policy for when one of them cannot be delivered. A subscription has a part for each cycle it pays for, and its plan.
+    One sold by face value has a range of them, and in a cart the value its buyer chose.
     """
 
     listing_id: UUID
@@ -106,6 +112,9 @@ class Offered:
     value_minor: int | None = None
     least_rate: Decimal | None = None
     """As `least_minor`, for 1 of face value."""
+    plan: Plan | None = None
+    renews: UUID | None = None
+    """The subscription that buying it goes on with."""
 
     def at(self, value_minor: int) -> Offered:
         """This offer for the face value a buyer chose. Raises: NoSuchValue."""
@@ -139,8 +148,13 @@ class Offered:
         return sum(part.quantity for part in self.parts) or 1
 
     def asking(self) -> list[Part | Offered]:
-        """Itself or its parts: whatever asks its buyer for something."""
-        return [one for one in self.parts or (self,) if one.delivery_kind == TOP_UP or one.buyer_fields]
+        """Itself or its parts: whatever asks its buyer for something, each SKU once."""
+        asking = [one for one in self.parts or (self,) if one.delivery_kind == TOP_UP or one.buyer_fields]
+        return list({one.sku_id: one for one in asking}.values())
+
+    def renewal(self, subscription_id: UUID) -> Offered:
+        """The same offer as the next period of a subscription: each of its cycles waits for its day."""
+        return replace(self, parts=tuple(replace(part, is_later=True) for part in self.parts), renews=subscription_id)
 
 
 @dataclass(frozen=True, slots=True)
@@ -202,7 +216,8 @@ class Quote:
 
     @property
     def units(self) -> int:
-        return sum(line.units for line in self.lines)
+        """How many units it takes from the stock."""
+        return sum(self.stock().values())
 
     @property
     def sku_ids(self) -> set[UUID]:
@@ -233,7 +248,8 @@ class Quote:
         units = Counter[UUID]()
         for line in self.lines:
             for part in line.offered.parts:
-                units[part.sku_id] += part.quantity * line.quantity
+                if not part.is_later:
+                    units[part.sku_id] += part.quantity * line.quantity
             if not line.offered.parts:
                 units[line.offered.sku_id] += line.quantity
         return {sku_id: units[sku_id] for sku_id in sorted(units)}
@@ -251,7 +267,7 @@ class Quote:
 
     def fingerprint(self, contact: str) -> bytes:
         """What this request asks for, so that a repeated key with another content is told apart."""
-        parts = [contact, *(f"{line.offered.listing_id}:{line.quantity}" for line in self.lines)]
+        parts = [contact, *(f"{line.offered.listing_id}:{line.quantity}:{line.offered.renews or ''}" for line in self.lines)]
         parts += [f"value={line.offered.value_minor}" for line in self.lines if line.offered.value_minor is not None]
         stated = [account for line in self.lines for _, account in sorted(line.accounts.items())]
         parts += [f"{name}={value}" for account in stated for name, value in sorted(account.items())]
@@ -304,7 +320,7 @@ def quote(
 
 
 def _line(offered: Offered, quantity: int, priced: Priced, stated: Mapping[AccountKey, Mapping[str, str]]) -> QuotedLine:
-    if offered.delivery_kind == BUNDLE and (not offered.parts or priced.unit_price_minor < offered.units):
+    if offered.delivery_kind in PARENTS and (not offered.parts or priced.unit_price_minor < offered.units):
         raise NothingInIt(name=offered.product_name)
     own = {one.sku_id: stated.get((offered.listing_id, one.sku_id), {}) for one in offered.asking()}
     for one in offered.asking():

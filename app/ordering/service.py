@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections import Counter
 from collections.abc import Sequence
 from uuid import UUID
 
@@ -18,6 +17,7 @@ from app.ordering.models import ORDER_EDGES, OrderState, UnitState
 from tenants.session import Tx
 
 _EXPIRED_AT_ONCE = 500
+ASKED_BY_MERCHANT = "refund.asked_by_merchant"
 
 
 PAID_LATE = N_("Paid after its time was over, and sold out meanwhile.")
@@ -62,8 +62,8 @@ async def move_to(tx: Tx, orders: Sequence[asyncpg.Record], state: OrderState, *
     )
 
 
-async def owe_again(tx: Tx, order: asyncpg.Record, *, note: str, actor: Actor) -> None:
-    """Something of a delivered order is owed anew: it is `paid` until that is delivered or given back. One that is `paid` stays so.
+async def owe_again(tx: Tx, order: asyncpg.Record, *, note: str, actor: Actor, event: str = "order.owed_again") -> None:
+    """Something of a delivered order is owed anew, or its next cycle: it is `paid` until that is delivered or given back. One that is `paid` stays so.
 
     The caller holds the order's lock. Raises: BeingRefunded while money of it is under way, WrongEdge in any other state.
     """
@@ -74,7 +74,7 @@ async def owe_again(tx: Tx, order: asyncpg.Record, *, note: str, actor: Actor) -
         raise WrongEdge(f"order {order['order_no']}: {state} to paid again")
     await tx.execute(_OWE_AGAIN, order["id"])
     if state is not OrderState.PAID:
-        await history.record(tx, Happened("order", order["id"], "order.owed_again", state, OrderState.PAID, note), actor=actor)
+        await history.record(tx, Happened("order", order["id"], event, state, OrderState.PAID, note), actor=actor)
     await add_task(tx, "fulfillment.deliver", lane=Lane.ORDERS, subject_id=order["id"])
 
 
@@ -92,7 +92,7 @@ async def pay(tx: Tx, orders: Sequence[asyncpg.Record]) -> None:
         return
     ids = [order["id"] for order in payable]
     await move_to(tx, payable, OrderState.PAID)
-    await tx.execute("update delivery_unit set state = $2 where order_id = any($1)", ids, UnitState.OWED)
+    await tx.execute(_OWED, ids)
     await add_tasks(tx, "fulfillment.deliver", lane=Lane.ORDERS, subject_ids=ids)
 
 
@@ -140,8 +140,20 @@ async def _free(tx: Tx, order_ids: Sequence[UUID]) -> None:
     """Give back what unpaid orders held: their buyers' limits, then their stock."""
     await tx.execute(_GIVE_BACK_LIMITS, list(order_ids))
     units = await _units(tx, order_ids)
-    await tx.execute("update delivery_unit set state = 'released' where order_id = any($1)", list(order_ids))
+    await tx.execute(
+        "update delivery_unit set state = 'released' where order_id = any($1) and state = 'reserved'", list(order_ids)
+    )
     await inventory.release(tx, units)
+
+
+async def give_back_later(tx: Tx, order: asyncpg.Record, *, actor: Actor, note: str) -> None:
+    """Have units given back that were marked for it and held no stock. The caller holds the order; one that is `paid` does it when it ends."""
+    state = OrderState(order["state"])
+    if state is OrderState.RUNNING:
+        await move_to(tx, [order], OrderState.REFUNDING, actor=actor, note=note)
+    if state is not OrderState.PAID:
+        await add_task(tx, "payments.refund_order", lane=Lane.ORDERS, subject_id=order["id"])
+    await history.record(tx, Happened("order", order["id"], ASKED_BY_MERCHANT, note=note), actor=actor)
 
 
 async def give_back_limits(tx: Tx, order_id: UUID) -> None:
@@ -150,10 +162,8 @@ async def give_back_limits(tx: Tx, order_id: UUID) -> None:
 
 
 async def _units(tx: Tx, order_ids: Sequence[UUID]) -> dict[UUID, int]:
-    units = Counter[UUID]()
-    for row in await tx.fetch(_CLAIMED, list(order_ids)):
-        units[row["sku_id"]] += row["quantity"]
-    return dict(units)
+    """What unpaid orders hold of each SKU, or held until their time was over."""
+    return {row["sku_id"]: row["units"] for row in await tx.fetch(_CLAIMED, list(order_ids))}
 
 
 _COLUMNS = (
@@ -175,7 +185,10 @@ order by expires_at
 limit $1
 for update skip locked
 """
-_CLAIMED = "select sku_id, quantity from order_line where order_id = any($1) and delivery_kind <> 'bundle'"
+_OWED = "update delivery_unit set state = 'owed' where order_id = any($1) and state in ('reserved', 'released')"
+_CLAIMED = """
+select sku_id, count(*) as units from delivery_unit where order_id = any($1) and state in ('reserved', 'released') group by sku_id
+"""
 _LIMITED_UNITS = """
 update buyer_usage b
 set units = greatest(0, b.units {sign} t.units)

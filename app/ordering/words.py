@@ -7,6 +7,7 @@ from typing import Any, Final
 
 import asyncpg
 
+from app.catalog.models import CycleUnit
 from app.kernel import i18n
 from app.kernel.actor import ActorKind
 from app.kernel.errors import N_
@@ -17,6 +18,7 @@ from app.ordering.models import OrderState, SalesChannel
 ORDER_WORDS: Final = {
     "awaiting_payment": (N_("Awaiting payment"), ""),
     "paid": (N_("Delivering"), "info"),
+    "running": (N_("Subscription runs"), "ok"),
     "delivered": (N_("Delivered"), "ok"),
     "partly_delivered": (N_("Partly delivered"), "warn"),
     "refunding": (N_("Refunding"), "warn"),
@@ -30,6 +32,7 @@ ORDER_WORDS: Final = {
 ORDER_STATES: Final = {state: ORDER_WORDS[state][0] for state in OrderState}
 UNIT_WORDS: Final = {
     "reserved": (N_("Reserved"), ""),
+    "scheduled": (N_("To come"), ""),
     "owed": (N_("To deliver"), "info"),
     "delivered": (N_("Delivered"), "ok"),
     "refunding": (N_("Refunding"), "warn"),
@@ -50,6 +53,12 @@ REFUND_WORDS: Final = {
     "succeeded": (N_("Given back"), "ok"),
     "declined": (N_("Declined by the gateway"), "bad"),
 }
+SUBSCRIPTION_WORDS: Final = {
+    "active": (N_("Runs"), "ok"),
+    "cancelled": (N_("Cancelled"), "warn"),
+    "in_grace": (N_("Can still be renewed"), "warn"),
+    "ended": (N_("Over"), ""),
+}
 EVENT_WORDS: Final[Mapping[str, tuple[str, str]]] = {
     "order.placed": (N_("Order placed"), ""),
     "order.paid": (N_("Payment received"), "info"),
@@ -60,6 +69,14 @@ EVENT_WORDS: Final[Mapping[str, tuple[str, str]]] = {
     "order.cancelled": (N_("Cancelled"), ""),
     "order.expired": (N_("Not paid in time; the stock is free again"), ""),
     "order.complained": (N_("The buyer reported trouble with a unit"), "warn"),
+    "order.running": (N_("Delivered; the next cycle comes on its day"), "ok"),
+    "order.cycle_due": (N_("The next cycle is due"), "info"),
+    "subscription.active": (N_("Began"), "ok"),
+    "subscription.renewed": (N_("Renewed"), "ok"),
+    "subscription.reminded": (N_("The buyer was told that it ends soon"), ""),
+    "subscription.cancelled": (N_("Cancelled; what is paid for still comes"), "warn"),
+    "subscription.in_grace": (N_("What was paid for is over; it can still be renewed"), "warn"),
+    "subscription.ended": (N_("Ended"), ""),
     "order.owed_again": (N_("Something else is owed: delivered again"), "info"),
     "unit.taken_back": (N_("What was delivered was no good; it is void and replaced"), "warn"),
     "unit.given_back": (N_("What was delivered was no good; its money goes back"), "warn"),
@@ -157,6 +174,18 @@ ACCOUNT_WORDS: Final = {
     "cost_of_goods": N_("Cost of goods"),
     "goods": N_("Goods handed out"),
 }
+
+
+_EVERY: Final = {
+    CycleUnit.MONTH: (N_("every month"), N_("every %(num)s months")),
+    CycleUnit.DAY: (N_("every day"), N_("every %(num)s days")),
+}
+
+
+def plan_words(unit: str, length: int) -> str:
+    """How long a cycle is."""
+    alone, several = _EVERY[CycleUnit(unit)]
+    return i18n.gettext(alone) if length == 1 else i18n.gettext(several) % {"num": i18n.format_number(length)}
 
 
 def choices(words: Mapping[Any, str]) -> list[tuple[str, str]]:

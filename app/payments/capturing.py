@@ -20,6 +20,7 @@ from app.kernel.ids import new_id
 from app.ledger import service as ledger
 from app.ledger.service import Posting, TransferKind
 from app.ordering import service as ordering
+from app.ordering import subscribing
 from app.payments.gateways.port import Captured, PaymentEvent, PaymentNotice
 from app.payments.models import PAYMENT_EDGES, PaymentState, RefundReason
 from app.payments.requesting import Wanted, request_refund
@@ -112,7 +113,9 @@ async def capture(tx: Tx, taken: Sequence[Taken]) -> set[UUID]:
     captures = await _book(tx, taken, orders)
     new = {captured.payment["id"] for captured in captures}
     await move_payments(tx, [c.payment for c in captures if c.payment["state"] != PaymentState.SUCCEEDED], PaymentState.SUCCEEDED)
-    await ordering.pay(tx, [orders[c.payment["order_id"]] for c in captures if not c.is_surplus])
+    paid = [orders[c.payment["order_id"]] for c in captures if not c.is_surplus]
+    await ordering.pay(tx, paid)
+    await subscribing.begin(tx, [order["id"] for order in paid])
     for captured in captures:
         if captured.is_surplus:
             await _refund_surplus(tx, captured)

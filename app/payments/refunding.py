@@ -25,7 +25,8 @@ from app.kernel.vault import keyring
 from app.ledger import service as ledger
 from app.ledger.service import Posting, TransferKind
 from app.ordering import service as ordering
-from app.ordering.models import OrderState, UnitState
+from app.ordering import subscribing
+from app.ordering.models import SERVED, OrderState, UnitState
 from app.payments.gateways.port import (
     Declined,
     NoSuchRefund,
@@ -95,7 +96,7 @@ async def _reason(tx: Tx, order_id: UUID, units: Sequence[asyncpg.Record]) -> Re
 
 
 async def refund_by_merchant(tx: Tx, order_id: UUID, *, reason: str, actor: Actor) -> None:
-    """Give back every unit of a paid order whose key its buyer has not seen; keys delivered and not seen are voided. Codes and links we made
+    """Give back every unit of a paid order whose key its buyer has not seen, cycles to come among them; keys delivered and not seen are voided. Codes and links we made
     are given back while they were not used: from then on they are good for nothing.
 
     Locks: the order, its units, then its keys and stock. Raises: ReasonMissing, NothingToRefund.
@@ -103,7 +104,7 @@ async def refund_by_merchant(tx: Tx, order_id: UUID, *, reason: str, actor: Acto
     if not reason.strip():
         raise inventory.ReasonMissing
     order = await ordering.lock_order(tx, order_id)
-    if OrderState(order["state"]) not in (OrderState.PAID, OrderState.DELIVERED, OrderState.PARTLY_DELIVERED):
+    if OrderState(order["state"]) not in {OrderState.PAID, *SERVED}:
         raise NothingToRefund
     await tx.fetch(_LOCK_UNITS, order_id)  # before they are read: a use that was being written counts
     units = await tx.fetch(_REFUNDABLE, order_id)
@@ -119,8 +120,9 @@ async def refund_by_merchant(tx: Tx, order_id: UUID, *, reason: str, actor: Acto
     if owed:
         await inventory.release(tx, owed)
     await ordering.move_to(tx, [order], OrderState.REFUNDING, actor=actor, note=reason)
+    await subscribing.end_refunded(tx, order_id, actor=actor)
     await history.record(
-        tx, Happened("order", order_id, ASKED_BY_MERCHANT, note=reason, facts={"units": len(units)}), actor=actor
+        tx, Happened("order", order_id, ordering.ASKED_BY_MERCHANT, note=reason, facts={"units": len(units)}), actor=actor
     )
     await audit.record(
         tx,
@@ -225,7 +227,7 @@ async def _end_order(tx: Tx, row: asyncpg.Record) -> None:
     left = await tx.fetch("select state from delivery_unit where order_id = $1 and state <> 'refunded'", order["id"])
     if any(unit["state"] == UnitState.REFUNDING for unit in left):
         return
-    await ordering.move_to(tx, [order], OrderState.PARTLY_DELIVERED if left else OrderState.REFUNDED)
+    await ordering.move_to(tx, [order], _ended(left))
     if not left:
         await ordering.give_back_limits(tx, order["id"])
     contact = (await keyring(tx)).open("shop_order", "contact", order["id"], order["contact"])
@@ -238,6 +240,13 @@ async def _end_order(tx: Tx, row: asyncpg.Record) -> None:
     await integrations.queue_message(
         tx, template="order_refunded", to=(order["contact_kind"], contact.reveal()), locale=order["locale"], params=params
     )
+
+
+def _ended(left: Sequence[asyncpg.Record]) -> OrderState:
+    """How an order stands whose money is back, by its units that were not refunded."""
+    if any(unit["state"] == UnitState.SCHEDULED for unit in left):
+        return OrderState.RUNNING
+    return OrderState.PARTLY_DELIVERED if left else OrderState.REFUNDED
 
 
 async def lock_refund(tx: Tx, refund_id: UUID) -> asyncpg.Record:
@@ -258,14 +267,13 @@ async def move_refund(tx: Tx, row: asyncpg.Record, state: RefundState, *, note: 
     await history.record(tx, Happened("refund", row["id"], f"refund.{state}", before, state, note, facts), actor=actor)
 
 
-ASKED_BY_MERCHANT = "refund.asked_by_merchant"
 _ASKED_BY_MERCHANT = "select true from history where subject_id = $1 and event = 'refund.asked_by_merchant' limit 1"
 _LOCK_UNITS = "select 1 from delivery_unit where order_id = $1 order by order_line_id, unit_no for update"
 _REFUNDABLE = """
 select u.order_line_id, u.unit_no, u.sku_id, u.state, u.card_key_id
 from delivery_unit u left join minted_good m on m.id = u.minted_id
 where u.order_id = $1 and (
-  u.state = 'owed' or (u.state = 'delivered' and u.revealed_at is null and u.card_key_id is not null)
+  u.state in ('owed', 'scheduled') or (u.state = 'delivered' and u.revealed_at is null and u.card_key_id is not null)
   or (u.state = 'delivered' and m.uses = 0))
 order by u.order_line_id, u.unit_no
 """

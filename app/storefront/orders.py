@@ -21,8 +21,9 @@ from app.kernel.templating import register_states
 from app.kernel.vault import keyring
 from app.kernel.web import NO_STORE, AnyRequest, fragment, is_partial, page, see_other
 from app.ordering import service as ordering
-from app.ordering.models import OrderState, UnitState
+from app.ordering.models import SERVED, OrderState, UnitState
 from app.ordering.placing import ShopClosed
+from app.ordering.words import plan_words
 from app.payments import service as payments
 from app.payments.models import OF_SURPLUS
 from app.payments.service import NotPayable
@@ -32,6 +33,7 @@ from app.storefront.opening import OPEN_WHEN_CLOSED, shelf_in
 from app.storefront.queries import Bought
 from app.storefront.reports import ReportOf, reports_of
 from app.storefront.richtext import shown
+from app.storefront.subscribed import subscribed
 from tenants.directory import Tenant
 from tenants.session import tenant_tx
 
@@ -41,7 +43,7 @@ _QUESTIONS = Limit("order.question", 6, 60)
 _REVEALS = Limit("order.reveal", 120, 600)
 _NOBODY = UUID(int=0)
 _REVEALED_AT_ONCE = 200
-_RESTS = frozenset({OrderState.DELIVERED, OrderState.PARTLY_DELIVERED, OrderState.REFUNDED})
+_RESTS = SERVED | {OrderState.REFUNDED}
 """States whose page does not ask for news by itself."""
 
 register_states(
@@ -49,6 +51,7 @@ register_states(
     {
         OrderState.AWAITING_PAYMENT: (N_("To be paid"), ""),
         OrderState.PAID: (N_("On its way"), "info"),
+        OrderState.RUNNING: (N_("Subscription runs"), "ok"),
         OrderState.DELIVERED: (N_("Delivered"), "ok"),
         OrderState.PARTLY_DELIVERED: (N_("Partly delivered"), "warn"),
         OrderState.REFUNDING: (N_("Being refunded"), "warn"),
@@ -60,13 +63,14 @@ register_states(
 
 UNIT_WORDS: Final = {
     UnitState.RESERVED: (N_("To be paid"), ""),
+    UnitState.SCHEDULED: (N_("To come"), ""),
     UnitState.OWED: (N_("On its way"), "info"),
     UnitState.DELIVERED: (N_("Delivered"), "ok"),
     UnitState.REFUNDING: (N_("Being refunded"), "warn"),
     UnitState.REFUNDED: (N_("Refunded"), ""),
     UnitState.RELEASED: (N_("Not paid in time"), ""),
 }
-"""How the parts of a bundle stand, each in a word and its tone."""
+"""How the parts of a bundle, or the cycles of a subscription, stand, each in a word and its tone."""
 
 
 async def order_or_404(request: AnyRequest, tenant: Tenant) -> Record:
@@ -215,6 +219,8 @@ async def _order_page(
         "bought_words": UNIT_WORDS,
         "uses": uses,
         "reports": reports,
+        "subscriptions": await subscribed(request, tenant, order["id"]) if all_bought.has_subscription else [],
+        "plan_words": plan_words,
         "open_units": {report.unit for report in reports if report.is_open},
         "content_paths": {own.id: path_of(ring, own.id) for own in minted if own.is_link},
         "redeem_url": links.merchant(tenant, "/redeem"),
@@ -251,10 +257,10 @@ def _money_back(all_bought: Bought, reports: list[ReportOf]) -> dict[str, Any]:
 
 
 def _usages(all_bought: Bought) -> dict[UUID, Any]:
-    """Each product's notes on use, once, under the first of its lines."""
+    """Each product's notes on use, once, under the first of its lines that is shown."""
     usages: dict[UUID, Any] = {}
     seen: set[UUID] = set()
-    for line in all_bought.lines:
+    for line in all_bought.handed_out:
         if line.row["usage_html"] and line.row["product_id"] not in seen:
             usages[line.row["id"]] = shown(line.row["usage_html"])
             seen.add(line.row["product_id"])

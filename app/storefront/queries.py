@@ -86,6 +86,11 @@ class BoughtLine:
         return bool(self.row["delivery_kind"] == DeliveryKind.BUNDLE)
 
     @property
+    def is_subscription(self) -> bool:
+        """Whether it has cycles, which are lines of their own, and no units."""
+        return bool(self.row["delivery_kind"] == DeliveryKind.SUBSCRIPTION)
+
+    @property
     def is_by_hand(self) -> bool:
         """Whether people deliver it."""
         return bool(self.row["delivery_kind"] == DeliveryKind.MANUAL)
@@ -140,8 +145,14 @@ class Bought:
 
     @property
     def owed(self) -> list[BoughtLine]:
-        """What there is to deliver: parts of bundles, and what was ordered by itself."""
-        return [line for line in self.lines if not line.is_bundle]
+        """What there is to deliver: parts of bundles, cycles, and what was ordered by itself."""
+        return [line for line in self.lines if not line.is_bundle and not line.is_subscription]
+
+    @property
+    def handed_out(self) -> list[BoughtLine]:
+        """Lines of which something stands delivered; of a subscription's cycles the last one first."""
+        found = [line for line in self.lines if line.delivered]
+        return sorted(found, key=lambda line: -(line.row["cycle_no"] or 0))
 
     def minor_in(self, *states: UnitState) -> int:
         """What the units in these states cost together."""
@@ -155,6 +166,10 @@ class Bought:
     @property
     def has_bundle(self) -> bool:
         return any(line.is_bundle for line in self.lines)
+
+    @property
+    def has_subscription(self) -> bool:
+        return any(line.is_subscription for line in self.lines)
 
     @property
     def has_codes(self) -> bool:
@@ -254,8 +269,9 @@ where o.order_no = $1
 """
 _LINES = """
 select l.id, l.product_id, l.product_name, l.sku_name, l.delivery_kind, l.quantity, l.unit_price_minor, l.total_minor,
-       l.parent_line_id, p.cover_icon, p.cover_hue, p.picture_id, p.usage_html, l.attributes::text as attributes, ra.shown::text as stated
+       l.parent_line_id, p.cover_icon, p.cover_hue, p.picture_id, p.usage_html, l.attributes::text as attributes, ra.shown::text as stated, c.cycle_no
 from order_line l join product p on p.id = l.product_id left join recharge_account ra on ra.order_line_id = l.id
+left join subscription_cycle c on c.order_line_id = l.id
 where l.order_id = $1
 order by l.line_no
 """

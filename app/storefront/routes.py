@@ -13,12 +13,24 @@ from app.storefront.files import Files
 from app.storefront.lookup import LookupPages
 from app.storefront.orders import OrderPages
 from app.storefront.pages import ShelfPages
+from app.storefront.renewing import RenewalPages
 from app.storefront.shell import enter, on_shop_refusal
 from app.storefront.texts import Texts
 
 SHOP = Router(
     path="/s",
-    route_handlers=[ShelfPages, Checkout, CartPages, OrderPages, TroublePages, ContentPages, LookupPages, Files, Texts],
+    route_handlers=[
+        ShelfPages,
+        Checkout,
+        CartPages,
+        OrderPages,
+        RenewalPages,
+        TroublePages,
+        ContentPages,
+        LookupPages,
+        Files,
+        Texts,
+    ],
     before_request=enter,
     exception_handlers={DomainError: on_shop_refusal},
     opt={"public": True},

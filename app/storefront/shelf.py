@@ -16,12 +16,13 @@ from uuid import UUID
 
 import asyncpg
 
-from app.catalog import bundles
+from app.catalog import bundles, plans
 from app.catalog.accounts import AccountField, fields_of
 from app.catalog.models import DeliveryKind
+from app.catalog.plans import Plan, plan_of
 from app.catalog.values import ValueRange
 from app.kernel.errors import NotFound
-from app.ordering.rules import AccountKey, Offered, Part
+from app.ordering.rules import PARENTS, AccountKey, Offered, Part
 from app.pricing.queries import of_sku, rules_by_product
 from app.pricing.rules import Rule
 from tenants.directory import Tenant
@@ -164,16 +165,18 @@ async def _read(tx: Tx) -> Shelf:
     rules = await rules_by_product(
         tx, list(by_product)
     )  # after the listings: terms read before their rules are refused, not the other way round
-    bundled = [row["sku_id"] for rows in by_product.values() for row in rows if _is_bundle(row)]
-    parts = await bundles.parts_of(tx, bundled) if bundled else {}
+    parents = [row["sku_id"] for rows in by_product.values() for row in rows if _is_parent(row)]
+    parts = await bundles.parts_of(tx, parents) if parents else {}
+    for sku_id, plan in (await plans.plans_of(tx, parents) if parents else {}).items():
+        parts[sku_id] = [plan]
     products = {product_id: _shelved(rows, parts, rules.get(product_id, ())) for product_id, rows in by_product.items()}
     offers = {offer.listing_id: offer for product in products.values() for offer in product.offers}
     scarce = frozenset(row["sku_id"] for row in await tx.fetch(_SCARCE, _FEW, _MOST_LISTED))
     return Shelf(Face(**dict(face)), categories, products, offers, scarce)
 
 
-def _is_bundle(row: asyncpg.Record) -> bool:
-    return bool(row["delivery_kind"] == DeliveryKind.BUNDLE)
+def _is_parent(row: asyncpg.Record) -> bool:
+    return row["delivery_kind"] in PARENTS
 
 
 def _shelved(rows: list[asyncpg.Record], parts: Mapping[UUID, list[asyncpg.Record]], rules: Sequence[Rule]) -> Shelved:
@@ -200,22 +203,29 @@ def _shelved(rows: list[asyncpg.Record], parts: Mapping[UUID, list[asyncpg.Recor
 
 def _offered(row: asyncpg.Record, parts: Sequence[asyncpg.Record], rules: Sequence[Rule]) -> Offered:
     by_value = row["range_least"] is not None
+    plan = plan_of(parts[0]) if parts and row["delivery_kind"] == DeliveryKind.SUBSCRIPTION else None
     return Offered(
         row["listing_id"], row["sku_id"], row["product_id"], row["product_name"], row["sku_name"], row["delivery_kind"],
         row["price_minor"], row["currency"], row["buyer_limit"], row["is_hot"], fields_of(json.loads(row["buyer_fields"])),
         row["terms_version"], of_sku(rules, row["sku_id"], by_value=by_value),
-        tuple(
-            Part(
-                p["listing_id"], p["sku_id"], p["product_id"], p["product_name"], p["sku_name"], p["delivery_kind"], p["quantity"],
-                p["worth_minor"], fields_of(json.loads(p["buyer_fields"])),
-            )
-            for p in parts
-        ),
-        parts[0]["policy"] if parts else None,
+        _cycles(parts[0], plan) if plan else tuple(_part(p) for p in parts),
+        parts[0]["policy"] if parts and not plan else None,
         row["least_minor"],
         ValueRange(row["range_least"], row["range_most"], row["range_step"], row["range_rate"], row["range_currency"]) if by_value else None,
         least_rate=row["least_rate"],
+        plan=plan,
     )  # fmt: skip
+
+
+def _part(p: asyncpg.Record, *, is_later: bool = False) -> Part:
+    return Part(
+        p["listing_id"], p["sku_id"], p["product_id"], p["product_name"], p["sku_name"], p["delivery_kind"], p["quantity"],
+        p["worth_minor"], fields_of(json.loads(p["buyer_fields"])), is_later,
+    )  # fmt: skip
+
+
+def _cycles(row: asyncpg.Record, plan: Plan) -> tuple[Part, ...]:
+    return tuple(_part(row, is_later=number > 0) for number in range(plan.cycles))
 
 
 def _asked(rows: Sequence[asyncpg.Record], parts: Mapping[UUID, list[asyncpg.Record]]) -> dict[AccountKey, Asked]:
@@ -230,7 +240,7 @@ def _asked(rows: Sequence[asyncpg.Record], parts: Mapping[UUID, list[asyncpg.Rec
                     fields,
                     one["refuses_virtual_numbers"],
                     is_credited=one["delivery_kind"] == DeliveryKind.DIRECT_TOP_UP,
-                    is_part=_is_bundle(row),
+                    is_part=_is_parent(row),
                     binds_account=one["binds_account"],
                     shown_at=row["product_id"],
                 )

@@ -19,6 +19,7 @@ from app.kernel.errors import N_
 from app.kernel.ids import new_id
 from app.kernel.web import AnyRequest, page
 from app.ordering.rules import MOST_UNITS, Offered
+from app.ordering.words import plan_words
 from app.pricing.rules import Moment, ladder
 from app.storefront import values
 from app.storefront.accounts import AccountForm, account_forms
@@ -42,6 +43,9 @@ PROMISES = {
     DeliveryKind.SERIAL: N_("You get a serial number of your own, with a list of its uses, as soon as your payment has arrived."),
     DeliveryKind.LINK: N_(
         "You get a link of your own. It stands on your order's page as soon as your payment has arrived, with its last day and how often it opens."
+    ),
+    DeliveryKind.SUBSCRIPTION: N_(
+        "The first cycle comes as soon as your payment has arrived, each further one on its day by itself. Nothing is charged again by itself."
     ),
     DeliveryKind.BUNDLE: N_(
         "Each part is delivered its own way as soon as your payment has arrived. Your order's page says of each how far it is."
@@ -146,6 +150,7 @@ async def product_page(request: AnyRequest, shelf: Shelf, product: Shelved, **mo
         "has_steps": any(len(choice.steps) > 1 for choice in offered),
         "chosen": _chosen(offered, str(typed.get("listing") or request.query_params.get("listing", ""))),
         "label_of": label_of,
+        "plan_words": plan_words,
         "category": next((name for category_id, name in shelf.categories if category_id == product.category_id), ""),
         "contact_rule": shelf.face.contact_rule,
         "most_units": min(MOST_UNITS, product.buyer_limit or MOST_UNITS),

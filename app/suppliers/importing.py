@@ -166,7 +166,7 @@ async def _make(session: AsyncSession, line: asyncpg.Record, job: asyncpg.Record
     skus = await catalog_queries.skus_of(session, product.id)
     route = RouteTerms([(line["offer_id"], 1)], floor_bp=job["floor_bp"])
     await service.route(session, skus[0].id, route, actor=actor)
-    if job["is_put_on_sale"] and kind.sells and (fields or not is_top_up):
+    if job["is_put_on_sale"] and (fields or not is_top_up):
         await catalog.publish(session, product.id, actor=actor)
     return product.id
 

@@ -54,6 +54,18 @@ _STATEMENTS = (
     update delivery_unit u set delivered_at = u.delivered_at + l.back, revealed_at = u.revealed_at + l.back from lag l where u.order_id = l.order_id
     """,
     "update history h set at = h.at + l.back from lag l where h.subject_id = l.order_id",
+    """
+    create temp table subscribed on commit drop as
+    select s.id, l.back, business_day() - (d.at at time zone 'Asia/Shanghai')::date as days
+    from subscription s join order_line o on o.id = s.order_line_id join lag l on l.order_id = o.order_id join dated d on d.order_id = o.order_id
+    """,
+    """
+    update subscription s set first_day = s.first_day - b.days, last_day = s.last_day - b.days, created_at = s.created_at + b.back
+    from subscribed b where b.id = s.id
+    """,
+    "update subscription_cycle c set due_on = c.due_on - b.days from subscribed b where b.id = c.subscription_id",
+    "update history h set at = h.at + b.back from subscribed b where h.subject_id = b.id",
+    "update task set run_at = now() where kind = 'ordering.turn_subscription'",
     "update history h set at = h.at + l.back from lag l join payment p on p.order_id = l.order_id where h.subject_id = p.id",
     "update history h set at = h.at + l.back from lag l join refund r on r.order_id = l.order_id where h.subject_id = r.id",
     """

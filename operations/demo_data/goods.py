@@ -56,7 +56,9 @@ class Good:
     delivery_kind: DeliveryKind = DeliveryKind.CARD_KEY
     is_on_sale: bool = True
     contents: tuple[tuple[str, str, int], ...] = ()
-    """What a bundle holds: product, SKU and how many, all of them goods above it."""
+    """What a bundle holds, or a subscription delivers each cycle: product, SKU and how many, all of them goods above it."""
+    weeks: int = 0
+    """How many weekly cycles the price of a subscription pays for."""
     address: str = ""
     """Where a link leads."""
     file: tuple[str, str] = ("", "")
@@ -273,16 +275,17 @@ NANZHI = Merchant(
             contents=(("山前咖啡兑换券", "中杯一杯", 1), ("青禾轻食代金券", "30 元券", 1)),
         ),
         Good(
-            "墨竹阅读连续包月",
-            "阅读学习",
-            "repeat",
-            1,
-            "每月自动交付一张月卡",
-            "<p>每月交付一张月卡，可随时停止。</p>",
-            "",
-            (Item("每月", 450, _NO_POOL),),
+            "山前咖啡周订",
+            "生活美食",
+            "coffee",
+            6,
+            "每周一杯中杯，到日子自动送到订单页",
+            "<p>付款后马上拿到第一周的兑换券，之后每周自动交付一张。</p>",
+            _SHOP,
+            (Item("四周", 4600, _NO_POOL, 5160, wanted=6),),
             delivery_kind=DeliveryKind.SUBSCRIPTION,
-            is_on_sale=False,
+            contents=(("山前咖啡兑换券", "中杯一杯", 1),),
+            weeks=4,
         ),
     ),
 )

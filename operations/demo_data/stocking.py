@@ -11,11 +11,12 @@ from uuid import UUID
 
 from sqlalchemy.ext.asyncio import AsyncSession
 
-from app.catalog import bundles, contents, queries
+from app.catalog import bundles, contents, plans, queries
 from app.catalog import service as catalog
 from app.catalog.bundles import Contents
 from app.catalog.minting import MintingRules
-from app.catalog.models import DeliveryKind, Product
+from app.catalog.models import CycleUnit, DeliveryKind, Product
+from app.catalog.plans import Plan
 from app.catalog.service import ProductTerms, SkuTerms
 from app.catalog.values import ValueRange
 from app.inventory import importing, quarantining
@@ -96,7 +97,9 @@ async def _make(session: AsyncSession, good: Good, actor: Actor) -> list[Shelved
         buyer_limit=good.buyer_limit,
     )
     product = await catalog.create_product(session, terms, actor=actor)
-    if good.contents:
+    if good.weeks:
+        await _plan(session, product, good, actor)
+    elif good.contents:
         await _fill(session, product, good, actor)
     if good.delivery_kind == DeliveryKind.LINK:
         await _fill_link(session, product, good, actor)
@@ -120,6 +123,15 @@ async def _price(session: AsyncSession, product_id: UUID, sku_id: UUID, item: It
     if item.few_left:
         scarce = RuleTerms(Effect.SHARE, 1_000, sku_id, stock_below=item.few_left, priority=1)
         await pricing.add_rule(session, product_id, scarce, actor=actor)
+
+
+async def _plan(session: AsyncSession, product: Product, good: Good, actor: Actor) -> None:
+    """Say what each week of a subscription delivers."""
+    (name, item, quantity), *_ = good.contents
+    named = {(other.name, sku.name): sku.id for other in await queries.products(session) for sku in other.skus}
+    plan = Plan(named[name, item], quantity, CycleUnit.DAY, 7, good.weeks, grace_days=7)
+    for sku in await queries.skus_of(session, product.id):
+        await plans.set_plan(session, product.id, sku.id, plan, actor=actor)
 
 
 async def _fill(session: AsyncSession, product: Product, good: Good, actor: Actor) -> None:

@@ -237,6 +237,12 @@ ROWS: dict[str, frozenset[Role] | For] = {
     f"POST {M}/products/{{product_id}}/content": RUNS,
     f"POST {M}/products/{{product_id}}/content/files": RUNS,
     f"POST {M}/products/{{product_id}}/content/files/{{file_id}}/removal": RUNS,
+    f"GET {M}/products/{{product_id}}/plan": EVERY_ROLE,
+    f"POST {M}/products/{{product_id}}/plan/{{sku_id}}": RUNS,
+    f"GET {M}/subscriptions": EVERY_ROLE,
+    f"GET {M}/subscriptions/{{subscription_id}}": EVERY_ROLE,
+    f"POST {M}/subscriptions/{{subscription_id}}/cancellation": REFUNDS,
+    f"POST {M}/subscriptions/{{subscription_id}}/end": REFUNDS,
     f"POST {M}/products/{{product_id}}/picture": RUNS,
     f"POST {M}/products/{{product_id}}/publication": RUNS,
     f"POST {M}/products/{{product_id}}/withdrawal": RUNS,
@@ -405,6 +411,8 @@ ROWS: dict[str, frozenset[Role] | For] = {
     f"POST {BOUGHT}/reports/{{report_id}}/messages": For.BUYERS,
     f"POST {BOUGHT}/reports/{{report_id}}/objection": For.BUYERS,
     f"POST {BOUGHT}/reports/{{report_id}}/withdrawal": For.BUYERS,
+    f"POST {BOUGHT}/subscriptions/{{subscription_id}}/cancellation": For.BUYERS,
+    f"POST {BOUGHT}/subscriptions/{{subscription_id}}/renewal": For.BUYERS,
     f"POST {BOUGHT}/reveals": For.BUYERS,
     f"POST {BOUGHT}/reveals/{{line_id}}/{{unit_no}}": For.BUYERS,
     "GET /s/pictures/{picture_id}": For.BUYERS,
@@ -421,13 +429,14 @@ WANT_MORE = frozenset(
         "GET /m/{tenant_slug}/products/{product_id}/rules",
         "GET /m/{tenant_slug}/products/{product_id}/content",
         "GET /m/{tenant_slug}/products/{product_id}/parts",
+        "GET /m/{tenant_slug}/products/{product_id}/plan",
         "GET /m/{tenant_slug}/products/{product_id}/values",
         "GET /m/{tenant_slug}/products/{product_id}/by-hand",
         "GET /m/{tenant_slug}/handovers/{line_id}/{unit_no}",
         "GET /m/{tenant_slug}/orders/{order_no}/attempts/{attempt_id}/decision",
     }
 )
-"""There only for a unit that the query names, for a top-up, for what we make ourselves, for a bundle, for what people deliver, for an unknown
+"""There only for a unit that the query names, for a top-up, for what we make ourselves, for a bundle, for a subscription, for what people deliver, for an unknown
 purchase.
 """
 

@@ -48,6 +48,7 @@ def surfaces(shop: Shop, operator: str) -> dict[str, Surface]:
     opened = shop.hands.ask("open_link", slug=shop.slug, listing=course["listing"])
     batch = shop.value("select batch_no from import_batch order by created_at limit 1")
     category = shop.value("select id from category")
+    monthly = shop.hands.ask("subscribe", slug=shop.slug, sku=made["skus"][0])
     handed = shop.hands.ask("by_hand", slug=shop.slug)
     case = shop.hands.ask("complain", slug=shop.slug, no=done["no"])["case_no"]
     unit = shop.value("select order_line_id from after_sale_case")
@@ -79,6 +80,11 @@ def surfaces(shop: Shop, operator: str) -> dict[str, Surface]:
                 "product": desk(f"/products/{made['id']}"),
                 "stock report": desk("/stock-report"),
                 "parts": desk(f"/products/{packed['id']}/parts"),
+                "plan": desk(f"/products/{monthly['product']}/plan"),
+                "subscriptions": desk("/subscriptions"),
+                "no such subscription": desk("/subscriptions?q=nothing-like-it"),
+                "subscription": desk(f"/subscriptions/{monthly['id']}"),
+                "order of a subscription": desk(f"/orders/{monthly['no']}"),
                 "bundle's order": desk(f"/orders/{pack['no']}"),
                 "to hand over": desk("/handovers"),
                 "hand over": desk(f"/handovers/{handed['line']}/1"),
@@ -145,6 +151,8 @@ def surfaces(shop: Shop, operator: str) -> dict[str, Surface]:
                 "home": front(),
                 "product": front(f"/products/{made['id']}"),
                 "bundle": front(f"/products/{packed['id']}"),
+                "subscription": front(f"/products/{monthly['product']}"),
+                "subscribed": front(monthly["path"]),
                 "any value": front(f"/products/{airtime['product']}"),
                 "delivered bundle": front(pack["path"]),
                 "product that asks": front(f"/products/{own['product']}?account-region=East"),

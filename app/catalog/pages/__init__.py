@@ -7,6 +7,7 @@ from app.catalog.pages.clones import CategoryClonePages, ProductClonePages
 from app.catalog.pages.contents import ContentPages
 from app.catalog.pages.parts import PartsPages
 from app.catalog.pages.pictures import PicturePages
+from app.catalog.pages.plans import PlanPages
 from app.catalog.pages.products import ProductPages
 from app.catalog.pages.rules import RulesPages
 from app.catalog.pages.settings import DomainSettingsPages, ShopSettingsPages
@@ -22,6 +23,7 @@ CATALOG = [
     ByHandPages,
     ContentPages,
     PartsPages,
+    PlanPages,
     CategoryPages,
     PicturePages,
     ShopSettingsPages,

@@ -15,7 +15,7 @@ from sqlalchemy.ext.asyncio import AsyncSession
 
 from app.access.guards import may
 from app.access.permissions import Permission
-from app.catalog import bundles, forms, pictures, queries, richtext
+from app.catalog import bundles, forms, pictures, plans, queries, richtext
 from app.catalog import service as catalog
 from app.catalog.forms import Chosen
 from app.catalog.models import DeliveryKind, Product, ProductState, ProductType, Sku, TypeState
@@ -249,6 +249,7 @@ async def _form_context(
         "stock": await inventory.stock_by_sku(session, [sku.id for sku in skus]),
         "ranges": await queries.ranges_of(session, product.id) if product else {},
         "contents": await _contents(session, product),
+        "plans": await _plans(session, product),
         "prices": await queries.price_changes(session, product.id) if product else (),
         "may_edit": may_do(request, Permission.CATALOG_EDIT),
         "may_supply": may_do(request, Permission.SUPPLY_VIEW),
@@ -260,6 +261,13 @@ async def _contents(session: AsyncSession, product: Product | None) -> dict[UUID
     if product is None or product.delivery_kind != DeliveryKind.BUNDLE:
         return {}
     return await bundles.parts_of(await raw(session), [sku.id for sku in product.skus])
+
+
+async def _plans(session: AsyncSession, product: Product | None) -> dict[UUID, Any]:
+    """The plans of a subscription's SKUs; nothing for any other product."""
+    if product is None or product.delivery_kind != DeliveryKind.SUBSCRIPTION:
+        return {}
+    return await plans.plans_of(await raw(session), [sku.id for sku in product.skus])
 
 
 def _chosen(product: Product | None, types: Sequence[ProductType], named: str) -> Chosen:

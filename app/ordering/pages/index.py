@@ -20,7 +20,7 @@ from app.kernel.actor import Actor
 from app.kernel.errors import N_
 from app.kernel.forms import Checked, Form, RawForm, parse
 from app.kernel.web import AnyRequest, fragment, is_partial, page, see_other
-from app.ordering import desk, filters, queries, words
+from app.ordering import desk, filters, queries, subscriptions, words
 from app.ordering.filters import OrderFilter, Problem, UnknownFilter
 from app.ordering.models import OrderState
 from tenants.directory import Tenant
@@ -143,6 +143,8 @@ async def _list(tx: Tx, tenant: Tenant, chosen: OrderFilter, actor: Actor) -> di
         "next_href": orders_path(tenant, chosen.at_page(chosen.page + 1)) if _has_more(chosen, totals) else "",
         "clear_href": orders_path(tenant),
         "to_hand_over": await queries.waiting_for_hands(tx),
+        "has_subscriptions": await subscriptions.are_sold(tx),
+        "subscriptions_href": f"/m/{tenant.slug}/subscriptions",
         "handovers_href": f"/m/{tenant.slug}/handovers",
         "words": words,
         "now": clock.now(),

@@ -282,7 +282,7 @@ def _money(
     cost = sum(line_minor(row["cost"], 1) for row in has_cost) if has_cost else None
     returned = sum(r["amount_minor"] for r in refunds if r["state"] == RefundState.SUCCEEDED and r["reason"] not in OF_SURPLUS)
     pending = sum(r["amount_minor"] for r in refunds if r["state"] != RefundState.SUCCEEDED and r["reason"] not in OF_SURPLUS)
-    owed = any(unit["state"] in (UnitState.OWED, UnitState.RESERVED) for unit in units)
+    owed = any(unit["state"] in (UnitState.OWED, UnitState.RESERVED, UnitState.SCHEDULED) for unit in units)
     margin = None if cost is None or owed or pending or order["paid_at"] is None else order["total_minor"] - returned - cost
     return {"cost_minor": cost, "returned_minor": returned, "pending_minor": pending, "margin_minor": margin}
 

@@ -1,6 +1,7 @@
 -- Place one order with all its claims, or none of them. Plain statements only; ids come from the application; the hottest row goes last.
--- A bundle's line comes before the lines of its parts, which name it as their parent; each of their units comes with its share. `p_stock` is what
--- the whole order takes of each SKU, in SKU order; the bounds of what is left stand beside it.
+-- The line of a bundle or subscription comes before the lines of its parts or cycles, which name it as their parent; each of their units comes with
+-- its share and its state, as those of later cycles take no stock. `p_stock` is what the whole order takes of each SKU, in SKU order; the bounds of
+-- what is left stand beside it.
 -- Answers one row: placed | repeated | key_reused | changed | below_floor (subject: the listing).
 -- A price by rule is as quoted while the listing's terms are those that were read, from p_since until p_until, while between p_least_left and
 -- p_most_left are left of its SKU, and while the buyer has the level he had.
@@ -19,7 +20,7 @@ create or replace function place_order(
   p_list_prices bigint[], p_terms int[], p_rules uuid[], p_rule_versions int[], p_least_left int[], p_most_left int[],
   p_since timestamptz, p_until timestamptz, p_customer uuid, p_level uuid,
   p_parents uuid[], p_totals bigint[], p_policies text[],
-  p_share_lines uuid[], p_share_nos int[], p_share_skus uuid[], p_share_amounts bigint[],
+  p_share_lines uuid[], p_share_nos int[], p_share_skus uuid[], p_share_amounts bigint[], p_share_states text[],
   p_stock uuid[], p_stock_units int[],
   p_values bigint[], p_value_currencies text[]
 ) returns table (outcome text, order_id uuid, order_no text, subject uuid)
@@ -55,8 +56,12 @@ begin
   if not found then
     select w.listing into v_changed
     from unnest(p_lines, p_listings, p_skus, p_quantities, p_kinds) as w (line, listing, sku, quantity, kind)
-    where w.kind = 'bundle' and (
-      select array_agg((b.sku_id, b.quantity * w.quantity) order by b.sku_id) from bundle_part b where b.bundle_sku_id = w.sku
+    where w.kind in ('bundle', 'subscription') and (
+      select array_agg((x.sku_id, x.quantity * w.quantity) order by x.sku_id) from (
+        select b.sku_id, b.quantity from bundle_part b where b.bundle_sku_id = w.sku
+        union all
+        select s.delivers_sku_id, s.quantity from subscription_plan s cross join generate_series(1, s.cycles) where s.sku_id = w.sku
+      ) x
     ) is distinct from (
       select array_agg((c.sku, c.quantity) order by c.sku)
       from unnest(p_parents, p_skus, p_quantities) as c (parent, sku, quantity) where c.parent = w.line
@@ -116,10 +121,10 @@ begin
   select w.line_id, u.unit_no, p_id, w.sku, 'reserved', w.price
   from unnest(p_lines, p_skus, p_quantities, p_prices, p_parents, p_kinds) as w (line_id, sku, quantity, price, parent, kind)
   cross join generate_series(1, w.quantity) as u (unit_no)
-  where w.parent is null and w.kind <> 'bundle'
+  where w.parent is null and w.kind not in ('bundle', 'subscription')
   union all
-  select w.line_id, w.unit_no, p_id, w.sku, 'reserved', w.amount
-  from unnest(p_share_lines, p_share_nos, p_share_skus, p_share_amounts) as w (line_id, unit_no, sku, amount);
+  select w.line_id, w.unit_no, p_id, w.sku, w.state, w.amount
+  from unnest(p_share_lines, p_share_nos, p_share_skus, p_share_amounts, p_share_states) as w (line_id, unit_no, sku, amount, state);
 
   for i in 1 .. coalesce(array_length(p_limited, 1), 0) loop
     insert into buyer_usage as b (product_id, contact_fingerprint, units)
@@ -133,7 +138,7 @@ begin
 
   perform sweep_unpaid_at(v_expires, p_sweep_task);
 
-  for i in 1 .. array_length(p_stock, 1) loop
+  for i in 1 .. coalesce(array_length(p_stock, 1), 0) loop
     perform expire_card_keys(p_stock[i], 20000) from stock where sku_id = p_stock[i] and turns_on <= v_today;
     update stock set available = available - p_stock_units[i], reserved = reserved + p_stock_units[i]
     where sku_id = p_stock[i] and turns_on > v_today and available >= p_stock_units[i]

@@ -8,7 +8,6 @@ from uuid import uuid4
 import pytest
 
 from app.access.models import MemberRole
-from app.catalog.models import DeliveryKind
 from app.catalog.service import SkuTerms
 from app.storefront.shelf import shelf_of
 from tests.app.staff import staff
@@ -198,16 +197,15 @@ async def test_rows_are_swapped_in_place_by_htmx(world: World) -> None:
     assert 'name="sku-1-name"' in part.text
 
 
-async def test_another_kind_is_kept_as_a_draft_and_says_why(world: World) -> None:
+async def test_a_subscription_is_kept_as_a_draft_until_it_has_a_plan(world: World) -> None:
     owner = await staff(world)
     redrawn = await owner.post("/products", FORM | {"kind": "subscription", "act": "kind"}, part=True)
-    assert "Cannot be sold yet" in redrawn.text
     assert "warn_below" not in redrawn.text
     product_id = await saved(world, kind="subscription")
-    assert 'aria-disabled="true"' in (await owner.get(f"/products/{product_id}")).text
+    assert "Until then it cannot be put on sale" in (await owner.get(f"/products/{product_id}")).text
     refused = await owner.post(f"/products/{product_id}/publication")
     assert refused.status_code == 422
-    assert "This kind cannot be sold for now" in refused.text
+    assert "Say first what Month delivers each cycle" in refused.text
     assert await world.value("select state from product") == "draft"
 
 
@@ -280,8 +278,3 @@ async def test_on_sale_needs_a_session(world: World) -> None:
     product = await world.product()
     answer = await world.client("app").get(f"/m/{world.tenant.slug}/products/{product.id}")
     assert (answer.status_code, answer.headers["location"].partition("?")[0]) == (303, "/log-in")
-
-
-async def test_every_kind_says_whether_it_sells(world: World) -> None:
-    form = (await (await staff(world)).get("/products/new")).text
-    assert form.count("Not for sale yet: saved as a draft") == sum(not kind.sells for kind in DeliveryKind)

@@ -39,6 +39,8 @@ TAMPERINGS = {
                   amount_minor, currency, unit_cost, delivered_at)
                 select gen_random_uuid(), 'A', 'replaced', order_id, order_line_id, unit_no, sku_id, '', 'other', 1, 'CNY', 1, now()
                 from delivery_unit limit 1""",
+    "CYCLE": """insert into subscription (id, order_line_id, cycle_unit, cycle_length, grace_days, first_day, last_day)
+                select gen_random_uuid(), id, 'day', 1, 0, current_date, current_date from order_line limit 1""",
     "LIMIT": "update buyer_usage set units = 0",
     "USES": """insert into content_file (id, product_id, name, media_type, size_bytes, sha256)
                 select gen_random_uuid(), id, 'x', 'text/plain', 1, 'x' from product""",
