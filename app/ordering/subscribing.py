@@ -14,7 +14,7 @@ from uuid import UUID
 import asyncpg
 
 from app.catalog.models import CycleUnit
-from app.catalog.plans import cycle_starts
+from app.catalog.plans import cycle_starts, cycles_until
 from app.integrations import service as integrations
 from app.integrations.alerts import Raised, Readers, raise_alert
 from app.inventory import service as inventory
@@ -73,10 +73,10 @@ async def _begin_one(tx: Tx, bought: asyncpg.Record) -> UUID:
 
 async def _renew(tx: Tx, row: asyncpg.Record, bought: asyncpg.Record) -> UUID:
     """The next period begins where the last one ends, by the same count of days or months from the first."""
-    before: int = await tx.fetchval("select max(cycle_no) from subscription_cycle where subscription_id = $1", row["id"])
-    terms = (row["first_day"], CycleUnit(row["cycle_unit"]), row["cycle_length"])
-    cycles = bought["cycle_lines"]
-    await _keep_cycles(tx, row["id"], cycles, [cycle_starts(*terms, before + n + 1) for n in range(len(cycles))], before=before)
+    number: int = await tx.fetchval("select max(cycle_no) from subscription_cycle where subscription_id = $1", row["id"])
+    terms, cycles = _terms(row), bought["cycle_lines"]
+    before = cycles_until(*terms, row["last_day"])
+    await _keep_cycles(tx, row["id"], cycles, [cycle_starts(*terms, before + n + 1) for n in range(len(cycles))], before=number)
     last = cycle_starts(*terms, before + len(cycles) + 1) - timedelta(days=1)
     await tx.execute("update subscription set last_day = $2, updated_at = now() where id = $1", row["id"], last)
     facts = {"cycles": len(cycles), "last_day": last.isoformat()}
@@ -213,10 +213,20 @@ async def stop(tx: Tx, subscription_id: UUID, *, reason: str, actor: Actor) -> i
     return sum(given_back.values())
 
 
-async def end_refunded(tx: Tx, order_id: UUID, *, actor: Actor) -> None:
-    """End the subscriptions of an order that was given back, if nothing more of them is to come. The caller holds the order. Locks: them."""
-    for row in await tx.fetch(_EMPTY_NOW, order_id):
-        await _move(tx, row, SubscriptionState.ENDED, actor=actor)
+async def shorten(tx: Tx, order_id: UUID, *, actor: Actor) -> None:
+    """Cycles of an order are given back: its subscriptions are paid for until the last cycle that is kept, and over when there is none.
+
+    The caller holds the order. Locks: the subscriptions.
+    """
+    for row in await tx.fetch(_LOCK_OF_ORDER, order_id):
+        kept = await tx.fetchval(_LAST_KEPT, row["id"])
+        if kept is None:
+            await _move(tx, row, SubscriptionState.ENDED, actor=actor)
+            continue
+        terms = _terms(row)
+        last = cycle_starts(*terms, cycles_until(*terms, kept - timedelta(days=1)) + 2) - timedelta(days=1)
+        await tx.execute("update subscription set last_day = $2, updated_at = now() where id = $1", row["id"], last)
+        await add_task(tx, TURN, lane=Lane.ORDERS, subject_id=row["id"])
 
 
 async def tell_missed(tx: Tx, order_line_id: UUID, readers: Readers) -> None:
@@ -232,6 +242,11 @@ async def tell_missed(tx: Tx, order_line_id: UUID, readers: Readers) -> None:
         "path": f"/subscriptions/{row['subscription_id']}",
     }
     await raise_alert(tx, Raised("cycle_missed", f"cycle_missed:{order_line_id}", params), readers)
+
+
+def _terms(row: asyncpg.Record) -> tuple[date, CycleUnit, int]:
+    """What the days of a subscription's cycles are counted by."""
+    return row["first_day"], CycleUnit(row["cycle_unit"]), row["cycle_length"]
 
 
 async def _locked(tx: Tx, subscription_id: UUID) -> asyncpg.Record:
@@ -292,15 +307,16 @@ from subscription_cycle c
 where c.subscription_id = $1 and u.order_id = any($2) and u.order_line_id = c.order_line_id and u.state = 'scheduled'
 returning u.order_id, u.amount_minor
 """
-_EMPTY_NOW = """
-select s.id, s.state from subscription s
+_LOCK_OF_ORDER = """
+select s.id, s.state, s.cycle_unit, s.cycle_length, s.first_day from subscription s
 where s.state <> 'ended' and s.id in (
-    select p.subscription_id from subscription_purchase p join order_line l on l.id = p.order_line_id where l.order_id = $1)
-  and not exists (
-    select 1 from subscription_cycle c join delivery_unit u on u.order_line_id = c.order_line_id
-    where c.subscription_id = s.id and u.state in ('scheduled', 'owed'))
+  select d.subscription_id from subscription_cycle d join order_line c on c.id = d.order_line_id where c.order_id = $1)
 order by s.id
 for update
+"""
+_LAST_KEPT = """
+select max(c.due_on) from subscription_cycle c join delivery_unit u on u.order_line_id = c.order_line_id
+where c.subscription_id = $1 and u.state not in ('refunding', 'refunded')
 """
 _MISSED = """
 select c.subscription_id, c.cycle_no, o.order_no, o.currency, l.product_name, l.sku_name,

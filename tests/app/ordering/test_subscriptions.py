@@ -5,14 +5,14 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Iterator
 from dataclasses import replace
-from datetime import date
+from datetime import date, timedelta
 from uuid import UUID
 
 import pytest
 
 from app.catalog import plans
 from app.catalog.models import CycleUnit, Product
-from app.catalog.plans import Plan, cycle_starts
+from app.catalog.plans import Plan, cycle_starts, cycles_until
 from app.fulfillment import service as fulfillment
 from app.kernel import clock
 from app.ordering import placing, subscribing
@@ -199,6 +199,23 @@ async def test_an_order_given_back_by_the_merchant_takes_its_subscription_with_i
     assert await world.value("select amount_minor from refund") == 5000
 
 
+async def test_a_renewal_given_back_leaves_what_was_paid_before_and_the_next_one_follows_on_it(world: World) -> None:
+    month = await keys(world, "Skylark Video", 2000, 5)
+    product = await subscription(world, month.id, cycles=2, price_minor=3000)
+    await bought(world, product)
+    again = await renewed(world, product)
+    async with tenant_tx(world.tenant) as tx:
+        await refunding.refund_by_merchant(tx, again.id, reason="A mistake", actor=STAFF)
+    await settle(world)
+    await refund(world)
+    assert (await order_state(world, again.id), await state_of(world)) == ("refunded", "active")
+    assert await world.value("select last_day - $1::date from subscription", today()) == 59
+    third = await renewed(world, product)
+    assert await world.value("select last_day - $1::date from subscription", today()) == 119
+    days = "select array_agg(c.due_on - $2::date order by c.cycle_no) from subscription_cycle c join order_line l on l.id = c.order_line_id where l.order_id = $1"
+    assert await world.value(days, third.id, today()) == [60, 90]
+
+
 async def test_unpaid_it_holds_the_stock_of_its_first_cycle_alone_and_paid_late_it_begins_that_day(world: World) -> None:
     month = await keys(world, "Skylark Video", 2000, 2)
     product = await subscription(world, month.id, cycles=12, price_minor=12_000)
@@ -277,6 +294,8 @@ def test_months_are_counted_by_the_calendar_from_the_first_day() -> None:
     assert cycle_starts(date(2027, 10, 31), CycleUnit.MONTH, 4, 2) == date(2028, 2, 29)
     assert cycle_starts(date(2028, 2, 29), CycleUnit.MONTH, 12, 2) == date(2029, 2, 28)
     assert cycle_starts(first, CycleUnit.DAY, 30, 3) == date(2027, 4, 1)
+    for number, day in enumerate(days[1:], start=1):
+        assert cycles_until(first, CycleUnit.MONTH, 1, day - timedelta(days=1)) == number
 
 
 async def sold(world: World) -> int:
