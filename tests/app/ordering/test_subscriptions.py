@@ -10,10 +10,14 @@ from uuid import UUID
 
 import pytest
 
+from app.aftersales.models import RemedyKind
 from app.catalog import plans
-from app.catalog.models import CycleUnit, Product
+from app.catalog.models import CycleUnit, DeliveryKind, Product
 from app.catalog.plans import Plan, cycle_starts, cycles_until
+from app.fulfillment import handing, revealing
 from app.fulfillment import service as fulfillment
+from app.fulfillment.handing import Handed
+from app.inventory import service as inventory
 from app.kernel import clock
 from app.ordering import placing, subscribing
 from app.ordering import service as ordering
@@ -22,9 +26,12 @@ from app.ordering.subscribing import NothingToCancel
 from app.payments import refunding
 from app.payments import service as payments
 from tenants.session import tenant_session, tenant_tx
+from tests.app.aftersales.cases import BUYER, reported
+from tests.app.aftersales.cases import units as units_of
+from tests.app.aftersales.test_remedies import decide
 from tests.app.fulfillment.supply import order_state, refund, settle
 from tests.app.fulfillment.top_up import top_up
-from tests.app.ordering.bundles import keys, void
+from tests.app.ordering.bundles import keys, void, vouchers
 from tests.app.ordering.subscriptions import bought, days_pass, pass_and_work, state_of, subscription, units
 from tests.app.ordering.test_bundles import placed_with_account
 from tests.simulators import SupplierSimulator, supplier_simulator
@@ -249,6 +256,7 @@ async def test_a_plan_that_changes_leaves_what_was_bought_as_it_was(world: World
     assert await world.value("select array_agg(distinct sku_id) from card_key where state = 'delivered'") == [month.id]
 
 
+@pytest.mark.case("F08")
 async def test_a_top_up_is_credited_each_cycle_and_six_workers_on_one_cycle_credit_it_once(
     world: World, company: SupplierSimulator
 ) -> None:
@@ -264,6 +272,7 @@ async def test_a_top_up_is_credited_each_cycle_and_six_workers_on_one_cycle_cred
     assert [state for _, state, _ in await units(world)] == ["delivered", "delivered", "scheduled"]
 
 
+@pytest.mark.case("F08")
 async def test_six_workers_on_one_cycle_hand_out_one_key(world: World) -> None:
     month = await keys(world, "Skylark Video", 2000, 9)
     await bought(world, await subscription(world, month.id, cycles=3, price_minor=5000))
@@ -272,6 +281,7 @@ async def test_six_workers_on_one_cycle_hand_out_one_key(world: World) -> None:
     assert await world.value("select count(*) from card_key where state = 'delivered'") == 2
 
 
+@pytest.mark.case("F08")
 async def test_red_without_the_state_of_a_cycle_each_worker_hands_out_a_key(
     world: World, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -285,6 +295,51 @@ async def test_red_without_the_state_of_a_cycle_each_worker_hands_out_a_key(
         monkeypatch.setattr(subscribing, name, source.replace(" and u.state = 'scheduled'", ""))
     await six_workers(world)
     assert await world.value("select count(*) from card_key where state = 'delivered'") > 2
+
+
+@pytest.mark.case("F08")
+async def test_a_worker_that_was_away_for_months_delivers_what_was_paid_once_and_charges_nothing(world: World) -> None:
+    month = await keys(world, "Skylark Video", 2000, 9)
+    placed = await bought(world, await subscription(world, month.id, cycles=3, price_minor=5000, grace_days=0))
+    await pass_and_work(world, 400)
+    await pass_and_work(world, 1)
+    assert (await order_state(world, placed.id), await state_of(world), await sold(world)) == ("delivered", "ended", 5000)
+    assert await world.value("select count(*) from card_key where state = 'delivered'") == 3
+    assert await world.value("select count(*) from payment") == 1
+
+
+async def test_codes_and_goods_by_hand_come_by_cycles_too(world: World) -> None:
+    salad = await vouchers(world, "Salad", 1000)
+    poster = (await world.product(name="Poster", delivery_kind=DeliveryKind.MANUAL)).skus[0]
+    async with tenant_tx(world.tenant) as tx:
+        await inventory.allow(tx, sku_id=poster.id, units=9)
+    code = await bought(world, await subscription(world, salad.id, cycles=2, quantity=2, price_minor=5001))
+    paper = await bought(world, await subscription(world, poster.id, cycles=2, price_minor=5000, name="Poster Club"))
+    assert await world.value("select count(*) from minted_good") == 2
+    assert await order_state(world, paper.id) == "paid"
+    for number in (1, 2):
+        line = await world.value("select order_line_id from delivery_unit where state = 'owed'")
+        async with tenant_tx(world.tenant) as tx:
+            await handing.hand_over(tx, line, 1, Handed("A parcel"), actor=STAFF)
+        await pass_and_work(world, 30)
+        assert await world.value("select count(*) from minted_good") == 4, number
+    assert (await order_state(world, code.id), await order_state(world, paper.id)) == ("delivered", "delivered")
+    assert await sold(world) == 10_001
+
+
+async def test_a_bad_key_is_replaced_while_later_cycles_are_to_come(world: World) -> None:
+    month = await keys(world, "Skylark Video", 2000, 5)
+    placed = await bought(world, await subscription(world, month.id, cycles=2, price_minor=5000))
+    first, _ = await units_of(world, placed)
+    async with tenant_tx(world.tenant) as tx:
+        await revealing.reveal(tx, order_id=placed.id, order_line_id=first.order_line_id, unit_no=1, actor=BUYER)
+    case_id = await reported(world, placed)
+    assert await decide(world, case_id, RemedyKind.REPLACE) == "done"
+    await settle(world)
+    assert await order_state(world, placed.id) == "running"
+    assert [state for _, state, _ in await units(world)] == ["delivered", "scheduled"]
+    assert await world.value("select state from after_sale_case") == "replaced"
+    assert await world.value("select count(*) from card_key where state = 'voided'") == 1
 
 
 def test_months_are_counted_by_the_calendar_from_the_first_day() -> None:
