@@ -12,6 +12,8 @@ _FILES = (
     "kernel/sql/business_day.sql",
     "inventory/sql/expire_card_keys.sql",
     "ordering/sql/held_unpaid.sql",
+    "inventory/sql/take_of_quota.sql",
+    "inventory/sql/trim_quotas.sql",
     "ordering/sql/place_order.sql",
     "ordering/sql/place_orders.sql",
     "inventory/sql/claim_card_keys.sql",

@@ -13,7 +13,7 @@ from pathlib import Path
 import workers.handlers  # noqa: F401  # registers the handlers of tasks
 from app.kernel import http, logs
 from app.settings import settings
-from operations.demo_data import complaints, dating, own_types, people, stocking, telling, trade
+from operations.demo_data import channels, complaints, dating, own_types, people, stocking, telling, trade
 from operations.demo_data.goods import MERCHANTS, Merchant
 from operations.demo_data.people import Login
 from operations.trouble import Trouble
@@ -60,6 +60,8 @@ async def _open(merchant: Merchant, owner_url: str) -> list[Login]:
     traded = await trade.trade(opened, shelved, orders=merchant.orders)
     await dating.date_back(owner_url, opened.tenant, traded)
     await own_types.sell(opened, by_hand)
+    if merchant is MERCHANTS[0]:
+        await channels.open_channels(opened, shelved)
     await complaints.complain(opened)
     ended = time.monotonic()
     print(f"{merchant.slug}: goods {stocked - started:.1f} s, {len(traded)} orders {ended - stocked:.1f} s", flush=True)

@@ -143,17 +143,18 @@ class World:
         contact: str = "13800132046",
         key: str | None = None,
         tenant: Tenant | None = None,
+        channel: str = "storefront",
     ) -> Request:
         """What a buyer's checkout asks for."""
         chosen = tenant or self.tenant
-        shelf = await shelf_of(chosen)
+        shelf = (await shelf_of(chosen)).seen_from(channel)
         parsed = parse_contact(contact)
         assert isinstance(parsed, Contact)
         offered = shelf.offers[listing_id]
         async with tenant_tx(chosen) as tx:
             moment = await moments.read(tx, [offered])
         quote = rules.quote([(offered, quantity)], moment=moment)
-        return Request(shelf.face.storefront_id, quote, parsed, "zh_CN", key or str(new_id()))
+        return Request(shelf.face.storefront_id, quote, parsed, "zh_CN", key or str(new_id()), sales_channel=channel)
 
     async def order(
         self, listing_id: UUID, quantity: int = 1, *, contact: str = "13800132046", tenant: Tenant | None = None

@@ -13,7 +13,7 @@ from app.fulfillment import asking, buying, handing, mailing, shelving, showing
 from app.fulfillment import service as fulfillment
 from app.integrations import robots, sending
 from app.integrations.alerts import Readers
-from app.inventory import importing, quarantining, warning
+from app.inventory import allocating, importing, quarantining, warning
 from app.inventory import service as inventory
 from app.kernel.faults import fault
 from app.kernel.tasks import Handler, Lane, TaskRow, handles
@@ -170,6 +170,7 @@ handles("inventory.import_keys", lane=Lane.BULK, timeout_s=600)(_called(importin
 handles("inventory.turn_batch", lane=Lane.BULK, timeout_s=600)(_called(quarantining.go_on))
 handles("integrations.tell_robot", lane=Lane.MESSAGES, timeout_s=300)(_called(robots.tell))
 
+handles("inventory.return_idle", lane=Lane.BULK, timeout_s=30)(_in_one_transaction(allocating.return_idle))
 handles("fulfillment.shelve", lane=Lane.ORDERS, timeout_s=30)(_in_one_transaction(shelving.shelve))
 handles(subscribing.TURN, lane=Lane.ORDERS, timeout_s=30)(_in_one_transaction(subscribing.turn))
 handles("aftersales.follow", lane=Lane.ORDERS, timeout_s=30)(_in_one_transaction(remedying.follow))

@@ -87,6 +87,7 @@ COMMANDS = (
     Place(N_("Failure rates"), "/after-sales/rates", "activity", Permission.SUPPLY_VIEW),
     Place(N_("Cases"), "/cases", "circle-help", Permission.ORDERS_VIEW),
     Place(N_("Categories"), "/categories", "tags", Permission.CATALOG_VIEW),
+    Place(N_("Sales channels"), "/channels", "share-2", Permission.CATALOG_VIEW),
     Place(N_("Product types"), "/product-types", "layers", Permission.CATALOG_VIEW),
     Place(N_("Own domain"), "/settings/domain", "globe", Permission.SETTINGS_VIEW),
     Place(N_("API keys"), "/settings/api-keys", "key-round", Permission.API_EDIT),

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+from datetime import datetime
 from decimal import Decimal
 from enum import StrEnum
 from typing import Any
 from uuid import UUID
 
-from sqlalchemy import CheckConstraint, ForeignKey, Index, Integer, LargeBinary, Numeric, SmallInteger, UniqueConstraint
+from sqlalchemy import CheckConstraint, ForeignKey, Index, Integer, LargeBinary, Numeric, SmallInteger, UniqueConstraint, text
 from sqlalchemy.dialects.postgresql import JSONB
 from sqlalchemy.orm import Mapped, mapped_column, relationship
 
@@ -223,6 +224,32 @@ class Listing(Row, TenantBase):
     least_rate: Mapped[Decimal | None] = mapped_column(Numeric(18, 6))
     """Of a SKU sold by face value: the least price of 1 of value, which then stands for `least_minor`."""
     sku: Mapped[Sku] = relationship(lazy="raise", back_populates="listing")
+
+
+class SalesChannel(TenantBase):
+    """Where the merchant's goods are sold: his shop, or a place of his own that leads to it. Orders keep its code."""
+
+    __tablename__ = "sales_channel"
+    __table_args__ = (CheckConstraint("code ~ '^[a-z0-9][a-z0-9-]{1,31}$'", name="code_is_plain"),)
+    code: Mapped[str] = mapped_column(primary_key=True)
+    name: Mapped[str] = mapped_column(unique=True)
+    is_on: Mapped[bool] = mapped_column(server_default="true")
+    created_at: Mapped[datetime] = mapped_column(server_default=text("now()"))
+
+
+class ChannelListing(TenantBase):
+    """What differs of a SKU in one sales channel: its price, or that it is not sold there. Without a row it is sold as in the shop."""
+
+    __tablename__ = "channel_listing"
+    __table_args__ = (
+        CheckConstraint("price_minor > 0", name="price_positive"),
+        CheckConstraint("price_minor is not null or not is_sold", name="says_something"),
+        Index("ix_channel_listing_sku", "sku_id"),
+    )
+    channel_code: Mapped[str] = mapped_column(ForeignKey("sales_channel.code"), primary_key=True)
+    sku_id: Mapped[UUID] = mapped_column(ForeignKey("sku.id"), primary_key=True)
+    price_minor: Mapped[int | None]
+    is_sold: Mapped[bool] = mapped_column(server_default="true")
 
 
 class SkuRange(TenantBase):

@@ -13,6 +13,7 @@ from sqlalchemy.ext.asyncio import AsyncSession
 from app.catalog import accounts, by_hand, contents, minting, queries, richtext
 from app.catalog.accounts import AccountField
 from app.catalog.by_hand import Promise
+from app.catalog.channels import STOREFRONT
 from app.catalog.minting import MintingRules
 from app.catalog.models import (
     BundlePart,
@@ -23,6 +24,7 @@ from app.catalog.models import (
     PriceChange,
     Product,
     ProductState,
+    SalesChannel,
     Sku,
     Storefront,
     SubscriptionPlan,
@@ -123,12 +125,12 @@ class ProductTerms:
 
 
 async def open_storefront(session: AsyncSession, *, name: str) -> Storefront:
-    """The tenant's first shop face. Idempotent: a tenant that has one keeps it. Locks: others who open one."""
+    """The tenant's first shop face, and the sales channel it is. Idempotent: a tenant that has one keeps it. Locks: others who open one."""
     await session.execute(text("lock table storefront in share row exclusive mode"))
     if (existing := await queries.storefront(session)) is not None:
         return existing
     made = Storefront(id=new_id(), name=name)
-    session.add(made)
+    session.add_all([made, SalesChannel(code=STOREFRONT, name="Shop")])
     await session.flush()
     return made
 

@@ -112,6 +112,24 @@ where (s.imported, s.delivered, s.voided, s.quarantined, s.expired, s.reserved)
 """,
     ),
     Invariant(
+        "QUOTA",
+        N_(
+            "What is kept for sales channels is the sum of their quotas, and each quota is what was moved to it less what was moved away and sold."
+        ),
+        """
+select s.sku_id::text from stock s
+left join (select sku_id, sum(units) as units from channel_quota group by sku_id) q on q.sku_id = s.sku_id
+where s.allotted <> coalesce(q.units, 0)
+union all
+select q.sku_id::text || ' ' || q.channel_code from channel_quota q
+where q.units + (select coalesce(sum(u.units), 0) from quota_use u where u.sku_id = q.sku_id and u.channel_code = q.channel_code)
+   <> (select coalesce(sum(case when m.to_code = q.channel_code then m.units else -m.units end), 0) from quota_move m
+       where m.sku_id = q.sku_id and q.channel_code in (m.from_code, m.to_code))
+union all
+select u.order_id::text from quota_use u join shop_order o on o.id = u.order_id where o.sales_channel <> u.channel_code
+""",
+    ),
+    Invariant(
         "INV-4",
         N_("Over all accounts of a currency, debits equal credits."),
         "select currency from ledger_account group by currency having sum(debits_minor) <> sum(credits_minor)",

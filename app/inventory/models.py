@@ -16,6 +16,22 @@ NEVER = date.max
 """The expiry of a card-key that does not expire, so that the soonest expiry is always the smallest date. PostgreSQL holds it as infinity."""
 
 
+class Allocation(StrEnum):
+    """Whether all sales channels draw on one pool, or some have quotas of their own beside it."""
+
+    SHARED = "shared"
+    QUOTA = "quota"
+
+
+class MoveReason(StrEnum):
+    """Why units changed between quotas: a person's wish, the switch of the mode, an idle quota, or keys that are gone."""
+
+    HAND = "hand"
+    MODE = "mode"
+    IDLE = "idle"
+    LOST = "lost"
+
+
 class Stock(TenantBase):
     """The counters of one SKU, changed only by `set x = x + n`. Reserved units belong to orders that wait for payment or delivery.
 
@@ -34,9 +50,15 @@ class Stock(TenantBase):
             "imported + allowed + short = available + reserved + delivered + voided + quarantined + expired", name="adds_up"
         ),
         CheckConstraint("available = 0 or short = 0", name="short_before_shelf"),
+        one_of("allocation", Allocation),
+        CheckConstraint("allotted between 0 and available", name="allotted_is_there"),
+        CheckConstraint("allocation = 'quota' or allotted = 0", name="allotted_by_quota"),
         {"postgresql_with": {"fillfactor": 50}},
     )
     sku_id: Mapped[UUID] = mapped_column(ForeignKey("sku.id"), primary_key=True)
+    allocation: Mapped[str] = mapped_column(server_default="shared")
+    allotted: Mapped[int] = mapped_column(server_default="0")
+    """How many of the available units are kept for one sales channel each: the sum of `channel_quota`. The rest is anybody's."""
     imported: Mapped[int] = mapped_column(server_default="0")
     available: Mapped[int] = mapped_column(server_default="0")
     reserved: Mapped[int] = mapped_column(server_default="0")
@@ -52,6 +74,57 @@ class Stock(TenantBase):
     """How many were sold a day over the last two weeks, measured every hour."""
     warned_at: Mapped[datetime | None]
     """When the low-stock warning went out; cleared when stock is back above the threshold."""
+
+
+class ChannelQuota(TenantBase):
+    """Units of a SKU that only one sales channel sells. Changed under the lock of the stock row, and with its `allotted`."""
+
+    __tablename__ = "channel_quota"
+    __table_args__ = (
+        CheckConstraint("units >= 0", name="never_negative"),
+        CheckConstraint("idle_hours between 1 and 2160", name="idle_hours_bounded"),
+    )
+    sku_id: Mapped[UUID] = mapped_column(ForeignKey("stock.sku_id"), primary_key=True)
+    channel_code: Mapped[str] = mapped_column(ForeignKey("sales_channel.code"), primary_key=True)
+    units: Mapped[int] = mapped_column(server_default="0")
+    idle_hours: Mapped[int | None] = mapped_column(Integer)
+    """After so many hours without a sale or a move to it, what is left goes back to the pool; None keeps it."""
+    stirred_at: Mapped[datetime] = mapped_column(server_default=text("now()"))
+    """When something was last sold from it or moved to it."""
+
+
+class QuotaUse(TenantBase):
+    """Units of one order that came out of its channel's quota. Let go unpaid, they go back there."""
+
+    __tablename__ = "quota_use"
+    __table_args__ = (
+        CheckConstraint("units > 0", name="units_positive"),
+        Index("ix_quota_use_quota", "sku_id", "channel_code"),
+    )
+    order_id: Mapped[UUID] = mapped_column(ForeignKey("shop_order.id"), primary_key=True)
+    sku_id: Mapped[UUID] = mapped_column(ForeignKey("stock.sku_id"), primary_key=True)
+    channel_code: Mapped[str]
+    units: Mapped[int]
+
+
+class QuotaMove(TenantBase):
+    """Units that changed between quotas; None is the pool anybody draws on. Never changed."""
+
+    __tablename__ = "quota_move"
+    __table_args__ = (
+        one_of("reason", MoveReason),
+        CheckConstraint("units > 0", name="units_positive"),
+        CheckConstraint("from_code is distinct from to_code", name="goes_somewhere"),
+        Index("ix_quota_move_sku", "sku_id", "created_at"),
+    )
+    id: Mapped[UUID] = mapped_column(primary_key=True)
+    sku_id: Mapped[UUID] = mapped_column(ForeignKey("stock.sku_id"))
+    from_code: Mapped[str | None]
+    to_code: Mapped[str | None]
+    units: Mapped[int]
+    reason: Mapped[str]
+    actor_name: Mapped[str] = mapped_column(server_default="")
+    created_at: Mapped[datetime] = mapped_column(server_default=text("now()"))
 
 
 class BatchState(StrEnum):

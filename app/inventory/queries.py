@@ -12,7 +12,7 @@ from sqlalchemy.ext.asyncio import AsyncSession
 from sqlalchemy.orm import defer
 
 from app.catalog.models import DeliveryKind, Product, Sku
-from app.inventory.models import CardKey, ImportBatch, ImportLine, KeyState, LineVerdict, Stock
+from app.inventory.models import Allocation, CardKey, ImportBatch, ImportLine, KeyState, LineVerdict, Stock
 from app.kernel.errors import NotFound
 from app.kernel.ids import is_number
 from tenants.session import Tx
@@ -22,8 +22,9 @@ async def stock_of(session: AsyncSession, sku_id: UUID) -> Stock:
     """The counters of a SKU; all zero before its first import."""
     stock = await session.get(Stock, sku_id)
     return stock or Stock(
-        sku_id=sku_id, imported=0, available=0, reserved=0, delivered=0, voided=0, quarantined=0, expired=0, short=0
-    )
+        sku_id=sku_id, imported=0, available=0, reserved=0, delivered=0, voided=0, quarantined=0, expired=0, short=0,
+        allotted=0, allocation=Allocation.SHARED,
+    )  # fmt: skip
 
 
 async def stock_by_sku(session: AsyncSession, sku_ids: Sequence[UUID]) -> dict[UUID, Stock]:
@@ -32,11 +33,13 @@ async def stock_by_sku(session: AsyncSession, sku_ids: Sequence[UUID]) -> dict[U
     return {stock.sku_id: stock for stock in rows}
 
 
-async def sellable(tx: Tx, sku_ids: Sequence[UUID]) -> dict[UUID, int]:
+async def sellable(tx: Tx, sku_ids: Sequence[UUID], channel: str | None = None) -> dict[UUID, int]:
     """How many units of each SKU can be bought this moment, bundles as often as their scarcest part, subscriptions as often as their first cycle:
     what a page may show.
+
+    In a sales channel those are its own quota and what is anybody's; None counts every unit there is.
     """
-    rows = await tx.fetch(_SELLABLE, list(sku_ids))
+    rows = await tx.fetch(_SELLABLE, list(sku_ids), channel)
     known = {row["sku_id"]: row["available"] for row in rows}
     return {sku_id: known.get(sku_id, 0) for sku_id in sku_ids}
 
@@ -146,11 +149,12 @@ from unnest($1::uuid[]) as w (sku_id)
 left join bundle_part b on b.bundle_sku_id = w.sku_id
 left join subscription_plan p on p.sku_id = w.sku_id
 left join lateral (
-  select case when s.turns_on > business_day() then s.available
+  select greatest(0, case when s.turns_on > business_day() then s.available
               else greatest(0, s.available - (
                 select count(*) from card_key k where k.sku_id = s.sku_id and k.state = 'free' and k.expires_on < business_day()))
-         end as units
-  from stock s where s.sku_id = coalesce(b.sku_id, p.delivers_sku_id, w.sku_id)
+         end - case when $2::text is null then 0 else s.allotted - coalesce(q.units, 0) end) as units
+  from stock s left join channel_quota q on q.sku_id = s.sku_id and q.channel_code = $2
+  where s.sku_id = coalesce(b.sku_id, p.delivers_sku_id, w.sku_id)
 ) free on true
 group by w.sku_id
 """

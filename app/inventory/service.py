@@ -103,12 +103,15 @@ async def take_off_shelf(tx: Tx, *, sku_id: UUID, units: int, to_column: str) ->
 
 
 async def reserve_again(tx: Tx, units: dict[UUID, int]) -> bool:
-    """Take units for an order that was paid after its reservation ended: all of them or none. Locks: the stock rows, in SKU order."""
+    """Take units for an order that was paid after its reservation ended: all of them or none, and none that are kept for a sales channel.
+
+    Locks: the stock rows, in SKU order.
+    """
     ids = sorted(units)
     await tx.fetch("select sku_id from stock where sku_id = any($1) order by sku_id for update", ids)
     await tx.fetch(_EXPIRE, ids, _EXPIRED_AT_ONCE)
-    rows = await tx.fetch("select sku_id, available from stock where sku_id = any($1)", ids)
-    left = {row["sku_id"]: row["available"] for row in rows}
+    rows = await tx.fetch("select sku_id, available - allotted as free from stock where sku_id = any($1)", ids)
+    left = {row["sku_id"]: row["free"] for row in rows}
     if any(left.get(i, 0) < units[i] for i in ids):
         return False
     await _move(tx, _RESERVED, units)

@@ -11,9 +11,10 @@ from typing import Any, Final
 from urllib.parse import urlencode
 from uuid import UUID
 
+from app.catalog.channels import channel_code
 from app.kernel import clock
 from app.kernel.errors import N_, BadRequest
-from app.ordering.models import OrderState, SalesChannel
+from app.ordering.models import OrderState
 
 PAGE_SIZE: Final = 50
 MOST_ROWS: Final = 100
@@ -82,7 +83,7 @@ class OrderFilter:
     range: Period | None = None
     since: date | None = None
     until: date | None = None
-    channel: SalesChannel | None = None
+    channel: str = ""
     product: str = ""
     sku: UUID | None = None
     buyer: str = ""
@@ -223,7 +224,7 @@ _READERS: Final[dict[str, Any]] = {
     "range": Period,
     "from": _date,
     "to": _date,
-    "channel": SalesChannel,
+    "channel": channel_code,
     "product": str,
     "sku": _uuid,
     "buyer": _order_no,

@@ -12,6 +12,7 @@ from sqlalchemy import CheckConstraint, Date, ForeignKey, Index, Integer, LargeB
 from sqlalchemy.dialects.postgresql import JSONB
 from sqlalchemy.orm import Mapped, mapped_column
 
+from app.catalog.channels import STOREFRONT
 from app.catalog.models import CycleUnit
 from app.kernel.models import Row, TenantBase, one_of, sealed
 
@@ -74,10 +75,6 @@ UNIT_EDGES: dict[UnitState, frozenset[UnitState]] = {
 }
 
 
-class SalesChannel(StrEnum):
-    STOREFRONT = "storefront"
-
-
 class Order(Row, TenantBase):
     """One purchase by one buyer. While it awaits payment its lines are the reservation; `expires_at` frees them.
 
@@ -100,7 +97,8 @@ class Order(Row, TenantBase):
     order_no: Mapped[str] = mapped_column(unique=True)
     state: Mapped[str]
     storefront_id: Mapped[UUID] = mapped_column(ForeignKey("storefront.id"))
-    sales_channel: Mapped[str] = mapped_column(server_default=SalesChannel.STOREFRONT)
+    sales_channel: Mapped[str] = mapped_column(server_default=STOREFRONT)
+    """The code of where it was sold."""
     idempotency_key: Mapped[str] = mapped_column(unique=True)
     request_hash: Mapped[bytes] = mapped_column(LargeBinary)
     contact_kind: Mapped[str]

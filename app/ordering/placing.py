@@ -18,6 +18,7 @@ import asyncpg
 
 from app.catalog import accounts
 from app.catalog.accounts import AccountField
+from app.catalog.channels import STOREFRONT
 from app.kernel import history
 from app.kernel.actor import Actor, ActorKind
 from app.kernel.batching import Batcher
@@ -89,6 +90,7 @@ class Request:
     idempotency_key: str
     address: str = ""
     is_confirmed: bool = False
+    sales_channel: str = STOREFRONT
 
 
 @dataclass(frozen=True, slots=True)
@@ -122,7 +124,7 @@ async def place(tenant: Tenant, request: Request) -> Placed:
     """
     if not tenant.is_open:
         raise ShopClosed
-    if request.quote.goes_in_batches:
+    if request.quote.goes_in_batches and request.sales_channel == STOREFRONT:
         return await _batcher(tenant, request.quote.lines[0].offered).ask(request)
     return await place_single(tenant, request)
 
@@ -166,6 +168,7 @@ async def _call(tx: Tx, sealed: _Sealed) -> Placed:
         [share[4] for share in shares],
         list(stock), list(stock.values()),
         [line.value_minor for line in lines], [line.value_currency for line in lines],
+        request.sales_channel,
     )  # fmt: skip
     assert row is not None
     answer = _answer(sealed.request, row)
@@ -395,7 +398,7 @@ def _batcher(tenant: Tenant, offered: Offered) -> Batcher[Request, Placed]:
     return _batchers[key]
 
 
-_PLACE = f"select * from place_order({', '.join(f'${n}' for n in range(1, 54))})"
+_PLACE = f"select * from place_order({', '.join(f'${n}' for n in range(1, 55))})"
 _PLACE_TOGETHER = f"select * from place_orders({', '.join(f'${n}' for n in range(1, 33))})"
 _KEEP_PLAN = "insert into subscription_purchase (order_line_id, subscription_id, cycle_unit, cycle_length, grace_days) values ($1, $2, $3, $4, $5)"
 _KEEP_ACCOUNT = "insert into recharge_account (order_line_id, account, masked, shown) values ($1, $2, $3, $4::jsonb)"

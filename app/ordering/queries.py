@@ -140,7 +140,7 @@ async def _arguments(tx: Tx, chosen: OrderFilter, now: datetime) -> list[Any]:
     first, after = chosen.bounds(now)
     wanted = await _search(tx, chosen.q) if chosen.q else _Search()
     return [
-        [str(state) for state in chosen.state] or None, chosen.payment, first, after, chosen.by, chosen.channel,
+        [str(state) for state in chosen.state] or None, chosen.payment, first, after, chosen.by, chosen.channel or None,
         chosen.product.lower() or None, chosen.sku, chosen.problem, LATE_AFTER_S, chosen.buyer or None,
         bool(chosen.q), wanted.number, wanted.beginning, wanted.contact, wanted.tail, wanted.ids, wanted.words,
     ]  # fmt: skip

@@ -112,6 +112,10 @@ class Offered:
     value_minor: int | None = None
     least_rate: Decimal | None = None
     """As `least_minor`, for 1 of face value."""
+    channel_price_minor: int | None = None
+    """The list price of the sales channel it is looked at in, where that has one of its own."""
+    is_split: bool = False
+    """Whether some of its stock is kept for one sales channel each."""
     plan: Plan | None = None
     renews: UUID | None = None
     """The subscription that buying it goes on with."""
@@ -126,7 +130,7 @@ class Offered:
     def list_price_minor(self) -> int:
         """The price of one before any rule: of the chosen face value, where there is one."""
         if self.values is None or self.value_minor is None:
-            return self.price_minor
+            return self.channel_price_minor or self.price_minor
         return self.values.price_minor(self.value_minor)
 
     def is_held_back(self, unit_price_minor: int) -> bool:
@@ -233,6 +237,7 @@ class Quote:
             not line.accounts
             and not offered.parts
             and offered.value_minor is None
+            and not offered.is_split
             and line.priced.always_holds
             and self.who == ANYBODY
         )

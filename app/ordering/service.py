@@ -7,6 +7,7 @@ from uuid import UUID
 
 import asyncpg
 
+from app.inventory import allocating
 from app.inventory import service as inventory
 from app.kernel import history
 from app.kernel.actor import SYSTEM, Actor
@@ -144,6 +145,7 @@ async def _free(tx: Tx, order_ids: Sequence[UUID]) -> None:
         "update delivery_unit set state = 'released' where order_id = any($1) and state = 'reserved'", list(order_ids)
     )
     await inventory.release(tx, units)
+    await allocating.put_back(tx, order_ids)
 
 
 async def give_back_later(tx: Tx, order: asyncpg.Record, *, actor: Actor, note: str) -> None:

@@ -7,13 +7,14 @@ from typing import Any, Final
 
 import asyncpg
 
+from app.catalog.channels import STOREFRONT
 from app.catalog.models import CycleUnit
 from app.kernel import i18n
 from app.kernel.actor import ActorKind
 from app.kernel.errors import N_
 from app.kernel.history import facts_of
 from app.ordering.filters import Moment, PaymentIs, Period, Problem, Sort
-from app.ordering.models import OrderState, SalesChannel
+from app.ordering.models import OrderState
 
 ORDER_WORDS: Final = {
     "awaiting_payment": (N_("Awaiting payment"), ""),
@@ -130,7 +131,7 @@ REASON_WORDS: Final = {
     "wrong_amount": N_("another amount than the order's"),
     "after_sale": N_("what was delivered was no good"),
 }
-CHANNEL_WORDS: Final = {SalesChannel.STOREFRONT: N_("Shop")}
+CHANNEL_WORDS: Final = {STOREFRONT: N_("Shop")}
 PAYMENT_IS_WORDS: Final = {
     PaymentIs.UNPAID: N_("Unpaid"),
     PaymentIs.PAID: N_("Paid for"),

@@ -103,7 +103,11 @@ from unnest($1::uuid[], $2::bigint[], $3::numeric[]) as w (sku_id, least, rate)
 where l.sku_id = w.sku_id and (l.least_minor, l.least_rate) is distinct from (w.least, w.rate)
 """
 _LISTED = """
-select k.product_id, (select min(l.price_minor) from listing l where l.sku_id = k.id and l.is_published) as price_minor,
+select k.product_id, (
+         select min(least(l.price_minor, c.price_minor)) from listing l
+         left join channel_listing c on c.sku_id = l.sku_id and c.is_sold
+         where l.sku_id = k.id and l.is_published
+       ) as price_minor,
        exists (select 1 from sku_range v where v.sku_id = k.id) as by_value
 from sku k where k.id = $1
 """

@@ -161,7 +161,7 @@ async def _cart_page(request: AnyRequest, tenant: Tenant, shelf: Shelf, *, statu
     cart = carts.read(request)
     wanted = carts.on_shelf(cart, shelf)
     moment = await moment_of(request, tenant, [offered for offered, _ in wanted])
-    lines = await _lines(tenant, shelf, wanted, moment)
+    lines = await _lines(request, shelf, wanted, moment)
     typed = more.get("values") or request.query_params
     accounts = _accounts(wanted, shelf, lambda name, default: str(typed.get(name, default)))
     context: dict[str, Any] = {
@@ -180,11 +180,14 @@ async def _cart_page(request: AnyRequest, tenant: Tenant, shelf: Shelf, *, statu
     return page(request, "storefront/cart.html", status=status, **context)
 
 
-async def _lines(tenant: Tenant, shelf: Shelf, wanted: Sequence[tuple[Offered, int]], moment: Moment | None) -> list[CartLine]:
+async def _lines(
+    request: AnyRequest, shelf: Shelf, wanted: Sequence[tuple[Offered, int]], moment: Moment | None
+) -> list[CartLine]:
     if not wanted:
         return []
-    async with tenant_tx(tenant) as tx:
-        left = await sellable(tx, [offered.sku_id for offered, _ in wanted])
+    state = request.scope["state"]
+    async with tenant_tx(state["tenant"]) as tx:
+        left = await sellable(tx, [offered.sku_id for offered, _ in wanted], state["channel"])
     return [
         CartLine(shelf.products[o.product_id], o, units, left[o.sku_id], o.priced(units, moment).unit_price_minor)
         for o, units in wanted

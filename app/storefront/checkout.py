@@ -131,7 +131,16 @@ async def place_order(request: AnyRequest, tenant: Tenant, wanted: Quote, contac
     await holds.admit(tenant, address, wanted.units, key=key)
     storefront_id = shelf_in(request).face.storefront_id
     is_confirmed = any(line.accounts for line in wanted.lines)
-    asked = placing.Request(storefront_id, wanted, contact, i18n.locale(), key, address, is_confirmed=is_confirmed)
+    asked = placing.Request(
+        storefront_id,
+        wanted,
+        contact,
+        i18n.locale(),
+        key,
+        address,
+        is_confirmed=is_confirmed,
+        sales_channel=request.scope["state"]["channel"],
+    )
     placed = await placing.place(tenant, asked)
     await fault("order.committed")
     return placed
@@ -175,7 +184,7 @@ async def fresh_shelf(request: AnyRequest, tenant: Tenant) -> Shelf:
     """The shelf as it is now, after an offer was found changed; this request's page is built from it."""
     forget_shelf(tenant)
     state = request.scope["state"]
-    state["shelf"] = await shelf_of(tenant)
+    state["shelf"] = (await shelf_of(tenant)).seen_from(state["channel"])
     state["shell"] = shell_of(state["shelf"], request)
     return shelf_in(request)
 

@@ -28,7 +28,7 @@ class ShelfPages(Controller):
     async def home(self, request: AnyRequest, tenant: Tenant) -> Response[str]:
         shelf = shelf_in(request)
         shown = list(shelf.products.values())
-        goods = await covers(tenant, shown[:_ON_HOME])
+        goods = await covers(request, shown[:_ON_HOME])
         return page(request, "storefront/home.html", goods=goods, more=len(shown) > _ON_HOME, **_categories(shelf))
 
     @get("/categories")
@@ -43,7 +43,7 @@ class ShelfPages(Controller):
         name = next((name for known, name in shelf.categories if known == category_id), None)
         if name is None:
             raise NotFound
-        goods = await covers(tenant, _in_category(shelf, category_id)[:_FOUND_AT_ONCE])
+        goods = await covers(request, _in_category(shelf, category_id)[:_FOUND_AT_ONCE])
         return page(request, "storefront/category.html", name=name, goods=goods, **_categories(shelf, category_id))
 
     @get("/search")
@@ -53,7 +53,7 @@ class ShelfPages(Controller):
             raise HasInvisibleSign
         query = query[:_LONGEST_QUERY]
         found = _matching(shelf, query)
-        goods = await covers(tenant, found[:_FOUND_AT_ONCE])
+        goods = await covers(request, found[:_FOUND_AT_ONCE])
         return page(request, "storefront/search.html", query=query, goods=goods, found=len(found), **_categories(shelf))
 
     @get("/products/{product_id:uuid}", handler_class=SparingHandler)

@@ -6,6 +6,7 @@ from litestar import Router
 
 from app.kernel.errors import DomainError
 from app.storefront.cart_pages import CartPages
+from app.storefront.channels import ChannelLinks
 from app.storefront.checkout import Checkout
 from app.storefront.complaining import TroublePages
 from app.storefront.contents import ContentPages
@@ -21,6 +22,7 @@ SHOP = Router(
     path="/s",
     route_handlers=[
         ShelfPages,
+        ChannelLinks,
         Checkout,
         CartPages,
         OrderPages,

@@ -11,7 +11,7 @@ import json
 import time
 from collections import OrderedDict
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field, replace
 from uuid import UUID
 
 import asyncpg
@@ -97,12 +97,33 @@ class Shelf:
     products: dict[UUID, Shelved]
     offers: dict[UUID, Offered]
     """Every offer, by its listing."""
+    channels: Mapping[str, Mapping[UUID, int | None]] = field(default_factory=dict)
+    """The sales channels that are open: what is sold there at another price, and with None what is not sold there, by SKU."""
+    views: dict[str, Shelf] = field(default_factory=dict, repr=False, compare=False)
+
+    def seen_from(self, channel: str) -> Shelf:
+        """The shelf as a sales channel shows it: at its prices, and without what is not sold there."""
+        differs = self.channels.get(channel)
+        if not differs:
+            return self
+        if channel not in self.views:
+            products = {product.id: product for one in self.products.values() if (product := _in_channel(one, differs)).offers}
+            offers = {offer.listing_id: offer for product in products.values() for offer in product.offers}
+            self.views[channel] = replace(self, products=products, offers=offers, views={})
+        return self.views[channel]
 
     def product_or_404(self, product_id: UUID) -> Shelved:
         """A product on sale. Raises: NotFound."""
         if (found := self.products.get(product_id)) is None:
             raise NotFound
         return found
+
+
+def _in_channel(product: Shelved, differs: Mapping[UUID, int | None]) -> Shelved:
+    sold = [offer for offer in product.offers if differs.get(offer.sku_id, 0) is not None]
+    priced = tuple(replace(offer, channel_price_minor=differs.get(offer.sku_id)) for offer in sold)
+    was = {o.listing_id: was for o in priced if (was := product.was_minor[o.listing_id]) is None or was > o.list_price_minor}
+    return replace(product, offers=priced, was_minor={o.listing_id: was.get(o.listing_id) for o in priced})
 
 
 _shelves: OrderedDict[UUID, tuple[float, Shelf]] = OrderedDict()
@@ -168,7 +189,16 @@ async def _read(tx: Tx) -> Shelf:
         parts[sku_id] = [plan]
     products = {product_id: _shelved(rows, parts, rules.get(product_id, ())) for product_id, rows in by_product.items()}
     offers = {offer.listing_id: offer for product in products.values() for offer in product.offers}
-    return Shelf(Face(**dict(face)), categories, products, offers)
+    return Shelf(Face(**dict(face)), categories, products, offers, await _channels(tx))
+
+
+async def _channels(tx: Tx) -> dict[str, dict[UUID, int | None]]:
+    found: dict[str, dict[UUID, int | None]] = {}
+    for row in await tx.fetch(_CHANNELS, _MOST_LISTED):
+        differs = found.setdefault(row["code"], {})
+        if row["sku_id"]:
+            differs[row["sku_id"]] = row["price_minor"] if row["is_sold"] else None
+    return found
 
 
 def _is_parent(row: asyncpg.Record) -> bool:
@@ -209,6 +239,7 @@ def _offered(row: asyncpg.Record, parts: Sequence[asyncpg.Record], rules: Sequen
         row["least_minor"],
         ValueRange(row["range_least"], row["range_most"], row["range_step"], row["range_rate"], row["range_currency"]) if by_value else None,
         least_rate=row["least_rate"],
+        is_split=row["allocation"] == "quota",
         plan=plan,
     )  # fmt: skip
 
@@ -247,14 +278,23 @@ _FACE = """
 select id as storefront_id, name, tagline, brand_color, logo_id, contact_rule, support_contact, notice_html
 from storefront order by created_at limit 1
 """
+_CHANNELS = """
+select c.code, l.sku_id, l.price_minor, l.is_sold
+from sales_channel c left join channel_listing l on l.channel_code = c.code
+where c.is_on
+order by c.code
+limit $1 * 50
+"""
 _LISTED = """
 select l.id as listing_id, l.sku_id, l.price_minor, l.was_minor, l.currency, l.terms_version, l.least_minor, l.least_rate, k.name as sku_name, k.is_hot,
        p.id as product_id, p.name as product_name, p.summary, p.category_id, p.cover_icon, p.cover_hue, p.picture_id, p.buyer_limit,
        p.description_html, p.usage_html, p.delivery_kind, p.binds_account, p.attributes::text as attributes,
        coalesce(t.buyer_fields, p.account_fields)::text as buyer_fields,
        coalesce(t.refuses_virtual_numbers, p.refuses_virtual_numbers) as refuses_virtual_numbers,
-       v.least_minor as range_least, v.most_minor as range_most, v.step_minor as range_step, v.rate as range_rate, v.currency as range_currency
-from listing l join sku k on k.id = l.sku_id left join sku_range v on v.sku_id = k.id join product p on p.id = k.product_id left join product_type t on t.id = p.type_id
+       v.least_minor as range_least, v.most_minor as range_most, v.step_minor as range_step, v.rate as range_rate, v.currency as range_currency,
+       s.allocation
+from listing l join sku k on k.id = l.sku_id left join stock s on s.sku_id = k.id left join sku_range v on v.sku_id = k.id
+join product p on p.id = k.product_id left join product_type t on t.id = p.type_id
 where l.storefront_id = $1 and l.is_published and p.state = 'on_sale'
 order by p.position, p.created_at, k.position
 limit $2

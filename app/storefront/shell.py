@@ -9,7 +9,7 @@ from litestar import Response
 
 from app.kernel.errors import DomainError
 from app.kernel.web import AnyRequest, on_refusal, page
-from app.storefront import carts
+from app.storefront import carts, channels
 from app.storefront.files import sheet_address
 from app.storefront.shelf import Shelf, kept_shelf, shelf_of
 
@@ -22,7 +22,9 @@ async def enter(request: AnyRequest) -> Response[str] | None:
     tenant = state["tenant"]
     if not tenant.is_open and "open_when_closed" not in request.route_handler.opt:
         return page(request, "closed.html", status=503, shop_name=tenant.name, orders_href=ORDERS_HREF)
-    state["shelf"] = await shelf_of(tenant)
+    whole = await shelf_of(tenant)
+    state["channel"] = channels.asked(request, whole)
+    state["shelf"] = whole.seen_from(state["channel"])
     state["shell"] = shell_of(state["shelf"], request)
     return None
 

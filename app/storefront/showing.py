@@ -90,9 +90,10 @@ class Cover:
         return label_of(self.product.offers)
 
 
-async def covers(tenant: Tenant, products: Sequence[Shelved]) -> list[Cover]:
+async def covers(request: AnyRequest, products: Sequence[Shelved]) -> list[Cover]:
     """Products for a list; those that are sold out say so and stand where they stood."""
-    left = await _left(tenant, [offer.sku_id for product in products for offer in product.offers])
+    state = request.scope["state"]
+    left = await _left(state["tenant"], [offer.sku_id for product in products for offer in product.offers], state["channel"])
     moment = Moment(clock.now(), left)
     return [
         Cover(
@@ -108,7 +109,10 @@ async def choices(request: AnyRequest, product: Shelved, given: Callable[[str, s
     """A product's SKUs with what is left of each this moment, and what each costs this buyer: at the face values that were typed, else at the least."""
     tenant = request.scope["state"]["tenant"]
     moment = await moment_of(request, tenant, product.offers)
-    left = moment.left if moment else await _left(tenant, [offer.sku_id for offer in product.offers])
+    if moment and not any(offer.is_split for offer in product.offers):
+        left = moment.left
+    else:
+        left = await _left(tenant, [offer.sku_id for offer in product.offers], request.scope["state"]["channel"])
     return [_choice(values.read(offer, given)[0] if given else offer, offer, product, moment, left) for offer in product.offers]
 
 
@@ -201,27 +205,28 @@ def _chosen(offered: Sequence[Choice], wanted: str) -> Choice:
     return named or next((choice for choice in offered if choice.left), offered[0])
 
 
-async def _left(tenant: Tenant, sku_ids: Iterable[UUID]) -> Mapping[UUID, int]:
-    """What is left of each SKU. Pages of one shop that ask while others are answered share the next reading."""
+async def _left(tenant: Tenant, sku_ids: Iterable[UUID], channel: str) -> Mapping[UUID, int]:
+    """What is left of each SKU in a sales channel. Pages of one shop that ask while others are answered share the next reading."""
     wanted = frozenset(sku_ids)
     if not wanted:
         return {}
-    if tenant.id not in _lines:
+    key = (tenant.id, channel)
+    if key not in _lines:
         if len(_lines) > _KEPT_OPEN:
             _lines.clear()
-        _lines[tenant.id] = Batcher(together=partial(_read_together, tenant), alone=partial(_read_alone, tenant))
-    return await _lines[tenant.id].ask(wanted)
+        _lines[key] = Batcher(together=partial(_read_together, tenant, channel), alone=partial(_read_alone, tenant, channel))
+    return await _lines[key].ask(wanted)
 
 
-async def _read_together(tenant: Tenant, wanted: Sequence[frozenset[UUID]]) -> list[Mapping[UUID, int]]:
-    left = await _read_alone(tenant, frozenset().union(*wanted))
+async def _read_together(tenant: Tenant, channel: str, wanted: Sequence[frozenset[UUID]]) -> list[Mapping[UUID, int]]:
+    left = await _read_alone(tenant, channel, frozenset().union(*wanted))
     return [left] * len(wanted)
 
 
-async def _read_alone(tenant: Tenant, wanted: frozenset[UUID]) -> Mapping[UUID, int]:
+async def _read_alone(tenant: Tenant, channel: str, wanted: frozenset[UUID]) -> Mapping[UUID, int]:
     async with tenant_tx(tenant) as tx:
-        return await sellable(tx, list(wanted))
+        return await sellable(tx, list(wanted), channel)
 
 
 _KEPT_OPEN = 1000
-_lines: dict[UUID, Batcher[frozenset[UUID], Mapping[UUID, int]]] = {}
+_lines: dict[tuple[UUID, str], Batcher[frozenset[UUID], Mapping[UUID, int]]] = {}

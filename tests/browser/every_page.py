@@ -54,6 +54,7 @@ def surfaces(shop: Shop, operator: str) -> dict[str, Surface]:
     unit = shop.value("select order_line_id from after_sale_case")
     own = shop.hands.ask("own_type", slug=shop.slug)
     airtime = shop.hands.ask("airtime", slug=shop.slug)
+    split = shop.hands.ask("channel", slug=shop.slug, product=made["id"])
     app, desk, front = shop.system.app_url, shop.desk, shop.front
     return {
         "stranger": Surface(
@@ -93,6 +94,9 @@ def surfaces(shop: Shop, operator: str) -> dict[str, Surface]:
                 "category clone": desk(f"/categories/{category}/clone"),
                 "content": desk(f"/products/{course['id']}/content"),
                 "order of a link": desk(f"/orders/{opened['no']}"),
+                "sales channels": desk("/channels"),
+                "prices by channel": desk(f"/products/{made['id']}/channels"),
+                "stock by channel": desk(f"/skus/{split['sku']}/allocation"),
                 "face values": desk(f"/products/{airtime['product']}/values"),
                 "prices": desk(f"/products/{made['id']}/prices"),
                 "price rule": desk(f"/products/{made['id']}/price-rules/new"),

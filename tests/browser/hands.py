@@ -184,6 +184,24 @@ async def voucher(world: Any, *, slug: str) -> dict[str, str]:
     return {"id": str(made.id), "listing": str(made.skus[0].listing.id)}
 
 
+async def channel(world: Any, *, slug: str, product: str) -> dict[str, str]:
+    """A sales channel with a price of its own and a quota of a product's first SKU."""
+    from app.catalog import channels, queries
+    from app.inventory import allocating
+    from app.inventory.models import Allocation
+    from app.pricing.channels import Differs, set_listings
+    from tenants.session import tenant_session
+    from tests.world import STAFF
+
+    async with tenant_session(await _tenant(slug)) as session:
+        sku = (await queries.skus_of(session, UUID(product)))[0]
+        await channels.add_channel(session, code="mini-program", name="Mini program", actor=STAFF)
+        await set_listings(session, "mini-program", UUID(product), {sku.id: Differs(1790)}, actor=STAFF)
+        await allocating.split(session, sku.id, Allocation.QUOTA, actor=STAFF)
+        await allocating.move(session, sku.id, between=(None, "mini-program"), units=2, actor=STAFF)
+    return {"sku": str(sku.id)}
+
+
 async def airtime(world: Any, *, slug: str) -> dict[str, str]:
     """A top-up of any value, on the shelf."""
     from decimal import Decimal
@@ -303,6 +321,7 @@ VERBS = {
         voucher,
         own_type,
         airtime,
+        channel,
         by_hand,
         complain,
         link,

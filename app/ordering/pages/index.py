@@ -227,7 +227,7 @@ async def _chips(tx: Tx, tenant: Tenant, chosen: OrderFilter) -> list[tuple[str,
         ends = [i18n.format_date(day) if day else "…" for day in (chosen.since, chosen.until)]
         found.append((moment, " – ".join(ends), ("since", "until", "by")))
     if chosen.channel:
-        found.append((N_("Sales channel"), i18n.gettext(words.CHANNEL_WORDS[chosen.channel]), ("channel",)))
+        found.append((N_("Sales channel"), i18n.gettext(words.CHANNEL_WORDS.get(chosen.channel, chosen.channel)), ("channel",)))
     if chosen.product:
         found.append((N_("Product"), chosen.product, ("product",)))
     if chosen.sku:

@@ -6,6 +6,7 @@
 -- A price by rule is as quoted while the listing's terms are those that were read, from p_since until p_until, while between p_least_left and
 -- p_most_left are left of its SKU, and while the buyer has the level he had.
 -- A line of a SKU that is sold by face value has the value its buyer chose: its least price is that of 1 of value, times it.
+-- Of a SKU that has quotas by sales channel it takes what is kept for its own channel first, and never what is kept for another.
 -- Raises QY001 sold out (detail: the SKU), QY002 over a buyer's limit (detail: the product), QY003 over what one buyer may hold unpaid and
 -- QY004 over his share of a SKU's stock (detail: the SKU), QY005 the price changed with the stock; the transaction is then rolled back.
 -- Planned once per connection, by its indexes whatever the tables' size is by then: planning each call anew costs more than the writes.
@@ -22,7 +23,7 @@ create or replace function place_order(
   p_parents uuid[], p_totals bigint[], p_policies text[],
   p_share_lines uuid[], p_share_nos int[], p_share_skus uuid[], p_share_amounts bigint[], p_share_states text[],
   p_stock uuid[], p_stock_units int[],
-  p_values bigint[], p_value_currencies text[]
+  p_values bigint[], p_value_currencies text[], p_channel text
 ) returns table (outcome text, order_id uuid, order_no text, subject uuid)
 language plpgsql
 set plan_cache_mode = force_generic_plan
@@ -101,10 +102,10 @@ begin
 
   insert into shop_order
     (id, order_no, state, storefront_id, idempotency_key, request_hash, contact_kind, contact, contact_masked, contact_fingerprint,
-     tail_fingerprint, address_fingerprint, locale, total_minor, currency, placed_at, expires_at)
+     tail_fingerprint, address_fingerprint, locale, total_minor, currency, placed_at, expires_at, sales_channel)
   values
     (p_id, p_order_no, 'awaiting_payment', p_storefront, p_key, p_request_hash, p_contact_kind, p_contact, p_contact_masked, p_contact_fp,
-     p_tail_fp, p_address_fp, p_locale, p_total, p_currency, now(), v_expires);
+     p_tail_fp, p_address_fp, p_locale, p_total, p_currency, now(), v_expires, p_channel);
 
   insert into order_line
     (id, order_id, line_no, product_id, sku_id, listing_id, product_name, sku_name, delivery_kind, quantity, unit_price_minor, total_minor,
@@ -141,10 +142,10 @@ begin
   for i in 1 .. coalesce(array_length(p_stock, 1), 0) loop
     perform expire_card_keys(p_stock[i], 20000) from stock where sku_id = p_stock[i] and turns_on <= v_today;
     update stock set available = available - p_stock_units[i], reserved = reserved + p_stock_units[i]
-    where sku_id = p_stock[i] and turns_on > v_today and available >= p_stock_units[i]
+    where sku_id = p_stock[i] and turns_on > v_today and available >= p_stock_units[i] and allotted = 0
       and available >= coalesce(p_least_left[i], 0) and (p_most_left[i] is null or available <= p_most_left[i]);
-    if not found then
-      if exists (select 1 from stock where sku_id = p_stock[i] and available >= p_stock_units[i]) then
+    if not found and not take_of_quota(p_stock[i], p_stock_units[i], p_channel, p_id, p_least_left[i], p_most_left[i]) then
+      if exists (select 1 from stock where sku_id = p_stock[i] and available - allotted >= p_stock_units[i]) then
         raise exception 'the price changed with the stock' using errcode = 'QY005', detail = p_stock[i]::text;
       end if;
       raise exception 'sold out' using errcode = 'QY001', detail = p_stock[i]::text;

@@ -1,6 +1,7 @@
 -- Place many buyers' orders of one line each in one call, first come first served: each stock row is locked once and one commit flushes all of them.
 -- Stock rows are locked first and in SKU order, so calls at the same time queue instead of deadlocking.
 -- Their prices hang on nothing but the listing's terms: one that hangs on time, stock or the buyer is placed by itself.
+-- They are orders of the shop itself; a SKU that has quotas by sales channel by now is answered as changed, and is then placed by itself.
 -- Each buyer comes once in a batch, so that what he holds unpaid already can be asked for all of them together.
 -- Answers one row per buyer, in their order: placed | repeated | key_reused | changed | below_floor | sold_out | over_limit | over_unpaid | over_share.
 -- A repeated key inside one batch, or one placed by another process meanwhile, fails the batch; the caller then places singles.
@@ -27,6 +28,7 @@ declare
   v_left bigint[];
   v_kept bigint[];
   v_is_turned boolean;
+  v_allotted bigint[];
   v_held bigint[];
   v_held_of_sku bigint[];
   v_at int;
@@ -51,9 +53,9 @@ begin
     select sum(u.units)::bigint as units, sum(u.units) filter (where u.sku = w.sku)::bigint as of_sku from held_unpaid(w.contact_fp, p_hold) u
   ) h on true;
 
-  select array_agg(s.sku_id), array_agg(s.available), array_agg(s.available + s.reserved), bool_or(s.turns_on <= v_today)
-  into v_skus, v_left, v_kept, v_is_turned
-  from (select sku_id, available, reserved, turns_on from stock where sku_id = any(p_skus) order by sku_id for update) s;
+  select array_agg(s.sku_id), array_agg(s.available), array_agg(s.available + s.reserved), bool_or(s.turns_on <= v_today), array_agg(s.allotted)
+  into v_skus, v_left, v_kept, v_is_turned, v_allotted
+  from (select sku_id, available, reserved, turns_on, allotted from stock where sku_id = any(p_skus) order by sku_id for update) s;
   if v_is_turned then
     perform expire_card_keys(sku, 20000) from unnest(v_skus) as sku;
     select array_agg(case when s.turns_on > v_today then s.available else 0 end order by s.sku_id), array_agg(s.available + s.reserved order by s.sku_id)
@@ -64,6 +66,8 @@ begin
     v_at := array_position(v_skus, p_skus[i]);
     if v_known ? p_keys[i] then
       v_outcomes[i] := case when v_known -> p_keys[i] ->> 2 = encode(p_hashes[i], 'hex') then 'repeated' else 'key_reused' end;
+    elsif v_outcomes[i] = 'placed' and v_allotted[v_at] > 0 then
+      v_outcomes[i] := 'changed';
     elsif v_outcomes[i] = 'placed' and p_quantities[i] > coalesce(v_left[v_at], 0) then
       v_outcomes[i] := 'sold_out';
     elsif v_outcomes[i] = 'placed' and v_held[i] + p_quantities[i] > p_most_unpaid then

@@ -39,6 +39,9 @@ TAMPERINGS = {
                   amount_minor, currency, unit_cost, delivered_at)
                 select gen_random_uuid(), 'A', 'replaced', order_id, order_line_id, unit_no, sku_id, '', 'other', 1, 'CNY', 1, now()
                 from delivery_unit limit 1""",
+    "QUOTA": "update stock set allocation = 'quota', allotted = 1",
+    "QUOTA moved": """update stock set allocation = 'quota', allotted = 1;
+                insert into channel_quota (sku_id, channel_code, units) select sku_id, 'storefront', 1 from stock""",
     "CYCLE": """insert into subscription (id, order_line_id, cycle_unit, cycle_length, grace_days, first_day, last_day)
                 select gen_random_uuid(), id, 'day', 1, 0, current_date, current_date from order_line limit 1""",
     "LIMIT": "update buyer_usage set units = 0",

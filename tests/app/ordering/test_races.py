@@ -70,6 +70,7 @@ async def test_red_without_the_stock_condition_one_card_is_sold_many_times(world
     await world.stock(sku.id, 1)
     await without_guard(world, " and available >= p_stock_units[i]", "", "ck_stock_never_negative", "stock")
     await without_guard(world, " and available >= p_stock_units[i]", "", "ck_stock_short_before_shelf", "stock")
+    await without_guard(world, " and available >= p_stock_units[i]", "", "ck_stock_allotted_is_there", "stock")
     requests = [await world.request(sku.listing.id, contact=f"138{n:08d}") for n in range(10)]
     assert (await at_once(world, requests, placing.place_single))["placed"] > 1
 
