@@ -124,7 +124,8 @@ def _row(unit: asyncpg.Record, route: suppliers.Route, choice: rules.Choice, seq
     passed = json.dumps([[str(offer_id), why] for offer_id, why in choice.passed_over])
     return (
         attempt_id, unit["order_id"], unit["order_line_id"], unit["unit_no"], unit["sku_id"], seq, chosen.offer_id, chosen.connection_id,
-        route.supplier_skus[chosen.offer_id], attempt_id.hex, priority, chosen.unit_cost, route.currency, choice.says, passed,
+        route.supplier_skus[chosen.offer_id], attempt_id.hex, priority, chosen.unit_cost, chosen.currency, choice.says, passed,
+        *((chosen.rate.id, chosen.rate.rate) if chosen.rate else (None, None)),
     )  # fmt: skip
 
 
@@ -286,8 +287,9 @@ BUYER_IS_WRONG = frozenset({Reason.BAD_ACCOUNT})
 
 _INSERT = """
 insert into attempt
-  (id, order_id, order_line_id, unit_no, sku_id, seq, offer_id, connection_id, supplier_sku, out_no, priority, expected_cost, currency, why, passed_over)
-values ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15::jsonb)
+  (id, order_id, order_line_id, unit_no, sku_id, seq, offer_id, connection_id, supplier_sku, out_no, priority, expected_cost, currency, why, passed_over,
+   rate_id, rate)
+values ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15::jsonb, $16, $17)
 """
 _BEFORE = """
 select a.order_line_id, a.unit_no, count(*)::int as attempts,
@@ -338,7 +340,7 @@ for update of u
 """
 _LOCK = """
 select a.id, a.order_id, a.order_line_id, a.unit_no, a.sku_id, a.offer_id, a.connection_id, a.supplier_sku, a.out_no, a.state,
-       a.expected_cost, a.currency, a.sent_at, a.supplier_ref, a.times_sent, a.times_asked, a.times_not_found, a.answered_at, a.fence, a.reason,
+       a.expected_cost, a.currency, a.rate, a.sent_at, a.supplier_ref, a.times_sent, a.times_asked, a.times_not_found, a.answered_at, a.fence, a.reason,
        c.name as connection_name
 from attempt a join supplier_connection c on c.id = a.connection_id
 where a.id = any($1)

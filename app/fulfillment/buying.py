@@ -11,9 +11,11 @@ import json
 import time
 from collections.abc import Sequence
 from datetime import timedelta
+from decimal import Decimal
 from functools import partial
 from uuid import UUID
 
+import asyncpg
 import structlog
 
 from app.fulfillment import attempts
@@ -136,11 +138,17 @@ async def _purchases(tx: Tx, tenant: Tenant, connection: Opened, sendings: Seque
                 account=account,
                 face_value_minor=row["face_value_minor"] if row["is_range"] else None,
                 currency=row["currency"],
-                most_cost=most_cost(row["worth_minor"], row["floor_bp"]),
+                most_cost=_most(row),
                 notice_url=links.supply_notice(tenant, connection.id),
             )
         )
     return purchases
+
+
+def _most(row: asyncpg.Record) -> Decimal:
+    """What a unit may cost at most, in its supplier's currency."""
+    most = most_cost(row["worth_minor"], row["floor_bp"])
+    return most if row["rate"] is None else (most / row["rate"]).quantize(Decimal("0.000001"))
 
 
 async def _call(tenant: Tenant, connection: Opened, what: tuple[Sending, Purchase], line: Batcher[Answer, None]) -> None:
@@ -187,7 +195,7 @@ async def send_elsewhere(tx: Tx, connection_id: UUID) -> int:
 
 
 _DETAILS = """
-select a.id, a.out_no, a.supplier_sku, a.currency, a.order_line_id, coalesce(l.face_value_minor, s.face_value_minor) as face_value_minor,
+select a.id, a.out_no, a.supplier_sku, a.currency, a.rate, a.order_line_id, coalesce(l.face_value_minor, s.face_value_minor) as face_value_minor,
        f.least_minor is not null as is_range,
        case when l.parent_line_id is null then u.amount_minor else greatest(u.amount_minor, l.unit_price_minor) end as worth_minor,
        coalesce(s.floor_bp, 0) as floor_bp, ra.account
