@@ -163,6 +163,7 @@ class Databases:
 
 
 _BEGIN = "begin; set local role {role}; set local search_path to {path}"
+_BEGIN_PLANNED = f"{_BEGIN}; set local plan_cache_mode to force_generic_plan"
 _databases: Databases | None = None
 
 
@@ -197,13 +198,17 @@ async def tenant_session(tenant: Tenant, *, read_only: bool = False) -> AsyncIte
 
 
 @asynccontextmanager
-async def tenant_tx(tenant: Tenant) -> AsyncIterator[Tx]:
-    """A raw asyncpg transaction in the tenant's schema; the bind rides in the same round trip as BEGIN."""
+async def tenant_tx(tenant: Tenant, *, plans_once: bool = False) -> AsyncIterator[Tx]:
+    """A raw asyncpg transaction in the tenant's schema; the bind rides in the same round trip as BEGIN.
+
+    With `plans_once` its statements keep the plan they have, whatever they are asked for: for hot paths whose planning costs more than their work.
+    """
     callbacks: list[AfterCommit] = []
     pool = await databases().pool(tenant.database)
     async with pool.acquire(timeout=5) as connection:
         try:
-            await connection.execute(_BEGIN.format(role=tenant.role, path=tenant.schema), timeout=_BEGINS_WITHIN_S)
+            begin = _BEGIN_PLANNED if plans_once else _BEGIN
+            await connection.execute(begin.format(role=tenant.role, path=tenant.schema), timeout=_BEGINS_WITHIN_S)
             yield Tx(cast("asyncpg.Connection[Any]", connection), tenant, callbacks)
             if await connection.execute("commit") != "COMMIT":
                 raise CommitRefused

@@ -36,6 +36,7 @@ async def deliver(tenant: Tenant, tasks: list[TaskRow]) -> None:
     async with tenant_tx(tenant) as tx:
         await fulfillment.deliver_orders(tx, [task.subject_id for task in tasks if task.subject_id])
         await fault("delivery.before_commit")
+    buying.wake(tenant)
     await fault("delivery.committed")
 
 

@@ -10,7 +10,7 @@ import secrets
 from collections import defaultdict
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
-from datetime import timedelta
+from datetime import datetime, timedelta
 from decimal import Decimal
 from typing import Any
 from uuid import UUID
@@ -46,7 +46,9 @@ class WrongEdge(RuntimeError):
 
 @dataclass(frozen=True, slots=True)
 class Sending:
-    """An attempt that this process now sends: its row, and the fence under which its outcome may be written."""
+    """An attempt that this process now sends: its row with what its unit is worth and whom it credits, and the fence under which its outcome may be
+    written.
+    """
 
     row: asyncpg.Record
     fence: UUID
@@ -132,7 +134,7 @@ def _row(unit: asyncpg.Record, route: suppliers.Route, choice: rules.Choice, seq
 async def _insert(tx: Tx, planned: Sequence[tuple[Any, ...]]) -> None:
     if not planned:
         return
-    await tx.executemany(_INSERT, planned)
+    await tx.execute(_INSERT, *(list(column) for column in zip(*planned, strict=True)))
     await history.record(tx, *(_was_planned(row) for row in planned))
     await add_tasks(tx, "fulfillment.buy", lane=Lane.SUPPLY, subject_ids=sorted({row[7] for row in planned}))
 
@@ -153,31 +155,27 @@ async def _attempts_before(tx: Tx, units: Sequence[asyncpg.Record]) -> dict[tupl
     }
 
 
-async def take_to_send(tx: Tx, connection_id: UUID, *, at_most: int) -> list[Sending]:
-    """Attempts of a connection that may be sent now: as many as its limits allow, buyers who wait before batches.
+async def lock_connections(tx: Tx, connection_ids: Sequence[UUID]) -> dict[UUID, datetime]:
+    """Hold connections, so that what they may send is taken by one transaction after the other; when each was configured. Locks: in id order."""
+    rows = await tx.fetch(_HOLD, list(connection_ids)) if connection_ids else []
+    return {row["id"]: row["configured_at"] for row in rows}
 
-    From the commit on they count as sent. Each is asked about should this process never write its outcome. Locks: the connection, the attempts.
+
+async def take_to_send(tx: Tx, connection_ids: Sequence[UUID], *, at_most: int) -> list[Sending]:
+    """Attempts of connections that may be sent now: as many as their limits allow, buyers who wait before batches.
+
+    A connection that bears several calls keeps one free of batches, for who comes meanwhile. From the commit on the attempts count as sent; each is
+    asked about should this process never write its outcome. The caller holds the connections. Locks: the attempts.
     """
-    room = await _room(tx, connection_id)
-    wanted = min(at_most, room)
-    if wanted <= 0:
+    if not connection_ids:
         return []
     fence = new_id()
-    rows = await tx.fetch(_SEND, connection_id, wanted, fence)
-    await tx.execute("update supplier_connection set tokens = tokens - $2 where id = $1", connection_id, len(rows))
-    ids = [row["id"] for row in rows]
+    rows = await tx.fetch(_SEND, list(connection_ids), at_most, fence)
+    if not rows:
+        return []
     due = clock.now() + timedelta(seconds=CALL_S + _ASK_MARGIN_S)
-    await add_tasks(tx, "fulfillment.ask", lane=Lane.QUESTIONS, subject_ids=ids, run_at=due)
+    await add_tasks(tx, "fulfillment.ask", lane=Lane.QUESTIONS, subject_ids=[row["id"] for row in rows], run_at=due)
     return [Sending(row, fence) for row in rows]
-
-
-async def _room(tx: Tx, connection_id: UUID) -> int:
-    """How many calls a connection may start this moment: by its concurrency, its rate, and whether it is trusted."""
-    row = await tx.fetchrow(_ROOM, connection_id)
-    if row is None or not row["is_on"] or row["breaker"] == BreakerState.OPEN:
-        return 0
-    most = 1 if row["breaker"] == BreakerState.HALF_OPEN else row["calls_at_once"]
-    return int(min(most - row["in_flight"], row["tokens"]))
 
 
 async def is_stopped(tx: Tx, connection_id: UUID) -> bool:
@@ -216,7 +214,7 @@ async def units_of(tx: Tx, attempt_ids: Sequence[UUID]) -> list[asyncpg.Record]:
 
 
 async def lock(tx: Tx, attempt_ids: Sequence[UUID]) -> list[asyncpg.Record]:
-    """Attempts' rows, locked in id order until the transaction ends."""
+    """Attempts' rows, locked until the transaction ends: first their orders, then they, each in id order."""
     return await tx.fetch(_LOCK, sorted(set(attempt_ids)))
 
 
@@ -248,7 +246,7 @@ async def decide(tx: Tx, decided: Sequence[Decided], *, took_ms: Mapping[UUID, i
         )
         for one in decided
     ]  # fmt: skip
-    await tx.executemany(_DECIDE, rows)
+    await tx.execute(_DECIDE, *(list(column) for column in zip(*rows, strict=True)))
     await history.record(tx, *(_happened(one) for one in decided))
 
 
@@ -289,7 +287,12 @@ _INSERT = """
 insert into attempt
   (id, order_id, order_line_id, unit_no, sku_id, seq, offer_id, connection_id, supplier_sku, out_no, priority, expected_cost, currency, why, passed_over,
    rate_id, rate)
-values ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15::jsonb, $16, $17)
+select p.id, p.order_id, p.order_line_id, p.unit_no, p.sku_id, p.seq, p.offer_id, p.connection_id, p.supplier_sku, p.out_no, p.priority,
+       p.expected_cost, p.currency, p.why, p.passed_over::jsonb, p.rate_id, p.rate
+from unnest($1::uuid[], $2::uuid[], $3::uuid[], $4::int[], $5::uuid[], $6::int[], $7::uuid[], $8::uuid[], $9::text[], $10::text[], $11::int[],
+            $12::numeric[], $13::text[], $14::text[], $15::text[], $16::uuid[], $17::numeric[])
+  as p (id, order_id, order_line_id, unit_no, sku_id, seq, offer_id, connection_id, supplier_sku, out_no, priority, expected_cost, currency, why,
+        passed_over, rate_id, rate)
 """
 _BEFORE = """
 select a.order_line_id, a.unit_no, count(*)::int as attempts,
@@ -298,21 +301,55 @@ select a.order_line_id, a.unit_no, count(*)::int as attempts,
 from attempt a join unnest($1::uuid[], $2::int[]) as u (order_line_id, unit_no) using (order_line_id, unit_no)
 group by 1, 2
 """
-_ROOM = """
-update supplier_connection c
-set tokens = least(greatest(c.calls_per_second, 1),
-                   c.tokens + c.calls_per_second * extract(epoch from clock_timestamp() - coalesce(c.tokens_at, now() - interval '1 second'))),
-    tokens_at = clock_timestamp()
-where id = $1
-returning is_on, breaker, calls_at_once, tokens,
-          (select count(*)::int from attempt a where a.connection_id = c.id and a.state = 'sending') as in_flight
-"""
+_HOLD = "select id, configured_at from supplier_connection where id = any($1) order by id for no key update"
+# a half-open connection is tried with one call; what rate allows and is not used is kept for a second at most
 _SEND = """
-update attempt set state = 'sending', fence = $3, sent_at = now(), times_sent = times_sent + 1, updated_at = now()
-where id = any(array(
-  select id from attempt where connection_id = $1 and state = 'planned' order by priority, id limit $2 for update skip locked
-))
-returning id, order_id, order_line_id, unit_no, sku_id, offer_id, connection_id, supplier_sku, out_no, state, sent_at, times_sent
+with room as materialized (
+  select c.id, c.tokens, least(floor(c.tokens)::int, $2) as most, c.most_at_once - c.in_flight as free, (c.most_at_once >= 4)::int as kept_free
+  from (
+    select id, case breaker when 'half_open' then 1 else calls_at_once end as most_at_once,
+           least(greatest(calls_per_second, 1),
+                 tokens + calls_per_second * extract(epoch from clock_timestamp() - coalesce(tokens_at, now() - interval '1 second'))) as tokens,
+           (select count(*)::int from attempt a where a.connection_id = c.id and a.state = 'sending') as in_flight
+    from supplier_connection c
+    where id = any($1) and is_on and breaker <> 'open'
+  ) c
+), awaited as materialized (
+  select a.id, r.id as connection_id
+  from room r
+  cross join lateral (
+    select id from attempt
+    where connection_id = r.id and state = 'planned' and priority = 0
+    order by id limit greatest(0, least(r.most, r.free)) for update skip locked
+  ) a
+), batched as materialized (
+  select a.id
+  from (select r.*, (select count(*)::int from awaited w where w.connection_id = r.id) as taken from room r) r
+  cross join lateral (
+    select id from attempt
+    where connection_id = r.id and state = 'planned' and priority > 0
+    order by priority, id limit greatest(0, least(r.most, r.free - r.kept_free) - r.taken) for update skip locked
+  ) a
+), sent as (
+  update attempt set state = 'sending', fence = $3, sent_at = now(), times_sent = times_sent + 1, updated_at = now()
+  where id in (select id from awaited union all select id from batched)
+  returning id, connection_id, order_line_id, unit_no, sku_id, offer_id, supplier_sku, out_no, currency, rate, priority
+), paid as (
+  update supplier_connection c set tokens = r.tokens - s.sent, tokens_at = clock_timestamp()
+  from room r join (select connection_id, count(*) as sent from sent group by 1) s on s.connection_id = r.id
+  where c.id = r.id
+)
+select a.id, a.connection_id, a.out_no, a.supplier_sku, a.currency, a.rate, a.order_line_id, coalesce(l.face_value_minor, s.face_value_minor) as face_value_minor,
+       f.least_minor is not null as is_range,
+       case when l.parent_line_id is null then u.amount_minor else greatest(u.amount_minor, l.unit_price_minor) end as worth_minor,
+       coalesce(s.floor_bp, 0) as floor_bp, ra.account
+from sent a
+join delivery_unit u on u.order_line_id = a.order_line_id and u.unit_no = a.unit_no
+join order_line l on l.id = a.order_line_id
+join sku s on s.id = a.sku_id
+join supplier_offer f on f.id = a.offer_id
+left join recharge_account ra on ra.order_line_id = a.order_line_id
+order by a.priority, a.id
 """
 _WAITING = """
 select distinct order_id from (
@@ -339,18 +376,24 @@ order by u.order_line_id, u.unit_no
 for update of u
 """
 _LOCK = """
+with orders as materialized (
+  select id from shop_order where id in (select order_id from attempt where id = any($1)) order by id for update
+)
 select a.id, a.order_id, a.order_line_id, a.unit_no, a.sku_id, a.offer_id, a.connection_id, a.supplier_sku, a.out_no, a.state,
        a.expected_cost, a.currency, a.rate, a.sent_at, a.supplier_ref, a.times_sent, a.times_asked, a.times_not_found, a.answered_at, a.fence, a.reason,
-       c.name as connection_name
+       c.name as connection_name,
+       exists (select 1 from order_line b where b.order_id = a.order_id and b.bundle_policy = 'whole') as is_of_whole
 from attempt a join supplier_connection c on c.id = a.connection_id
-where a.id = any($1)
+where a.id = any($1) and (select count(*) from orders) > 0
 order by a.id
 for update of a
 """
 _DECIDE = """
-update attempt
-set state = $2, supplier_ref = coalesce($3, supplier_ref), reason = $4, says = $5, evidence = $6, unit_cost = coalesce($7, unit_cost),
-    took_ms = coalesce($8, took_ms), fence = null,
-    decided_at = case when $2 in ('succeeded', 'failed', 'succeeded_late') then now() else decided_at end, updated_at = now()
-where id = $1
+update attempt a
+set state = d.state, supplier_ref = coalesce(d.supplier_ref, a.supplier_ref), reason = d.reason, says = d.says, evidence = d.evidence,
+    unit_cost = coalesce(d.unit_cost, a.unit_cost), took_ms = coalesce(d.took_ms, a.took_ms), fence = null,
+    decided_at = case when d.state in ('succeeded', 'failed', 'succeeded_late') then now() else a.decided_at end, updated_at = now()
+from unnest($1::uuid[], $2::text[], $3::text[], $4::text[], $5::text[], $6::text[], $7::numeric[], $8::int[])
+  as d (id, state, supplier_ref, reason, says, evidence, unit_cost, took_ms)
+where a.id = d.id
 """

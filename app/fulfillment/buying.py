@@ -9,7 +9,10 @@ from __future__ import annotations
 import asyncio
 import json
 import time
+from collections import defaultdict
 from collections.abc import Sequence
+from contextlib import suppress
+from dataclasses import dataclass
 from datetime import timedelta
 from decimal import Decimal
 from functools import partial
@@ -25,22 +28,57 @@ from app.fulfillment.outcomes import Answer, record
 from app.kernel import clock, links
 from app.kernel.batching import DATABASE_FAULTS, Batcher
 from app.kernel.tasks import Lane, add_task
-from app.kernel.vault import keyring
+from app.kernel.vault import Keyring, keyring
 from app.ordering import service as ordering
-from app.suppliers.connecting import Opened, connection_of
+from app.suppliers.connecting import Opened, connection_of, opened_as_of
 from app.suppliers.connectors.port import Purchase, Unknown
 from app.suppliers.rules import most_cost
 from tenants.directory import Tenant
 from tenants.session import Tx, tenant_tx
 
 _log = structlog.get_logger(__name__)
-_GATHER_MS = 4
-"""How long calls that end one after the other are waited for before new ones are taken."""
+_GATHER_MS = 5
+"""How long calls that end one after the other are waited for, so that what they came to is written down together."""
 _IDLE_MS = 250
+"""How often a pump looks by itself. While calls run it need not: their ends take what comes next, and a buyer who pays wakes it."""
+_BUSY_MS = 1_000
 _IDLE_TURNS = 20
 """A pump that finds no room so often leaves; the task of its connection comes back."""
 _COMES_BACK_S = 20
+_AT_MOST = 100
 _WITHDRAWN_AT_ONCE = 200
+
+
+class _Pump:
+    """What one process sends to one connection: the calls that run, and a wish to look again."""
+
+    def __init__(self, tenant: Tenant, connection_id: UUID) -> None:
+        self.tenant = tenant
+        self.connection_id = connection_id
+        self.woken = asyncio.Event()
+        """Set when something may be sent that was not there when the pump looked last."""
+        self.calls: set[asyncio.Task[None]] = set()
+
+    def send(self, ready: Sequence[_Ready]) -> None:
+        """Start the calls of attempts that are committed as sent."""
+        for one in ready:
+            call = asyncio.create_task(_call(self, one))
+            self.calls.add(call)
+            call.add_done_callback(self._ended)
+
+    def _ended(self, call: asyncio.Task[None]) -> None:
+        self.calls.discard(call)
+        if not self.calls:
+            self.woken.set()
+
+
+@dataclass(frozen=True, slots=True)
+class _Ready:
+    """One purchase that is committed as sent, and where it is made."""
+
+    connection: Opened
+    sending: Sending
+    purchase: Purchase
 
 
 async def buy(tenant: Tenant, connection_id: UUID) -> None:
@@ -55,13 +93,23 @@ async def buy(tenant: Tenant, connection_id: UUID) -> None:
             await add_task(tx, "fulfillment.buy", lane=Lane.SUPPLY, subject_id=connection_id, run_at=due)
     running = _pumps.get(key)
     if running is not None and not running.done():
-        _wanted_again.add(key)
+        _at_work[key].woken.set()
         return
-    _pumps[key] = asyncio.create_task(_pump(tenant, connection_id))
+    _at_work[key] = _Pump(tenant, connection_id)
+    _pumps[key] = asyncio.create_task(_run(_at_work[key]))
 
 
 _pumps: dict[tuple[UUID, UUID], asyncio.Task[None]] = {}
-_wanted_again: set[tuple[UUID, UUID]] = set()
+_at_work: dict[tuple[UUID, UUID], _Pump] = {}
+_lines: dict[UUID, Batcher[tuple[_Pump, Answer], None]] = {}
+"""Per tenant: what calls to all its suppliers came to is written down together, one wave after the other, so that no two wait for one order's lock."""
+
+
+def wake(tenant: Tenant) -> None:
+    """Have this process's pumps of a tenant look at once; where none runs, the task that was added does it."""
+    for (tenant_id, _), pump in _at_work.items():
+        if tenant_id == tenant.id:
+            pump.woken.set()
 
 
 async def finish(*, within_s: int) -> None:
@@ -72,116 +120,122 @@ async def finish(*, within_s: int) -> None:
         for pump in slow:
             pump.cancel()
         await asyncio.gather(*running, return_exceptions=True)
-    _pumps.clear()
+    for known in (_pumps, _at_work, _lines):
+        known.clear()
     _leaving.clear()
 
 
 _leaving = asyncio.Event()
 
 
-async def _pump(tenant: Tenant, connection_id: UUID) -> None:
-    key = (tenant.id, connection_id)
-    calls: set[asyncio.Task[None]] = set()
-    line = Batcher(together=partial(_record_all, tenant), alone=partial(_record_one, tenant))
+async def _run(pump: _Pump) -> None:
+    """Send what waits, and leave when nothing does. While calls run, each wave of answers takes the next attempts by itself."""
     try:
         idle = 0
         while idle < _IDLE_TURNS:
-            _wanted_again.discard(key)
-            taken = [] if _leaving.is_set() else await _take(tenant, connection_id)
-            calls |= {asyncio.create_task(_call(tenant, connection, sending, line)) for connection, sending in taken}
-            if calls:
-                idle = 0
-                ended, calls = await asyncio.wait(calls, timeout=_IDLE_MS / 1000, return_when=asyncio.FIRST_COMPLETED)
-                if ended:
-                    await asyncio.sleep(_GATHER_MS / 1000)
-                    calls = {call for call in calls if not call.done()}
-            elif _leaving.is_set() or (await _is_over(tenant, connection_id) and key not in _wanted_again):
+            pump.woken.clear()
+            if not _leaving.is_set():
+                pump.send(await _take(pump))
+            if not pump.calls and (_leaving.is_set() or (await _is_over(pump) and not pump.woken.is_set())):
                 return  # nothing is awaited between this look and the end, so no wish falls between them
-            else:
-                idle += 1
-                await asyncio.sleep(_IDLE_MS / 1000)
+            idle = 0 if pump.calls else idle + 1
+            with suppress(TimeoutError):
+                async with asyncio.timeout((_BUSY_MS if pump.calls else _IDLE_MS) / 1000):
+                    await pump.woken.wait()
     except DATABASE_FAULTS as error:
-        _log.warning("pump.failed", connection=str(connection_id), error=type(error).__name__)
+        _log.warning("pump.failed", connection=str(pump.connection_id), error=type(error).__name__)
     except asyncio.CancelledError:
-        for call in calls:
+        for call in pump.calls:
             call.cancel()
         raise
     finally:
-        if calls:
-            await asyncio.gather(*calls, return_exceptions=True)
+        while pump.calls:
+            await asyncio.gather(*pump.calls, return_exceptions=True)
 
 
-async def _take(tenant: Tenant, connection_id: UUID) -> list[tuple[Opened, tuple[Sending, Purchase]]]:
-    async with tenant_tx(tenant) as tx:
-        sendings = await attempts.take_to_send(tx, connection_id, at_most=100)
-        if not sendings:
-            return []
-        connection = await connection_of(tx, connection_id)
-        purchases = await _purchases(tx, tenant, connection, sendings)
-    return [(connection, pair) for pair in zip(sendings, purchases, strict=True)]
+async def _take(pump: _Pump) -> list[_Ready]:
+    async with tenant_tx(pump.tenant, plans_once=True) as tx:
+        await connection_of(tx, pump.connection_id)
+        return (await _take_for(tx, [pump])).get(pump, [])
 
 
-async def _purchases(tx: Tx, tenant: Tenant, connection: Opened, sendings: Sequence[Sending]) -> list[Purchase]:
-    """What is bought, with the buyer's recharge accounts opened."""
+async def _take_for(tx: Tx, pumps: Sequence[_Pump]) -> dict[_Pump, list[_Ready]]:
+    """What these pumps may send now. One whose settings were changed since it looked last looks again by itself."""
+    configured = await attempts.lock_connections(tx, [pump.connection_id for pump in pumps])
+    by_id = {pump.connection_id: pump for pump in pumps}
+    opened = {key: found for key, at in configured.items() if (found := opened_as_of(tx, key, at))}
+    for connection_id, pump in by_id.items():
+        if connection_id not in opened:
+            pump.woken.set()
+    ready: dict[_Pump, list[_Ready]] = defaultdict(list)
     ring = await keyring(tx)
-    details = {row["id"]: row for row in await tx.fetch(_DETAILS, [sending.row["id"] for sending in sendings])}
-    purchases = []
-    for sending in sendings:
-        row = details[sending.row["id"]]
-        account = {}
-        if row["account"] is not None:
-            account = json.loads(ring.open("recharge_account", "account", row["order_line_id"], row["account"]).reveal())
-        purchases.append(
-            Purchase(
-                out_no=row["out_no"],
-                supplier_sku=row["supplier_sku"],
-                account=account,
-                face_value_minor=row["face_value_minor"] if row["is_range"] else None,
-                currency=row["currency"],
-                most_cost=_most(row),
-                notice_url=links.supply_notice(tenant, connection.id),
-            )
-        )
-    return purchases
+    for sending in await attempts.take_to_send(tx, sorted(opened), at_most=_AT_MOST):
+        connection = opened[sending.row["connection_id"]]
+        purchase = _purchase(sending.row, ring, links.supply_notice(tx.tenant, connection.id))
+        ready[by_id[connection.id]].append(_Ready(connection, sending, purchase))
+    return ready
 
 
-def _most(row: asyncpg.Record) -> Decimal:
-    """What a unit may cost at most, in its supplier's currency."""
-    most = most_cost(row["worth_minor"], row["floor_bp"])
-    return most if row["rate"] is None else (most / row["rate"]).quantize(Decimal("0.000001"))
+def _purchase(row: asyncpg.Record, ring: Keyring, notice_url: str) -> Purchase:
+    """What is bought, with the buyer's recharge account opened."""
+    account, most = {}, most_cost(row["worth_minor"], row["floor_bp"])
+    if row["account"] is not None:
+        account = json.loads(ring.open("recharge_account", "account", row["order_line_id"], row["account"]).reveal())
+    return Purchase(
+        out_no=row["out_no"],
+        supplier_sku=row["supplier_sku"],
+        account=account,
+        face_value_minor=row["face_value_minor"] if row["is_range"] else None,
+        currency=row["currency"],
+        most_cost=most if row["rate"] is None else (most / row["rate"]).quantize(Decimal("0.000001")),
+        notice_url=notice_url,
+    )
 
 
-async def _call(tenant: Tenant, connection: Opened, what: tuple[Sending, Purchase], line: Batcher[Answer, None]) -> None:
-    sending, purchase = what
+async def _call(pump: _Pump, one: _Ready) -> None:
     started = time.perf_counter()
     try:
         async with asyncio.timeout(CALL_S):
-            found = await connection.connector.place(purchase)
+            found = await one.connection.connector.place(one.purchase)
     except TimeoutError:
         found = Unknown("the call took too long")
     took_ms = round((time.perf_counter() - started) * 1000)
+    attempt_id = one.sending.row["id"]
     try:
-        await line.ask(Answer(sending.row["id"], sending.fence, found, took_ms))
+        await _line_of(pump.tenant).ask((pump, Answer(attempt_id, one.sending.fence, found, took_ms)))
     except DATABASE_FAULTS as error:
-        _log.warning("outcome.not_written", attempt=str(sending.row["id"]), error=type(error).__name__)
+        _log.warning("outcome.not_written", attempt=str(attempt_id), error=type(error).__name__)
 
 
-async def _record_all(tenant: Tenant, answers: Sequence[Answer]) -> list[None]:
+def _line_of(tenant: Tenant) -> Batcher[tuple[_Pump, Answer], None]:
+    if tenant.id not in _lines:
+        wave, alone = partial(_write_wave, tenant), partial(_write_alone, tenant)
+        _lines[tenant.id] = Batcher(together=wave, alone=alone, at_once=1, gather_s=_GATHER_MS / 1000)
+    return _lines[tenant.id]
+
+
+async def _write_wave(tenant: Tenant, ended: Sequence[tuple[_Pump, Answer]]) -> list[None]:
+    """Write down what a wave of calls came to, and take the next attempts of their connections in the same transaction."""
+    async with tenant_tx(tenant, plans_once=True) as tx:
+        await record(tx, [answer for _, answer in ended])
+        pumps = [] if _leaving.is_set() else list({pump.connection_id: pump for pump, _ in ended}.values())
+        taken = await _take_for(tx, pumps)
+    for pump, ready in taken.items():
+        pump.send(ready)
+    return [None] * len(ended)
+
+
+async def _write_alone(tenant: Tenant, ended: tuple[_Pump, Answer]) -> None:
     async with tenant_tx(tenant) as tx:
-        await record(tx, answers)
-    return [None] * len(answers)
+        await record(tx, [ended[1]])
 
 
-async def _record_one(tenant: Tenant, answer: Answer) -> None:
-    await _record_all(tenant, [answer])
-
-
-async def _is_over(tenant: Tenant, connection_id: UUID) -> bool:
+async def _is_over(pump: _Pump) -> bool:
     """Whether nothing is left to send; what a stopped connection was to send goes elsewhere."""
-    async with tenant_tx(tenant) as tx:
-        if await attempts.is_stopped(tx, connection_id):
-            await send_elsewhere(tx, connection_id)
-        return not await attempts.has_planned(tx, connection_id)
+    async with tenant_tx(pump.tenant) as tx:
+        if await attempts.is_stopped(tx, pump.connection_id):
+            await send_elsewhere(tx, pump.connection_id)
+        return not await attempts.has_planned(tx, pump.connection_id)
 
 
 async def send_elsewhere(tx: Tx, connection_id: UUID) -> int:
@@ -192,18 +246,3 @@ async def send_elsewhere(tx: Tx, connection_id: UUID) -> int:
     await give_up(tx, unserved)
     await settle_orders(tx, sorted({unit["order_id"] for unit in units}))
     return len(units)
-
-
-_DETAILS = """
-select a.id, a.out_no, a.supplier_sku, a.currency, a.rate, a.order_line_id, coalesce(l.face_value_minor, s.face_value_minor) as face_value_minor,
-       f.least_minor is not null as is_range,
-       case when l.parent_line_id is null then u.amount_minor else greatest(u.amount_minor, l.unit_price_minor) end as worth_minor,
-       coalesce(s.floor_bp, 0) as floor_bp, ra.account
-from attempt a
-join delivery_unit u on u.order_line_id = a.order_line_id and u.unit_no = a.unit_no
-join order_line l on l.id = a.order_line_id
-join sku s on s.id = a.sku_id
-join supplier_offer f on f.id = a.offer_id
-left join recharge_account ra on ra.order_line_id = a.order_line_id
-where a.id = any($1)
-"""

@@ -34,14 +34,15 @@ async def give_up(tx: Tx, units: Sequence[asyncpg.Record]) -> None:
     await inventory.release(tx, dict(lacking))
 
 
-async def settle_orders(tx: Tx, order_ids: Sequence[UUID]) -> None:
+async def settle_orders(tx: Tx, order_ids: Sequence[UUID], *, with_wholes: bool = True) -> None:
     """End the paid orders of these of which nothing is owed any more: delivered, running on to their next cycle, or what is lacking is refunded.
 
     Their buyers are told.
 
-    Idempotent. The caller holds the orders' locks.
+    Idempotent. The caller holds the orders' locks, and says so when it knows that none has bundles delivered whole or not at all.
     """
-    await give_up(tx, await wholes.break_up(tx, order_ids))
+    if with_wholes:
+        await give_up(tx, await wholes.break_up(tx, order_ids))
     rows = await tx.fetch(_SETTLED, list(order_ids))
     if not rows:
         return

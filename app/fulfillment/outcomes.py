@@ -22,7 +22,6 @@ from app.fulfillment.ending import give_up, settle_orders
 from app.fulfillment.models import OPEN_STATES, AttemptState
 from app.kernel import clock
 from app.kernel.tasks import Lane, add_tasks
-from app.ordering import service as ordering
 from app.suppliers.connectors.port import Accepted, Delivered, Found, NoSuchPurchase, Rejected, Unknown
 from app.suppliers.health import Called, note_calls
 from tenants.session import Tx
@@ -67,8 +66,6 @@ async def record(tx: Tx, answers: Sequence[Answer]) -> None:
 
     Locks: the orders, the attempts, both in id order, then keys, stock and ledger, and the connections last.
     """
-    orders = await tx.fetch("select distinct order_id from attempt where id = any($1)", [a.attempt_id for a in answers])
-    await ordering.lock_orders(tx, [row["order_id"] for row in orders])
     rows = {row["id"]: row for row in await attempts.lock(tx, [answer.attempt_id for answer in answers])}
     valid = [(rows[a.attempt_id], a) for a in answers if a.attempt_id in rows and _counts(rows[a.attempt_id], a)]
     late = [(row, a.found) for row, a in valid if row["state"] == AttemptState.FAILED and isinstance(a.found, Delivered)]
@@ -80,8 +77,10 @@ async def record(tx: Tx, answers: Sequence[Answer]) -> None:
     await attempts.decide(tx, sorted_.decided, took_ms=took)
     await _follow_up(tx, sorted_, refused)
     await _open_cases(tx, [row for row, _ in valid])
-    await wholes.go_on(tx, sorted({row["order_id"] for row, _ in sorted_.delivered}))
-    await settle_orders(tx, [row["order_id"] for row in orders])
+    of_wholes = sorted({row["order_id"] for row, _ in valid if row["is_of_whole"]})
+    if of_wholes:
+        await wholes.go_on(tx, of_wholes)
+    await settle_orders(tx, sorted({row["order_id"] for row in rows.values()}), with_wholes=bool(of_wholes))
     await note_calls(tx, [_called(row, a) for row, a in valid])
 
 

@@ -66,19 +66,20 @@ def _row(key: BoughtKey, batch_id: UUID, ring: Keyring) -> tuple[UUID, *tuple[ob
 async def _batches(tx: Tx, keys: Sequence[BoughtKey]) -> dict[tuple[UUID, UUID], UUID]:
     """The batch of each SKU and source of today, made on first use."""
     day = clock.business_day()
-    found: dict[tuple[UUID, UUID], UUID] = {}
-    for key in keys:
-        if (key.sku_id, key.source_id) not in found:
-            batch_id = id_of("bought", key.sku_id, key.source_id, day)
-            found[key.sku_id, key.source_id] = batch_id
-            batch_no = f"S{day:%y%m%d}-{batch_id.hex[:8].upper()}"
-            await tx.execute(_BATCH, batch_id, batch_no, key.sku_id, key.source_name, key.unit_cost, key.currency)
+    first = {(key.sku_id, key.source_id): key for key in reversed(keys)}
+    found = {of: id_of("bought", *of, day) for of in sorted(first)}
+    rows = [
+        (found[of], f"S{day:%y%m%d}-{found[of].hex[:8].upper()}", first[of].sku_id, first[of].source_name, first[of].unit_cost, first[of].currency)
+        for of in found
+    ]  # fmt: skip
+    await tx.execute(_BATCHES, *(list(column) for column in zip(*rows, strict=True)))
     return found
 
 
-_BATCH = """
+_BATCHES = """
 insert into import_batch (id, batch_no, sku_id, state, file_name, unit_cost, currency, created_by, checked_at, imported_at)
-values ($1, $2, $3, 'imported', $4, $5, $6, $4, now(), now())
+select b.id, b.batch_no, b.sku_id, 'imported', b.source, b.unit_cost, b.currency, b.source, now(), now()
+from unnest($1::uuid[], $2::text[], $3::uuid[], $4::text[], $5::numeric[], $6::text[]) as b (id, batch_no, sku_id, source, unit_cost, currency)
 on conflict do nothing
 """
 _STORE = """

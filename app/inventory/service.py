@@ -120,7 +120,8 @@ async def reserve_again(tx: Tx, units: dict[UUID, int]) -> bool:
 
 async def _move(tx: Tx, statement: str, units: dict[UUID, int]) -> None:
     ids = sorted(units)
-    await tx.fetch("select sku_id from stock where sku_id = any($1) order by sku_id for update", ids)
+    if len(ids) > 1:
+        await tx.fetch("select sku_id from stock where sku_id = any($1) order by sku_id for update", ids)
     await tx.execute(statement, ids, [units[i] for i in ids])
 
 

@@ -23,7 +23,7 @@ _batches: set[asyncio.Task[None]] = set()
 class Batcher(Generic[Asked, Answer]):
     """A line of requests. `together` answers a batch in its order, refusals among the answers; when the database or its keys fail it, nothing of the
     batch stands and `alone` serves each by itself. Requests of one `key` never share a batch, so the later one finds what the earlier did;
-    without a key all may.
+    without a key all may. So many batches run `at_once`; each waits `gather_s` for more to come.
     """
 
     def __init__(
@@ -32,7 +32,11 @@ class Batcher(Generic[Asked, Answer]):
         together: Callable[[Sequence[Asked]], Awaitable[Sequence[Answer | DomainError]]],
         alone: Callable[[Asked], Awaitable[Answer]],
         key: Callable[[Asked], Hashable] | None = None,
+        at_once: int = _BATCHES_AT_ONCE,
+        gather_s: float = 0,
     ) -> None:
+        self._at_once = at_once
+        self._gather_s = gather_s
         self._together = together
         self._alone = alone
         self._key = key
@@ -50,7 +54,7 @@ class Batcher(Generic[Asked, Answer]):
         return await asyncio.shield(future)
 
     def _start(self) -> None:
-        if self._waiting and self._running < _BATCHES_AT_ONCE:
+        if self._waiting and self._running < self._at_once:
             self._running += 1
             task = asyncio.get_running_loop().create_task(self._serve_all())
             _batches.add(task)
@@ -59,6 +63,8 @@ class Batcher(Generic[Asked, Answer]):
     async def _serve_all(self) -> None:
         try:
             while self._waiting:
+                if self._gather_s:
+                    await asyncio.sleep(self._gather_s)
                 await self._serve(self._take())
         finally:
             self._running -= 1

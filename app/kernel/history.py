@@ -54,8 +54,8 @@ async def record(on: AsyncSession | Tx, *events: Happened, actor: Actor = SYSTEM
     ]
     if len(rows) == 1:
         await tx.execute(_INSERT, *rows[0])
-    else:
-        await tx.executemany(_INSERT, rows)
+    elif rows:
+        await tx.execute(_INSERT_MANY, *(list(column) for column in zip(*rows, strict=True)))
 
 
 async def of_subjects(on: AsyncSession | Tx, subjects: Sequence[UUID], *, limit: int = 200) -> list[asyncpg.Record]:
@@ -74,6 +74,14 @@ _INSERT = """
 insert into history
   (id, subject_kind, subject_id, event, from_state, to_state, actor_kind, actor_id, actor_name, note, facts, at)
 values ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11::jsonb, $12)
+"""
+_INSERT_MANY = """
+insert into history
+  (id, subject_kind, subject_id, event, from_state, to_state, actor_kind, actor_id, actor_name, note, facts, at)
+select e.id, e.subject_kind, e.subject_id, e.event, e.from_state, e.to_state, e.actor_kind, e.actor_id, e.actor_name, e.note, e.facts::jsonb, e.at
+from unnest($1::uuid[], $2::text[], $3::uuid[], $4::text[], $5::text[], $6::text[], $7::text[], $8::uuid[], $9::text[], $10::text[], $11::text[],
+            $12::timestamptz[])
+  as e (id, subject_kind, subject_id, event, from_state, to_state, actor_kind, actor_id, actor_name, note, facts, at)
 """
 _OF_SUBJECTS = """
 select id, subject_kind, subject_id, event, from_state, to_state, actor_kind, actor_name, note, facts, at

@@ -5,13 +5,14 @@ It also gives each request its id, its language and its caller's address, and pu
 
 from __future__ import annotations
 
+import re
 import secrets
 import time
 from functools import lru_cache
 from http.cookies import CookieError, SimpleCookie
 from ipaddress import IPv4Address, ip_address, ip_network
 from typing import Any
-from urllib.parse import parse_qs
+from urllib.parse import parse_qs, quote
 
 import structlog
 from litestar.enums import ScopeType
@@ -33,6 +34,8 @@ _CSP = (
 _ANYWHERE = ("/static/", "/healthz", "/readyz")
 _UNREADABLE = "\ufffd"
 """What stands for a sign in an address that cannot be read."""
+_NOT_IN_A_PATH = re.compile(r"\x00|(?![0-9])\d")
+"""What no database takes, and digits of other scripts: they would be a second address of the same number."""
 _NO_SHOP = N_("No shop lives at this address.")
 _BUSY = N_("We are very busy this second. Nothing was changed; try again in a moment.")
 _TWO_COOKIES = N_("This browser sent one of our cookies twice. Delete the cookies of this site and open the page again.")
@@ -64,7 +67,8 @@ class Hosts:
         scope = {**scope, "state": {**scope.get("state", {}), **state}}
         i18n.speak(_language(scope))
         answer = self._answering(send, scope, time.perf_counter())
-        scope["path"] = scope["path"].replace("\x00", _UNREADABLE)  # no database takes that sign
+        scope["path"] = _NOT_IN_A_PATH.sub(_UNREADABLE, scope["path"])
+        scope["query_string"] = scope["query_string"].replace(b"%00", quote(_UNREADABLE).encode())
         if _names_a_cookie_twice(scope):
             await _refuse(answer, 400, _TWO_COOKIES)
         elif scope["path"].startswith(_ANYWHERE):

@@ -142,7 +142,6 @@ async def add_tasks(
     tx = await raw(on)
     names = [f"{kind}:{subject_id}" if subject_id else kind for subject_id in subject_ids]
     await tx.execute(_ADD, [new_id() for _ in subject_ids], kind, lane, list(subject_ids), names, run_at, after_s)
-    await ring_bell(tx, lane, run_at, after_s=after_s)
     if run_at is None and not after_s:
         tx.after_commit(_RingAfterCommit(tx.tenant.schema, lane))
 
@@ -157,12 +156,7 @@ async def ring_bell(tx: Tx, lane: Lane, due: datetime | None = None, *, after_s:
 
     Each transaction rings a bell of its own: a shared one would make them wait for each other.
     """
-    await tx.execute(
-        _RING,
-        lane,
-        due,
-        after_s,
-    )
+    await tx.execute(_RING, lane, due, after_s)
 
 
 _RING = """
@@ -175,6 +169,11 @@ update task set state = 'failed', last_error = $2, lease_token = null, lease_unt
 where kind = any($1) and state <> 'failed'
 """
 _ADD = """
+with rung as (
+  insert into work.bell (home, lane, ring_at)
+  values (current_schema(), $3, coalesce($6::timestamptz, now() + make_interval(secs => $7::int)))
+  on conflict do nothing
+)
 insert into task (id, kind, lane, subject_id, dedupe, run_at)
 select t.id, $2, $3, t.subject_id, t.dedupe, coalesce($6::timestamptz, now() + make_interval(secs => $7::int))
 from unnest($1::uuid[], $4::uuid[], $5::text[]) as t (id, subject_id, dedupe)

@@ -106,11 +106,21 @@ async def _move_balances(tx: Tx, rows: list[tuple[UUID, UUID, UUID, int, str, st
     await tx.execute(_MOVE, ids, [moves[i][0] for i in ids], [moves[i][1] for i in ids])
 
 
+_seen: set[UUID] = set()
+"""Accounts that this process found made, and so committed: they never go."""
+_MOST_SEEN = 50_000
+
+
 async def _accounts(tx: Tx, postings: Iterable[Posting]) -> dict[tuple[Purpose, str], UUID]:
     """The accounts the postings touch, made on first use."""
     needed = sorted({(side, p.currency) for p in postings for side in p.kind.value[1:]}, key=lambda key: (key[0].name, key[1]))
     ids = {key: id_of("ledger_account", tx.tenant.id, key[0].value[0], key[1]) for key in needed}
+    if _seen.issuperset(ids.values()):
+        return ids
     known = {row["id"] for row in await tx.fetch("select id from ledger_account where id = any($1)", list(ids.values()))}
+    if len(_seen) > _MOST_SEEN:
+        _seen.clear()
+    _seen.update(known)
     for (purpose, currency), account_id in ids.items():
         if account_id not in known:
             name, side, may_cross = purpose.value

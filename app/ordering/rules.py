@@ -224,6 +224,11 @@ class Quote:
         return sum(self.stock().values())
 
     @property
+    def sku_ids(self) -> set[UUID]:
+        """The SKUs whose units it comes to: of bundles those of their parts."""
+        return {one.sku_id for line in self.lines for one in line.offered.parts or (line.offered,)}
+
+    @property
     def currency(self) -> str:
         return self.lines[0].offered.currency
 

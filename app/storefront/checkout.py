@@ -11,6 +11,7 @@ from litestar import Controller, Response, post
 from pydantic import Field, StringConstraints
 
 from app.catalog.models import ContactRule
+from app.fulfillment.scarcity import look_again
 from app.kernel import i18n
 from app.kernel.contact import NOT_A_CONTACT, NOT_A_PHONE, NOT_AN_EMAIL, Contact, parse_contact
 from app.kernel.errors import N_, DomainError
@@ -126,10 +127,16 @@ def read_form(form: type[F], sent: RawForm, shelf: Shelf, *, faults: Mapping[str
 
 
 async def place_order(request: AnyRequest, tenant: Tenant, wanted: Quote, contact: Contact, *, key: str) -> Placed:
-    """Place what was priced, for this request's shop and network address. Raises what `holds.admit` and `placing.place` raise."""
+    """Place what was priced, for this request's shop and network address; of what is scarce its suppliers are asked first.
+
+    Raises what `holds.admit` and `placing.place` raise.
+    """
     address = request.scope["state"]["address"]
     await holds.admit(tenant, address, wanted.units, key=key)
-    storefront_id = shelf_in(request).face.storefront_id
+    shelf = shelf_in(request)
+    if scarce := shelf.scarce.intersection(wanted.sku_ids):
+        await look_again(tenant, sorted(scarce))
+    storefront_id = shelf.face.storefront_id
     is_confirmed = any(line.accounts for line in wanted.lines)
     asked = placing.Request(
         storefront_id,

@@ -31,6 +31,7 @@ from tenants.session import Tx, tenant_tx
 _FRESH_S = 2.0
 _KEPT = 500
 _MOST_LISTED = 2000
+_FEW = 20
 
 
 @dataclass(frozen=True, slots=True)
@@ -97,6 +98,8 @@ class Shelf:
     products: dict[UUID, Shelved]
     offers: dict[UUID, Offered]
     """Every offer, by its listing."""
+    scarce: frozenset[UUID] = frozenset()
+    """SKUs of which suppliers have few left, or said long ago what they have: they are asked again before an order is taken."""
     channels: Mapping[str, Mapping[UUID, int | None]] = field(default_factory=dict)
     """The sales channels that are open: what is sold there at another price, and with None what is not sold there, by SKU."""
     views: dict[str, Shelf] = field(default_factory=dict, repr=False, compare=False)
@@ -189,7 +192,8 @@ async def _read(tx: Tx) -> Shelf:
         parts[sku_id] = [plan]
     products = {product_id: _shelved(rows, parts, rules.get(product_id, ())) for product_id, rows in by_product.items()}
     offers = {offer.listing_id: offer for product in products.values() for offer in product.offers}
-    return Shelf(Face(**dict(face)), categories, products, offers, await _channels(tx))
+    scarce = frozenset(row["sku_id"] for row in await tx.fetch(_SCARCE, _FEW, _MOST_LISTED))
+    return Shelf(Face(**dict(face)), categories, products, offers, scarce, await _channels(tx))
 
 
 async def _channels(tx: Tx) -> dict[str, dict[UUID, int | None]]:
@@ -274,6 +278,14 @@ def _asked(rows: Sequence[asyncpg.Record], parts: Mapping[UUID, list[asyncpg.Rec
     return found
 
 
+_SCARCE = """
+select ro.sku_id
+from route_offer ro join supplier_offer o on o.id = ro.offer_id
+where o.stock is not null and o.is_on_sale
+group by ro.sku_id
+having sum(o.stock) <= $1 or max(o.seen_at) < now() - interval '10 minutes'
+limit $2
+"""
 _FACE = """
 select id as storefront_id, name, tagline, brand_color, logo_id, contact_rule, support_contact, notice_html
 from storefront order by created_at limit 1

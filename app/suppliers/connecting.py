@@ -36,13 +36,17 @@ async def connection_of(tx: Tx, connection_id: UUID) -> Opened:
     )
     if row is None:
         raise NotFound
-    key = (tx.tenant.id, connection_id)
-    known = _opened.get(key)
-    if known is not None and known[0] == row["configured_at"]:
-        return known[1]
+    if known := opened_as_of(tx, connection_id, row["configured_at"]):
+        return known
     config = json.loads((await keyring(tx)).open("supplier_connection", "config", row["id"], row["config"]).reveal())
     opened = Opened(row["id"], row["name"], open_connector(row["connector"], config))
-    _opened[key] = (row["configured_at"], opened)
+    _opened[tx.tenant.id, connection_id] = (row["configured_at"], opened)
     if len(_opened) > _KEPT_OPEN:
         _opened.popitem(last=False)
     return opened
+
+
+def opened_as_of(tx: Tx, connection_id: UUID, configured_at: datetime) -> Opened | None:
+    """The connection as this process opened it last, when its settings were these already."""
+    known = _opened.get((tx.tenant.id, connection_id))
+    return known[1] if known and known[0] == configured_at else None

@@ -23,6 +23,7 @@ from tenants.directory import Tenant
 from tenants.session import Tx, tenant_tx
 
 _MOST_PAGES = 200
+_SCARCE_S = 20
 _EVERY_S = 60
 _SLOWEST_S = 900
 _OVERLAP = timedelta(minutes=2)
@@ -139,14 +140,20 @@ async def _look_at_shelves(tx: Tx, offer_ids: Sequence[UUID]) -> None:
 
 
 async def _next_reading_s(tx: Tx, connection_id: UUID) -> int:
-    """A minute while its goods sell, a quarter of an hour while they do not."""
-    sold = await tx.fetchval(
-        "select exists (select 1 from supply_minute where connection_id = $1 and minute > now() - interval '15 minutes')",
-        connection_id,
-    )
-    return _EVERY_S if sold else _SLOWEST_S
+    """A minute while its goods sell, sooner while one of those that sell is nearly gone or just became dearer, a quarter of an hour while none does."""
+    row = await tx.fetchrow(_PACE, connection_id)
+    assert row is not None
+    return _SCARCE_S if row["is_tight"] else _EVERY_S if row["sells"] else _SLOWEST_S
 
 
+_PACE = """
+select count(*) > 0 as sells,
+       coalesce(bool_or(o.stock <= 20 or exists (
+         select 1 from offer_change x where x.offer_id = o.id and x.after > x.before and x.created_at > now() - interval '15 minutes'
+       )), false) as is_tight
+from (select distinct offer_id from supply_minute where connection_id = $1 and minute > now() - interval '15 minutes') m
+join supplier_offer o on o.id = m.offer_id
+"""
 _KNOWN = """
 select id, supplier_sku, unit_cost, stock, is_on_sale from supplier_offer
 where connection_id = $1 and supplier_sku = any($2)

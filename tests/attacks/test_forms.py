@@ -48,26 +48,27 @@ CHANGES_BY_ITSELF = frozenset({route for route, row in ROWS.items() if row in (F
 """Addresses that do their one act without any field, such as logging out or pressing a button."""
 
 
-@pytest.mark.parametrize("body", BODIES)
-async def test_no_address_breaks_on_a_body_it_does_not_know(world: World, body: str) -> None:
-    shop = await merchant(world, world.tenant)
-    buyer, (kind, content), wrong = await buyers_session(world, world.tenant), BODIES[body], []
-    encoding = {"content-encoding": "gzip"} if body == "compressed" else {}
+@pytest.mark.parametrize("sent_as", ["application/x", "multipart", "application/json"])
+async def test_no_address_breaks_on_a_body_it_does_not_know(world: World, sent_as: str) -> None:
+    shop, wrong = await merchant(world, world.tenant), []
+    buyer = await buyers_session(world, world.tenant)
     for route in unsafe(world.app):
         who = await visitor_of(world, route, buyer)
-        answer = await who.ask(route, ids_of(shop, route), content=content, headers={"content-type": kind, **encoding})
-        if answer.status_code >= 500:
-            wrong.append(f"{route}: {answer.status_code}")
+        for name, (kind, content) in BODIES.items():
+            if kind.startswith(sent_as):
+                headers = {"content-type": kind} | ({"content-encoding": "gzip"} if name == "compressed" else {})
+                answer = await who.ask(route, ids_of(shop, route), content=content, headers=headers)
+                wrong += [f"{route} of {name}: {answer.status_code}"] if answer.status_code >= 500 else []
     assert wrong == []
 
 
-@pytest.mark.parametrize("body", ["NUL", "a lone surrogate", "a megabyte", "two thousand fields", "nested JSON", "no UTF-8"])
-async def test_a_stranger_changes_nothing_by_it(world: World, body: str) -> None:
+async def test_a_stranger_changes_nothing_by_it(world: World) -> None:
     await merchant(world, world.tenant)
-    kind, content = BODIES[body]
     nobody, before = Caller(world, world.tenant), await fingerprint(world.tenant)
-    for route in routes(world.app):
-        if str(route) in CHANGES_BY_ITSELF and not route.is_safe and not route.parameters:
-            answer = await nobody.ask(route, {}, content=content, headers={"content-type": kind})
-            assert answer.status_code < 500, route
+    for name in ("NUL", "a lone surrogate", "a megabyte", "two thousand fields", "nested JSON", "no UTF-8"):
+        kind, content = BODIES[name]
+        for route in routes(world.app):
+            if str(route) in CHANGES_BY_ITSELF and not route.is_safe and not route.parameters:
+                answer = await nobody.ask(route, {}, content=content, headers={"content-type": kind})
+                assert answer.status_code < 500, (route, name)
     assert await fingerprint(world.tenant) == before

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from itertools import product
 from urllib.parse import quote
 
 import pytest
@@ -48,6 +49,7 @@ QUERIES: dict[str, tuple[str, ...]] = {
     "/s/orders/{order_no}/{signature}/status": ("seen",),
 }  # fmt: skip
 """Which words behind an address are read, page by page."""
+STARTS = ("/m/{tenant_slug}/orders", "/m/{tenant_slug}", "/")
 
 
 async def who_reads(world: World, path: str) -> Caller:
@@ -57,34 +59,40 @@ async def who_reads(world: World, path: str) -> Caller:
 
 
 @pytest.mark.case("H01")
-@pytest.mark.parametrize("path", QUERIES)
-async def test_no_word_behind_an_address_is_more_than_a_word(world: World, path: str) -> None:
-    shop = await merchant(world, world.tenant)
-    who, route = await who_reads(world, path), Route("GET", path)
-    before, wrong = await fingerprint(world.tenant), []
-    for name in (*QUERIES[path], *EVERY):
-        for sent in (*(quote(text) for text in TEXTS), *BYTES):
-            got = await who.ask(route, shop.ids, query=f"?{name}={sent}")
-            if got.status_code not in (200, 303, 400, 404, 422) or "password_hash" in got.headers.get("location", ""):
-                wrong.append(f"{name}={sent[:40]}: {got.status_code}")
-            if "$argon2" in got.text or "a=b" in str(got.headers.get_list("set-cookie")):
-                wrong.append(f"{name}={sent[:40]} came through")
+@pytest.mark.parametrize("first", STARTS)
+async def test_no_word_behind_an_address_is_more_than_a_word(world: World, first: str) -> None:
+    """The addresses that begin so, each in one of the tests; words that every page reads, and words of nobody, on the first."""
+    shop, wrong = await merchant(world, world.tenant), []
+    paths = [path for path in QUERIES if next(start for start in STARTS if path.startswith(start)) == first]
+    readers = {path: await who_reads(world, path) for path in paths}
+    before = await fingerprint(world.tenant)
+    for path, who in readers.items():
+        route = Route("GET", path)
+        for name in (*QUERIES[path], *(EVERY if path == paths[0] else ())):
+            for sent in (*(quote(text) for text in TEXTS), *BYTES):
+                got = await who.ask(route, shop.ids, query=f"?{name}={sent}")
+                if got.status_code not in (200, 303, 400, 404, 422) or "password_hash" in got.headers.get("location", ""):
+                    wrong.append(f"{path} {name}={sent[:40]}: {got.status_code}")
+                if "$argon2" in got.text or "a=b" in str(got.headers.get_list("set-cookie")):
+                    wrong.append(f"{path} {name}={sent[:40]} came through")
     assert wrong == []
     assert await fingerprint(world.tenant) == before
 
 
 @pytest.mark.case("H01")
 async def test_no_part_of_an_address_is_more_than_a_name(world: World) -> None:
-    """Each text in each parameter of each path: there is nothing there, as for any name that is not ours."""
+    """Some of the texts in each parameter of each path, others in the next: there is nothing there, as for any name that is not ours."""
     shop = await merchant(world, world.tenant)
     callers = {path: await who_reads(world, path) for path in ("/m", "/s", "/console")}
     ids: dict[str, object] = {**shop.ids, "tenant_id": shop.tenant.id, "home_id": shop.tenant.id, "task_id": shop.tenant.id}
-    wrong = []
+    wrong, asked = [], 0
     for route in routes(world.app):
         surface = next((path for path in callers if route.path.startswith(path + "/")), None)
         for name in route.parameters if surface and route.is_safe else ():
             await world.rows("delete from rate_counter")
-            for sent in (*(quote(text, safe="") for text in TEXTS), *BYTES):
+            texts = [*(quote(text, safe="") for text in TEXTS), *BYTES]
+            first, asked = asked % 4, asked + 1
+            for sent in texts[first::4]:
                 got = await callers[str(surface)].ask(route, {**ids, name: sent})
                 wrong += [] if got.status_code in (400, 404, 405, 429) else [f"{route} {name}={sent[:40]}: {got.status_code}"]
     assert wrong == []
@@ -120,8 +128,7 @@ async def test_a_schemas_name_is_no_tenants_address(world: World, slug: str) -> 
 
 
 @pytest.mark.case("H01")
-@pytest.mark.parametrize("text", ["%", "_", "S_ylark", "Sky%", "' or '1'='1", "\\", "%%", "*"])
-async def test_signs_that_match_anything_match_only_themselves(world: World, text: str) -> None:
+async def test_signs_that_match_anything_match_only_themselves(world: World) -> None:
     """One product and one order are there; a search for a pattern finds neither, a search for their names both."""
     shop = await merchant(world, world.tenant)
     owner, buyer = await member(world, world.tenant, MemberRole.OWNER), Caller(world, world.tenant)
@@ -133,7 +140,8 @@ async def test_signs_that_match_anything_match_only_themselves(world: World, tex
     for path, (who, name, link) in searches.items():
         found = await who.ask(Route("GET", path), shop.ids, query=f"?{name}=Skylark")
         assert link in found.text, path
-        assert link not in (await who.ask(Route("GET", path), shop.ids, query=f"?{name}={quote(text)}")).text, path
+        for text in ("%", "_", "S_ylark", "Sky%", "' or '1'='1", "\\", "%%", "*"):
+            assert link not in (await who.ask(Route("GET", path), shop.ids, query=f"?{name}={quote(text)}")).text, (path, text)
 
 
 HIDDEN = (
@@ -143,29 +151,27 @@ HIDDEN = (
 
 
 @pytest.mark.case("H02")
-@pytest.mark.parametrize("column", HIDDEN)
-async def test_no_list_is_sorted_by_what_it_does_not_offer(world: World, column: str) -> None:
+async def test_no_list_is_sorted_by_what_it_does_not_offer(world: World) -> None:
     shop = await merchant(world, world.tenant)
     who = await member(world, world.tenant, MemberRole.OWNER)
     for path in ("/m/{tenant_slug}/orders", "/m/{tenant_slug}/audit", "/m/{tenant_slug}", "/m/{tenant_slug}/order-views"):
-        for name in ("sort", "orderBy", "order_by", "sort_by", "sortOrder"):
+        for name, column in product(("sort", "orderBy", "order_by", "sort_by", "sortOrder"), HIDDEN):
             got = await who.ask(Route("GET", path), shop.ids, query=f"?{name}={quote(column)}")
-            assert got.status_code == 400, (path, name)
+            assert got.status_code == 400, (path, name, column)
 
 
 @pytest.mark.case("H02")
-@pytest.mark.parametrize(
-    "path", ["/m/{tenant_slug}/products", "/m/{tenant_slug}/card-pools", "/m/{tenant_slug}/team", "/console", "/s/search"]
-)
-async def test_lists_without_a_choice_of_order_have_none(world: World, path: str) -> None:
+async def test_lists_without_a_choice_of_order_have_none(world: World) -> None:
     """What is not read changes no row and no order."""
     await merchant(world, world.tenant)
     await world.product(name="Marlin Music")
-    who, ids = await who_reads(world, path), {"tenant_slug": world.tenant.slug}
-    plain = rows((await who.ask(Route("GET", path), ids)).text)
-    for name in ("sort", "orderBy", "order_by"):
-        for column in HIDDEN:
-            assert rows((await who.ask(Route("GET", path), ids, query=f"?{name}={quote(column)}")).text) == plain
+    ids = {"tenant_slug": world.tenant.slug}
+    for path in ("/m/{tenant_slug}/products", "/m/{tenant_slug}/card-pools", "/m/{tenant_slug}/team", "/console", "/s/search"):
+        who = await who_reads(world, path)
+        plain = rows((await who.ask(Route("GET", path), ids)).text)
+        for name, column in product(("sort", "orderBy", "order_by"), HIDDEN):
+            got = await who.ask(Route("GET", path), ids, query=f"?{name}={quote(column)}")
+            assert rows(got.text) == plain, (path, name, column)
 
 
 def rows(html: str) -> list[str]:

@@ -245,13 +245,10 @@ async def test_only_our_own_hosts_are_answered_however_they_are_spelled(world: W
 
 
 @pytest.mark.case("H10")
-@pytest.mark.parametrize(
-    "header",
-    ["x-forwarded-host", "x-host", "x-original-host", "forwarded", "x-forwarded-server", "x-rewrite-url", "x-original-url"],
-)
-async def test_no_header_but_host_says_where_we_are(world: World, header: str) -> None:
+async def test_no_header_but_host_says_where_we_are(world: World) -> None:
     shop = await merchant(world, world.tenant)
-    value = "host=evil.example" if header == "forwarded" else "/console" if header.endswith("url") else "evil.example"
+    hosts = dict.fromkeys(("x-forwarded-host", "x-host", "x-original-host", "x-forwarded-server"), "evil.example")
+    headers = {**hosts, "forwarded": "host=evil.example", "x-rewrite-url": "/console", "x-original-url": "/console"}
     owner = await member(world, world.tenant, MemberRole.OWNER)
     for path in (
         "/m/{tenant_slug}/settings/domain",
@@ -259,10 +256,11 @@ async def test_no_header_but_host_says_where_we_are(world: World, header: str) -
         "/s",
         "/s/orders/{order_no}/{signature}",
     ):
-        with_it = await owner.ask(Route("GET", path), shop.ids, headers={header: value})
         without = await owner.ask(Route("GET", path), shop.ids)
-        assert plain(with_it, shop.ids) == plain(without, shop.ids)
-        assert "evil.example" not in with_it.text + str(with_it.headers)
+        for header, value in headers.items():
+            with_it = await owner.ask(Route("GET", path), shop.ids, headers={header: value})
+            assert plain(with_it, shop.ids) == plain(without, shop.ids), header
+            assert "evil.example" not in with_it.text + str(with_it.headers), header
 
 
 @pytest.mark.case("H10")

@@ -258,7 +258,7 @@ async def test_a_pump_that_is_gone_is_started_again_by_its_task(
         return None
 
     with monkeypatch.context() as dying:
-        dying.setattr(buying, "_pump", dies)
+        dying.setattr(buying, "_run", dies)
         placed = await world.paid(product.skus[0].listing.id)
         await settle(world)
     assert await attempt_states(world, placed.id) == ["planned"]
@@ -278,7 +278,8 @@ async def test_the_database_refuses_a_second_live_attempt(world: World, companie
     async with tenant_tx(world.tenant) as tx:
         units = await tx.fetch(
             """
-            select u.order_id, u.order_line_id, u.unit_no, u.sku_id, u.amount_minor as worth_minor, o.paid_at
+            select u.order_id, u.order_line_id, u.unit_no, u.sku_id, u.amount_minor as worth_minor, o.paid_at,
+                   null::bigint as value_minor, null as value_currency
             from delivery_unit u join shop_order o on o.id = u.order_id where u.order_id = $1
             """,
             placed.id,
