@@ -61,6 +61,14 @@ def cycle_starts(first: date, unit: CycleUnit, length: int, number: int) -> date
     return date(year, month, min(first.day, calendar.monthrange(year, month)[1]))
 
 
+def cycles_until(first: date, unit: CycleUnit, length: int, last: date) -> int:
+    """How many cycles fit between a first day and a last one, both counted."""
+    number = 0
+    while cycle_starts(first, unit, length, number + 2) <= last + timedelta(days=1):
+        number += 1
+    return number
+
+
 def plan_of(row: asyncpg.Record) -> Plan:
     """A plan as it was read."""
     return Plan(

@@ -117,7 +117,7 @@ order by o.id
 _MISSED = """
 select c.order_line_id as id, c.cycle_no, o.id as order_id, o.currency, sum(u.amount_minor)::bigint as amount_minor
 from delivery_unit u join subscription_cycle c on c.order_line_id = u.order_line_id join shop_order o on o.id = u.order_id
-where u.order_id = any($1) and u.state = 'refunding' and u.refund_id is null and c.due_on <= $2
+where u.order_id = any($1) and u.state = 'refunding' and u.refund_id is null and u.delivered_at is null and c.due_on <= $2
 group by c.order_line_id, c.cycle_no, o.id
 """
 _END = """

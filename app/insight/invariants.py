@@ -301,7 +301,10 @@ join order_line c on c.parent_line_id = l.id left join subscription_cycle y on y
 where o.state in ('paid', 'running', 'delivered', 'partly_delivered') and (y.subscription_id is null or y.subscription_id <> p.subscription_id)
 union all
 select s.id::text from subscription s join subscription_cycle c on c.subscription_id = s.id
-group by s.id having min(c.cycle_no) <> 1 or max(c.cycle_no) <> count(*) or min(c.due_on) <> s.first_day or max(c.due_on) > s.last_day
+group by s.id having min(c.cycle_no) <> 1 or max(c.cycle_no) <> count(*) or min(c.due_on) <> s.first_day
+union all
+select s.id::text from subscription s join subscription_cycle c on c.subscription_id = s.id join delivery_unit u on u.order_line_id = c.order_line_id
+where c.due_on > s.last_day and u.state not in ('refunding', 'refunded')
 union all
 select s.id::text from subscription s
 where (s.state <> 'ended' or exists (

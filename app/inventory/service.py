@@ -215,6 +215,7 @@ from (
   left join (
     select l.sku_id, sum(l.quantity) as sold from shop_order h join order_line l on l.order_id = h.id
     where h.placed_at > now() - make_interval(days => $1::int) and h.paid_at is not null
+      and not exists (select 1 from subscription_cycle c where c.order_line_id = l.id and c.due_on > business_day())
     group by l.sku_id
   ) o on o.sku_id = t.sku_id
 ) n

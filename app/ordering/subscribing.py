@@ -6,7 +6,7 @@ buyers' deposits. On its day they are owed like any other, so that delivery, sup
 
 from __future__ import annotations
 
-from collections import Counter, defaultdict
+from collections import Counter
 from collections.abc import Sequence
 from datetime import date, timedelta
 from uuid import UUID
@@ -14,7 +14,7 @@ from uuid import UUID
 import asyncpg
 
 from app.catalog.models import CycleUnit
-from app.catalog.plans import cycle_starts
+from app.catalog.plans import cycle_starts, cycles_until
 from app.integrations import service as integrations
 from app.integrations.alerts import Raised, Readers, raise_alert
 from app.inventory import service as inventory
@@ -30,6 +30,8 @@ from app.ordering.models import SUBSCRIPTION_EDGES, OrderState, SubscriptionStat
 from tenants.session import Tx
 
 TURN, TELL_MISSED = "ordering.turn_subscription", "ordering.tell_missed_cycle"
+Terms = tuple[date, CycleUnit, int]
+"""What the days of a subscription's cycles are counted by: the first of them, the unit, the length of one."""
 REMINDED_DAYS = 3
 """The reminder goes out so many days before what is paid for is over, its last day among them."""
 _LOOK_AGAIN_S = 60
@@ -61,34 +63,42 @@ async def begin(tx: Tx, order_ids: Sequence[UUID]) -> None:
 
 
 async def _begin_one(tx: Tx, bought: asyncpg.Record) -> UUID:
-    subscription_id, today, cycles = new_id(), clock.business_day(), bought["cycle_lines"]
-    terms = (CycleUnit(bought["cycle_unit"]), bought["cycle_length"])
-    last = cycle_starts(today, *terms, len(cycles) + 1) - timedelta(days=1)
-    await tx.execute(_BEGIN, subscription_id, bought["order_line_id"], *terms, bought["grace_days"], today, last)
+    subscription_id, lines = new_id(), bought["cycle_lines"]
+    terms = today, unit, length = (clock.business_day(), CycleUnit(bought["cycle_unit"]), bought["cycle_length"])
+    last = _last_day(terms, len(lines))
+    await tx.execute(_BEGIN, subscription_id, bought["order_line_id"], unit, length, bought["grace_days"], today, last)
     await tx.execute(_BELONGS, bought["order_line_id"], subscription_id)
-    await _keep_cycles(tx, subscription_id, cycles, [cycle_starts(today, *terms, n + 1) for n in range(len(cycles))], before=0)
+    await _keep_cycles(tx, subscription_id, terms, lines)
     await history.record(tx, Happened("subscription", subscription_id, "subscription.active", None, SubscriptionState.ACTIVE))
     return subscription_id
 
 
 async def _renew(tx: Tx, row: asyncpg.Record, bought: asyncpg.Record) -> UUID:
     """The next period begins where the last one ends, by the same count of days or months from the first."""
-    before: int = await tx.fetchval("select max(cycle_no) from subscription_cycle where subscription_id = $1", row["id"])
-    terms = (row["first_day"], CycleUnit(row["cycle_unit"]), row["cycle_length"])
-    cycles = bought["cycle_lines"]
-    await _keep_cycles(tx, row["id"], cycles, [cycle_starts(*terms, before + n + 1) for n in range(len(cycles))], before=before)
-    last = cycle_starts(*terms, before + len(cycles) + 1) - timedelta(days=1)
+    number: int = await tx.fetchval("select max(cycle_no) from subscription_cycle where subscription_id = $1", row["id"])
+    terms, lines = _terms(row), bought["cycle_lines"]
+    before = cycles_until(*terms, row["last_day"])
+    await _keep_cycles(tx, row["id"], terms, lines, number=number, before=before)
+    last = _last_day(terms, before + len(lines))
     await tx.execute("update subscription set last_day = $2, updated_at = now() where id = $1", row["id"], last)
-    facts = {"cycles": len(cycles), "last_day": last.isoformat()}
+    facts = {"cycles": len(lines), "last_day": last.isoformat()}
     await history.record(tx, Happened("subscription", row["id"], "subscription.renewed", facts=facts))
     if row["state"] != SubscriptionState.ACTIVE:
         await _move(tx, row, SubscriptionState.ACTIVE)
     return UUID(str(row["id"]))
 
 
-async def _keep_cycles(tx: Tx, subscription_id: UUID, lines: Sequence[UUID], days: Sequence[date], *, before: int) -> None:
-    rows = [(subscription_id, before + n, line, day) for n, (line, day) in enumerate(zip(lines, days, strict=True), start=1)]
+async def _keep_cycles(
+    tx: Tx, subscription_id: UUID, terms: Terms, lines: Sequence[UUID], *, number: int = 0, before: int = 0
+) -> None:
+    """Write down the cycles of these lines: the first has the number after `number`, and is due after so many cycles' time."""
+    rows = [(subscription_id, number + n, line, cycle_starts(*terms, before + n)) for n, line in enumerate(lines, start=1)]
     await tx.executemany(_CYCLE, rows)
+
+
+def _last_day(terms: Terms, cycles: int) -> date:
+    """The last day of so many cycles."""
+    return cycle_starts(*terms, cycles + 1) - timedelta(days=1)
 
 
 async def turn(tx: Tx, subscription_id: UUID) -> None:
@@ -202,21 +212,30 @@ async def stop(tx: Tx, subscription_id: UUID, *, reason: str, actor: Actor) -> i
     row = await _locked(tx, subscription_id)
     if row["state"] == SubscriptionState.ENDED:
         raise NothingToCancel
-    given_back: dict[UUID, int] = defaultdict(int)
-    for unit in await tx.fetch(_GIVE_BACK, subscription_id, [order["id"] for order in orders]):
-        given_back[unit["order_id"]] += unit["amount_minor"]
+    units = await tx.fetch(_GIVE_BACK, subscription_id, [order["id"] for order in orders])
+    amount: int = sum(unit["amount_minor"] for unit in units)
     await _move(tx, row, SubscriptionState.ENDED, actor=actor, note=reason)
     for order in orders:
         await service.give_back_later(tx, order, actor=actor, note=reason)
-    facts = {"orders": [order["order_no"] for order in orders], "amount_minor": sum(given_back.values())}
+    facts = {"orders": [order["order_no"] for order in orders], "amount_minor": amount}
     await audit.record(tx, actor, "subscription.stopped", subject=("subscription", subscription_id), reason=reason, facts=facts)
-    return sum(given_back.values())
+    return amount
 
 
-async def end_refunded(tx: Tx, order_id: UUID, *, actor: Actor) -> None:
-    """End the subscriptions of an order that was given back, if nothing more of them is to come. The caller holds the order. Locks: them."""
-    for row in await tx.fetch(_EMPTY_NOW, order_id):
-        await _move(tx, row, SubscriptionState.ENDED, actor=actor)
+async def shorten(tx: Tx, order_id: UUID, *, actor: Actor) -> None:
+    """Cycles of an order are given back: its subscriptions are paid for until the last cycle that is kept, and over when there is none.
+
+    The caller holds the order. Locks: the subscriptions.
+    """
+    for row in await tx.fetch(_LOCK_OF_ORDER, order_id):
+        kept = await tx.fetchval(_LAST_KEPT, row["id"])
+        if kept is None:
+            await _move(tx, row, SubscriptionState.ENDED, actor=actor)
+            continue
+        terms = _terms(row)
+        last = _last_day(terms, cycles_until(*terms, kept - timedelta(days=1)) + 1)
+        await tx.execute("update subscription set last_day = $2, updated_at = now() where id = $1", row["id"], last)
+        await add_task(tx, TURN, lane=Lane.ORDERS, subject_id=row["id"])
 
 
 async def tell_missed(tx: Tx, order_line_id: UUID, readers: Readers) -> None:
@@ -232,6 +251,10 @@ async def tell_missed(tx: Tx, order_line_id: UUID, readers: Readers) -> None:
         "path": f"/subscriptions/{row['subscription_id']}",
     }
     await raise_alert(tx, Raised("cycle_missed", f"cycle_missed:{order_line_id}", params), readers)
+
+
+def _terms(row: asyncpg.Record) -> Terms:
+    return row["first_day"], CycleUnit(row["cycle_unit"]), row["cycle_length"]
 
 
 async def _locked(tx: Tx, subscription_id: UUID) -> asyncpg.Record:
@@ -283,6 +306,7 @@ where c.subscription_id = $1 and c.due_on > $2 and u.state = 'scheduled'
 _SOLD_STILL = """
 select o.id as order_id, o.order_no, o.contact, o.contact_kind, o.locale, l.product_name, l.sku_name
 from subscription s join order_line l on l.id = s.order_line_id join shop_order o on o.id = l.order_id
+join subscription_plan n on n.sku_id = l.sku_id and n.cycle_unit = s.cycle_unit and n.cycle_length = s.cycle_length
 join listing g on g.id = l.listing_id and g.is_published join product p on p.id = l.product_id and p.state = 'on_sale'
 where s.id = $1
 """
@@ -290,17 +314,18 @@ _GIVE_BACK = """
 update delivery_unit u set state = 'refunding'
 from subscription_cycle c
 where c.subscription_id = $1 and u.order_id = any($2) and u.order_line_id = c.order_line_id and u.state = 'scheduled'
-returning u.order_id, u.amount_minor
+returning u.amount_minor
 """
-_EMPTY_NOW = """
-select s.id, s.state from subscription s
+_LOCK_OF_ORDER = """
+select s.id, s.state, s.cycle_unit, s.cycle_length, s.first_day from subscription s
 where s.state <> 'ended' and s.id in (
-    select p.subscription_id from subscription_purchase p join order_line l on l.id = p.order_line_id where l.order_id = $1)
-  and not exists (
-    select 1 from subscription_cycle c join delivery_unit u on u.order_line_id = c.order_line_id
-    where c.subscription_id = s.id and u.state in ('scheduled', 'owed'))
+  select d.subscription_id from subscription_cycle d join order_line c on c.id = d.order_line_id where c.order_id = $1)
 order by s.id
 for update
+"""
+_LAST_KEPT = """
+select max(c.due_on) from subscription_cycle c join delivery_unit u on u.order_line_id = c.order_line_id
+where c.subscription_id = $1 and u.state not in ('refunding', 'refunded')
 """
 _MISSED = """
 select c.subscription_id, c.cycle_no, o.order_no, o.currency, l.product_name, l.sku_name,

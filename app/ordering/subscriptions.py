@@ -39,6 +39,11 @@ async def counts(tx: Tx) -> dict[SubscriptionState, int]:
     return {state: found.get(state, 0) for state in SubscriptionState}
 
 
+async def needed(tx: Tx, sku_id: UUID, *, days: int) -> int:
+    """How many units of a SKU the subscriptions that run will take within so many days."""
+    return int(await tx.fetchval(_NEEDED, sku_id, days))
+
+
 async def are_sold(tx: Tx) -> bool:
     """Whether the merchant has a plan, or a subscription."""
     return bool(await tx.fetchval("select exists (select 1 from subscription_plan) or exists (select 1 from subscription)"))
@@ -74,6 +79,10 @@ cross join lateral (
   from subscription_cycle c join delivery_unit u on u.order_line_id = c.order_line_id
   where c.subscription_id = s.id
 ) n
+"""
+_NEEDED = """
+select count(*) from subscription_cycle c join delivery_unit u on u.order_line_id = c.order_line_id
+where u.sku_id = $1 and u.state = 'scheduled' and c.due_on <= business_day() + $2::int
 """
 _BY_ORDER = """
 where s.id in (select d.subscription_id from subscription_cycle d join order_line c on c.id = d.order_line_id where c.order_id = $1)

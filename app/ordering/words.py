@@ -77,7 +77,7 @@ EVENT_WORDS: Final[Mapping[str, tuple[str, str]]] = {
     "subscription.reminded": (N_("The buyer was told that it ends soon"), ""),
     "subscription.cancelled": (N_("Cancelled; what is paid for still comes"), "warn"),
     "subscription.in_grace": (N_("What was paid for is over; it can still be renewed"), "warn"),
-    "subscription.ended": (N_("Ended"), ""),
+    "subscription.ended": (N_("The subscription is over"), ""),
     "order.owed_again": (N_("Something else is owed: delivered again"), "info"),
     "unit.taken_back": (N_("What was delivered was no good; it is void and replaced"), "warn"),
     "unit.given_back": (N_("What was delivered was no good; its money goes back"), "warn"),

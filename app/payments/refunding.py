@@ -99,7 +99,7 @@ async def refund_by_merchant(tx: Tx, order_id: UUID, *, reason: str, actor: Acto
     """Give back every unit of a paid order whose key its buyer has not seen, cycles to come among them; keys delivered and not seen are voided. Codes and links we made
     are given back while they were not used: from then on they are good for nothing.
 
-    Locks: the order, its units, then its keys and stock. Raises: ReasonMissing, NothingToRefund.
+    Locks: the order, its units, its subscriptions, then its keys and stock. Raises: ReasonMissing, NothingToRefund.
     """
     if not reason.strip():
         raise inventory.ReasonMissing
@@ -111,6 +111,7 @@ async def refund_by_merchant(tx: Tx, order_id: UUID, *, reason: str, actor: Acto
     if not units:
         raise NothingToRefund
     await tx.execute(_MARK, [unit["order_line_id"] for unit in units], [unit["unit_no"] for unit in units])
+    await subscribing.shorten(tx, order_id, actor=actor)
     keys = [u["card_key_id"] for u in units if u["card_key_id"]]
     await inventory.burn_delivered(tx, keys)
     owed: dict[UUID, int] = {}
@@ -120,7 +121,6 @@ async def refund_by_merchant(tx: Tx, order_id: UUID, *, reason: str, actor: Acto
     if owed:
         await inventory.release(tx, owed)
     await ordering.move_to(tx, [order], OrderState.REFUNDING, actor=actor, note=reason)
-    await subscribing.end_refunded(tx, order_id, actor=actor)
     await history.record(
         tx, Happened("order", order_id, ordering.ASKED_BY_MERCHANT, note=reason, facts={"units": len(units)}), actor=actor
     )

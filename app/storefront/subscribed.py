@@ -40,8 +40,8 @@ class Subscribed:
 
     @property
     def is_running_out(self) -> bool:
-        """Whether nothing more is paid for, so that renewing is what its buyer came for."""
-        return self.renewal_minor is not None and self.row["next_day"] is None
+        """Whether its buyer was told that it ends soon, so that renewing is what he came for."""
+        return self.renewal_minor is not None and self.row["reminded_for"] == self.row["last_day"]
 
 
 async def subscribed(request: AnyRequest, tenant: Tenant, order_id: UUID) -> list[Subscribed]:

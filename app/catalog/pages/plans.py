@@ -24,10 +24,12 @@ from app.kernel.forms import Count, Form, InvalidForm, RawForm, parse
 from app.kernel.i18n import gettext
 from app.kernel.money import split_minor
 from app.kernel.web import AnyRequest, page, see_other
+from app.ordering import subscriptions
 from tenants.directory import Tenant
 from tenants.session import raw
 
 _PAGE = "catalog/plan.html"
+SOON_DAYS = 30
 PRICE_TOO_SMALL = N_("Its price is less than one minor unit for each unit it delivers. Raise the price first.")
 
 
@@ -111,7 +113,9 @@ async def _context(request: AnyRequest, session: AsyncSession, tenant: Tenant, p
         "sku": sku,
         "plan": plan,
         "options": [("", gettext(N_("Choose"))), *choices],
-        "left": (await sellable(tx, [sku.id]))[sku.id],
+        "needed": await subscriptions.needed(tx, plan["sku_id"], days=SOON_DAYS) if plan else 0,
+        "soon_days": SOON_DAYS,
+        "stock": (await sellable(tx, [plan["sku_id"]]))[plan["sku_id"]] if plan else 0,
         "cycles": _shown_cycles(plan, sku) if plan else [],
         "may_edit": may_do(request, Permission.CATALOG_EDIT),
     }

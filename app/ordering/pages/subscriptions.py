@@ -104,7 +104,7 @@ def _home(tenant: Tenant) -> str:
 
 async def _whole(request: AnyRequest, tx: Tx, tenant: Tenant, subscription_id: UUID) -> dict[str, Any]:
     row = await subscriptions.one_or_404(tx, subscription_id)
-    may_end = may_do(request, Permission.ORDERS_REFUND) and row["state"] != SubscriptionState.ENDED
+    may_change = may_do(request, Permission.ORDERS_REFUND) and row["state"] != SubscriptionState.ENDED
     return {
         "home": _home(tenant),
         "orders_path": f"/m/{tenant.slug}/orders",
@@ -112,8 +112,8 @@ async def _whole(request: AnyRequest, tx: Tx, tenant: Tenant, subscription_id: U
         "cycles": (await subscriptions.cycles_of(tx, [subscription_id]))[subscription_id],
         "plan_words": words.plan_words,
         "events": words.timeline(await history.of_subjects(tx, [subscription_id])),
-        "may_end": may_end,
-        "may_cancel": may_end and row["state"] != SubscriptionState.CANCELLED,
+        "may_end": may_change and row["to_come_minor"] > 0,
+        "may_cancel": may_change and row["state"] != SubscriptionState.CANCELLED,
     }
 
 

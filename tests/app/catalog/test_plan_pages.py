@@ -39,7 +39,7 @@ async def test_a_plan_is_saved_shown_with_days_and_shares_and_then_it_goes_on_sa
     shown = words((await owner.get(path)).text)
     assert "¥16.68" in shown
     assert "¥16.66" in shown
-    assert "Enough for the first cycle of 2 buyers" in shown
+    assert "5 can be sold; subscriptions that run take 0 within 30 days" in shown
     assert "Nothing is charged by itself" in shown
     product = path.removesuffix("/plan")
     assert "Skylark Video One × 2" in words((await owner.get(product)).text)

@@ -30,7 +30,7 @@ async def subscription(
 ) -> Product:
     """A subscription on sale that delivers so many of a SKU each cycle."""
     product = await world.product(
-        SkuTerms("Plan", price_minor), name=name, delivery_kind=DeliveryKind.SUBSCRIPTION, on_sale=False
+        SkuTerms("Season", price_minor), name=name, delivery_kind=DeliveryKind.SUBSCRIPTION, on_sale=False
     )
     async with tenant_session(world.tenant) as session:
         plan = Plan(sku_id, quantity, unit, length, cycles, grace_days)

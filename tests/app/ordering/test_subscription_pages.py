@@ -21,7 +21,7 @@ async def test_the_list_is_narrowed_by_its_address(world: World) -> None:
     month = await keys(world, "Skylark Video", 2000, 5)
     placed = await bought(world, await subscription(world, month.id))
     page = words((await owner.get("/subscriptions")).text)
-    assert "Skylark Club Plan" in page
+    assert "Skylark Club Season" in page
     assert "every 30 days" in page
     assert "1 of 3" in page
     for query in ("state=active", f"q={placed.order_no[:6].lower()}", "q=skylark+club"):
@@ -76,7 +76,7 @@ async def test_who_may_and_what_is_not_found(world: World) -> None:
     path = f"/subscriptions/{await world.value('select id from subscription')}"
     support = await staff(world, MemberRole.SUPPORT)
     page = words((await support.get(path)).text)
-    assert "Skylark Club Plan" in page
+    assert "Skylark Club Season" in page
     assert "End it now" not in page
     assert (await support.post(f"{path}/end", {"reason": "Because"})).status_code == 403
     assert (await support.post(f"{path}/cancellation")).status_code == 403

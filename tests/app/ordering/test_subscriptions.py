@@ -5,15 +5,19 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Iterator
 from dataclasses import replace
-from datetime import date
+from datetime import date, timedelta
 from uuid import UUID
 
 import pytest
 
+from app.aftersales.models import RemedyKind
 from app.catalog import plans
-from app.catalog.models import CycleUnit, Product
-from app.catalog.plans import Plan, cycle_starts
+from app.catalog.models import CycleUnit, DeliveryKind, Product
+from app.catalog.plans import Plan, cycle_starts, cycles_until
+from app.fulfillment import handing, revealing
 from app.fulfillment import service as fulfillment
+from app.fulfillment.handing import Handed
+from app.inventory import service as inventory
 from app.kernel import clock
 from app.ordering import placing, subscribing
 from app.ordering import service as ordering
@@ -22,9 +26,12 @@ from app.ordering.subscribing import NothingToCancel
 from app.payments import refunding
 from app.payments import service as payments
 from tenants.session import tenant_session, tenant_tx
+from tests.app.aftersales.cases import BUYER, reported
+from tests.app.aftersales.cases import units as units_of
+from tests.app.aftersales.test_remedies import decide
 from tests.app.fulfillment.supply import order_state, refund, settle
 from tests.app.fulfillment.top_up import top_up
-from tests.app.ordering.bundles import keys, void
+from tests.app.ordering.bundles import keys, void, vouchers
 from tests.app.ordering.subscriptions import bought, days_pass, pass_and_work, state_of, subscription, units
 from tests.app.ordering.test_bundles import placed_with_account
 from tests.simulators import SupplierSimulator, supplier_simulator
@@ -199,6 +206,23 @@ async def test_an_order_given_back_by_the_merchant_takes_its_subscription_with_i
     assert await world.value("select amount_minor from refund") == 5000
 
 
+async def test_a_renewal_given_back_leaves_what_was_paid_before_and_the_next_one_follows_on_it(world: World) -> None:
+    month = await keys(world, "Skylark Video", 2000, 5)
+    product = await subscription(world, month.id, cycles=2, price_minor=3000)
+    await bought(world, product)
+    again = await renewed(world, product)
+    async with tenant_tx(world.tenant) as tx:
+        await refunding.refund_by_merchant(tx, again.id, reason="A mistake", actor=STAFF)
+    await settle(world)
+    await refund(world)
+    assert (await order_state(world, again.id), await state_of(world)) == ("refunded", "active")
+    assert await world.value("select last_day - $1::date from subscription", today()) == 59
+    third = await renewed(world, product)
+    assert await world.value("select last_day - $1::date from subscription", today()) == 119
+    days = "select array_agg(c.due_on - $2::date order by c.cycle_no) from subscription_cycle c join order_line l on l.id = c.order_line_id where l.order_id = $1"
+    assert await world.value(days, third.id, today()) == [60, 90]
+
+
 async def test_unpaid_it_holds_the_stock_of_its_first_cycle_alone_and_paid_late_it_begins_that_day(world: World) -> None:
     month = await keys(world, "Skylark Video", 2000, 2)
     product = await subscription(world, month.id, cycles=12, price_minor=12_000)
@@ -232,6 +256,7 @@ async def test_a_plan_that_changes_leaves_what_was_bought_as_it_was(world: World
     assert await world.value("select array_agg(distinct sku_id) from card_key where state = 'delivered'") == [month.id]
 
 
+@pytest.mark.case("F08")
 async def test_a_top_up_is_credited_each_cycle_and_six_workers_on_one_cycle_credit_it_once(
     world: World, company: SupplierSimulator
 ) -> None:
@@ -247,6 +272,7 @@ async def test_a_top_up_is_credited_each_cycle_and_six_workers_on_one_cycle_cred
     assert [state for _, state, _ in await units(world)] == ["delivered", "delivered", "scheduled"]
 
 
+@pytest.mark.case("F08")
 async def test_six_workers_on_one_cycle_hand_out_one_key(world: World) -> None:
     month = await keys(world, "Skylark Video", 2000, 9)
     await bought(world, await subscription(world, month.id, cycles=3, price_minor=5000))
@@ -255,6 +281,7 @@ async def test_six_workers_on_one_cycle_hand_out_one_key(world: World) -> None:
     assert await world.value("select count(*) from card_key where state = 'delivered'") == 2
 
 
+@pytest.mark.case("F08")
 async def test_red_without_the_state_of_a_cycle_each_worker_hands_out_a_key(
     world: World, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -270,6 +297,51 @@ async def test_red_without_the_state_of_a_cycle_each_worker_hands_out_a_key(
     assert await world.value("select count(*) from card_key where state = 'delivered'") > 2
 
 
+@pytest.mark.case("F08")
+async def test_a_worker_that_was_away_for_months_delivers_what_was_paid_once_and_charges_nothing(world: World) -> None:
+    month = await keys(world, "Skylark Video", 2000, 9)
+    placed = await bought(world, await subscription(world, month.id, cycles=3, price_minor=5000, grace_days=0))
+    await pass_and_work(world, 400)
+    await pass_and_work(world, 1)
+    assert (await order_state(world, placed.id), await state_of(world), await sold(world)) == ("delivered", "ended", 5000)
+    assert await world.value("select count(*) from card_key where state = 'delivered'") == 3
+    assert await world.value("select count(*) from payment") == 1
+
+
+async def test_codes_and_goods_by_hand_come_by_cycles_too(world: World) -> None:
+    salad = await vouchers(world, "Salad", 1000)
+    poster = (await world.product(name="Poster", delivery_kind=DeliveryKind.MANUAL)).skus[0]
+    async with tenant_tx(world.tenant) as tx:
+        await inventory.allow(tx, sku_id=poster.id, units=9)
+    code = await bought(world, await subscription(world, salad.id, cycles=2, quantity=2, price_minor=5001))
+    paper = await bought(world, await subscription(world, poster.id, cycles=2, price_minor=5000, name="Poster Club"))
+    assert await world.value("select count(*) from minted_good") == 2
+    assert await order_state(world, paper.id) == "paid"
+    for number in (1, 2):
+        line = await world.value("select order_line_id from delivery_unit where state = 'owed'")
+        async with tenant_tx(world.tenant) as tx:
+            await handing.hand_over(tx, line, 1, Handed("A parcel"), actor=STAFF)
+        await pass_and_work(world, 30)
+        assert await world.value("select count(*) from minted_good") == 4, number
+    assert (await order_state(world, code.id), await order_state(world, paper.id)) == ("delivered", "delivered")
+    assert await sold(world) == 10_001
+
+
+async def test_a_bad_key_is_replaced_while_later_cycles_are_to_come(world: World) -> None:
+    month = await keys(world, "Skylark Video", 2000, 5)
+    placed = await bought(world, await subscription(world, month.id, cycles=2, price_minor=5000))
+    first, _ = await units_of(world, placed)
+    async with tenant_tx(world.tenant) as tx:
+        await revealing.reveal(tx, order_id=placed.id, order_line_id=first.order_line_id, unit_no=1, actor=BUYER)
+    case_id = await reported(world, placed)
+    assert await decide(world, case_id, RemedyKind.REPLACE) == "done"
+    await settle(world)
+    assert await order_state(world, placed.id) == "running"
+    assert [state for _, state, _ in await units(world)] == ["delivered", "scheduled"]
+    assert await world.value("select state from after_sale_case") == "replaced"
+    assert await world.value("select count(*) from card_key where state = 'voided'") == 1
+
+
 def test_months_are_counted_by_the_calendar_from_the_first_day() -> None:
     first = date(2027, 1, 31)
     days = [cycle_starts(first, CycleUnit.MONTH, 1, n) for n in range(1, 6)]
@@ -277,6 +349,8 @@ def test_months_are_counted_by_the_calendar_from_the_first_day() -> None:
     assert cycle_starts(date(2027, 10, 31), CycleUnit.MONTH, 4, 2) == date(2028, 2, 29)
     assert cycle_starts(date(2028, 2, 29), CycleUnit.MONTH, 12, 2) == date(2029, 2, 28)
     assert cycle_starts(first, CycleUnit.DAY, 30, 3) == date(2027, 4, 1)
+    for number, day in enumerate(days[1:], start=1):
+        assert cycles_until(first, CycleUnit.MONTH, 1, day - timedelta(days=1)) == number
 
 
 async def sold(world: World) -> int:
