@@ -229,6 +229,8 @@ ROWS: dict[str, frozenset[Role] | For] = {
     f"POST {M}/categories/{{category_id}}/clone": RUNS,
     f"GET {M}/products/{{product_id}}/rules": EVERY_ROLE,
     f"POST {M}/products/{{product_id}}/rules": RUNS,
+    f"GET {M}/exchange-rates": EVERY_ROLE,
+    f"POST {M}/exchange-rates": RUNS,
     f"GET {M}/channels": EVERY_ROLE,
     f"POST {M}/channels": RUNS,
     f"POST {M}/channels/{{code}}/switch": RUNS,

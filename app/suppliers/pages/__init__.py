@@ -6,6 +6,7 @@ from app.suppliers.pages.comparison import ComparisonPages
 from app.suppliers.pages.connections import ConnectionPages, NewConnectionPages
 from app.suppliers.pages.imports import ImportFormPages, ImportPages
 from app.suppliers.pages.offers import OfferListPages, OfferPages
+from app.suppliers.pages.rates import RatePages
 from app.suppliers.pages.recipes import RecipePages
 from app.suppliers.pages.routes import RoutePages
 from app.suppliers.pages.suppliers import SupplierPages
@@ -26,4 +27,5 @@ SUPPLIERS = [
     ImportPages,
     RoutePages,
     CategoryRoutePages,
+    RatePages,
 ]

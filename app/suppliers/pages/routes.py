@@ -18,6 +18,7 @@ from app.kernel.actor import Actor
 from app.kernel.errors import N_, BadRequest
 from app.kernel.forms import InvalidForm, RawForm
 from app.kernel.i18n import gettext
+from app.kernel.money import CNY
 from app.kernel.web import AnyRequest, page, see_other
 from app.suppliers import queries, routing, rules, service
 from app.suppliers.forms import read_route
@@ -94,8 +95,9 @@ async def _context(request: AnyRequest, session: AsyncSession, tenant: Tenant, s
 
 def _row(candidate: Candidate, details: asyncpg.Record, limit: Decimal | None, price_minor: int | None) -> dict[str, Any]:
     """One offer of the matrix: what it costs, what it leaves of the price, whether it could serve this moment."""
-    cost_minor = candidate.unit_cost * 100
-    margin_bp = int((price_minor - cost_minor) * 10_000 / price_minor) if price_minor else None
+    cost_minor = candidate.own_cost * 100
+    is_known = candidate.currency == CNY or candidate.rate is not None
+    margin_bp = int((price_minor - cost_minor) * 10_000 / price_minor) if price_minor and is_known else None
     return {
         "candidate": candidate,
         "details": details,
