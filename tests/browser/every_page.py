@@ -110,6 +110,7 @@ def surfaces(shop: Shop, operator: str) -> dict[str, Surface]:
                 "product of a type": desk(f"/products/{own['product']}"),
                 "new product of a type": desk(f"/products/new?kind={own['type']}"),
                 "categories": desk("/categories"),
+                "supply of a category": desk(f"/categories/{category}/supply"),
                 "pools": desk("/card-pools"),
                 "pool": desk(f"/card-pools/{made['skus'][0]}"),
                 "import": desk(f"/card-pools/{made['skus'][0]}/imports"),
