@@ -163,16 +163,17 @@ async def lock_connections(tx: Tx, connection_ids: Sequence[UUID]) -> dict[UUID,
     return {row["id"]: row["configured_at"] for row in rows}
 
 
-async def take_to_send(tx: Tx, connection_ids: Sequence[UUID], *, at_most: int) -> list[Sending]:
+async def take_to_send(tx: Tx, connection_ids: Sequence[UUID], *, at_most: int, yields: bool = False) -> list[Sending]:
     """Attempts of connections that may be sent now: as many as their limits allow, buyers who wait before batches.
 
-    A connection that bears several calls keeps one free of batches, for who comes meanwhile. From the commit on the attempts count as sent; each is
-    asked about should this process never write its outcome. The caller holds the connections. Locks: the attempts.
+    A connection that bears several calls keeps one free of batches, for who comes meanwhile; where batches yield, three of four. From the commit on
+    the attempts count as sent; each is asked about should this process never write its outcome. The caller holds the connections.
+    Locks: the attempts.
     """
     if not connection_ids:
         return []
     fence = new_id()
-    rows = await tx.fetch(_SEND, list(connection_ids), at_most, fence)
+    rows = await tx.fetch(_SEND, list(connection_ids), at_most, fence, yields)
     if not rows:
         return []
     due = clock.now() + timedelta(seconds=CALL_S + _ASK_MARGIN_S)
@@ -314,7 +315,8 @@ _HOLD = "select id, configured_at from supplier_connection where id = any($1) or
 # a half-open connection is tried with one call; what rate allows and is not used is kept for a second at most
 _SEND = """
 with room as materialized (
-  select c.id, c.tokens, least(floor(c.tokens)::int, $2) as most, c.most_at_once - c.in_flight as free, (c.most_at_once >= 4)::int as kept_free
+  select c.id, c.tokens, least(floor(c.tokens)::int, $2) as most, c.most_at_once - c.in_flight as free,
+         case when c.most_at_once < 4 then 0 when $4::boolean then c.most_at_once * 3 / 4 else 1 end as kept_free
   from (
     select id, case breaker when 'half_open' then 1 else calls_at_once end as most_at_once,
            least(greatest(calls_per_second, 1),

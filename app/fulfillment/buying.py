@@ -46,6 +46,7 @@ _IDLE_TURNS = 20
 """A pump that finds no room so often leaves; the task of its connection comes back."""
 _COMES_BACK_S = 20
 _AT_MOST = 100
+_YIELD_S = 5
 _WITHDRAWN_AT_ONCE = 200
 
 
@@ -105,8 +106,13 @@ _lines: dict[UUID, Batcher[tuple[_Pump, Answer], None]] = {}
 """Per tenant: what calls to all its suppliers came to is written down together, one wave after the other, so that no two wait for one order's lock."""
 
 
+_waited_for: dict[UUID, float] = {}
+"""Per tenant: until when its batches leave most calls to buyers who wait, by the loop's clock."""
+
+
 def wake(tenant: Tenant) -> None:
-    """Have this process's pumps of a tenant look at once; where none runs, the task that was added does it."""
+    """Have this process's pumps of a tenant look at once; where none runs, the task that was added does it. For some seconds batches yield."""
+    _waited_for[tenant.id] = asyncio.get_running_loop().time() + _YIELD_S
     for (tenant_id, _), pump in _at_work.items():
         if tenant_id == tenant.id:
             pump.woken.set()
@@ -120,7 +126,7 @@ async def finish(*, within_s: int) -> None:
         for pump in slow:
             pump.cancel()
         await asyncio.gather(*running, return_exceptions=True)
-    for known in (_pumps, _at_work, _lines):
+    for known in (_pumps, _at_work, _lines, _waited_for):
         known.clear()
     _leaving.clear()
 
@@ -169,7 +175,8 @@ async def _take_for(tx: Tx, pumps: Sequence[_Pump]) -> dict[_Pump, list[_Ready]]
             pump.woken.set()
     ready: dict[_Pump, list[_Ready]] = defaultdict(list)
     ring = await keyring(tx)
-    for sending in await attempts.take_to_send(tx, sorted(opened), at_most=_AT_MOST):
+    yields = asyncio.get_running_loop().time() < _waited_for.get(tx.tenant.id, 0)
+    for sending in await attempts.take_to_send(tx, sorted(opened), at_most=_AT_MOST, yields=yields):
         connection = opened[sending.row["connection_id"]]
         purchase = _purchase(sending.row, ring, links.supply_notice(tx.tenant, connection.id))
         ready[by_id[connection.id]].append(_Ready(connection, sending, purchase))
