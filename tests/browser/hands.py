@@ -215,7 +215,7 @@ async def airtime(world: Any, *, slug: str) -> dict[str, str]:
     from tests.world import STAFF
 
     tenant = await _tenant(slug)
-    phone = AccountField("phone", "Number", FieldKind.WORLD_PHONE)
+    phone = AccountField("phone", "Number to top up", FieldKind.WORLD_PHONE)
     made = await world.product(tenant=tenant, name="Airtime", delivery_kind=DeliveryKind.DIRECT_TOP_UP, account_fields=(phone,))
     sold = ValueRange(1000, 50_000, 500, Decimal("0.98"))
     async with tenant_session(tenant) as session:
