@@ -54,7 +54,8 @@ def surfaces(shop: Shop, operator: str) -> dict[str, Surface]:
     unit = shop.value("select order_line_id from after_sale_case")
     own = shop.hands.ask("own_type", slug=shop.slug)
     airtime = shop.hands.ask("airtime", slug=shop.slug)
-    split = shop.hands.ask("channel", slug=shop.slug, product=made["id"])
+    shared = shop.product(name="Kestrel Books", skus=[["K1", 1990], ["K2", 5490]])
+    split = shop.hands.ask("channel", slug=shop.slug, product=shared["id"])
     app, desk, front = shop.system.app_url, shop.desk, shop.front
     return {
         "stranger": Surface(
@@ -96,7 +97,7 @@ def surfaces(shop: Shop, operator: str) -> dict[str, Surface]:
                 "order of a link": desk(f"/orders/{opened['no']}"),
                 "exchange rates": desk("/exchange-rates"),
                 "sales channels": desk("/channels"),
-                "prices by channel": desk(f"/products/{made['id']}/channels"),
+                "prices by channel": desk(f"/products/{shared['id']}/channels"),
                 "stock by channel": desk(f"/skus/{split['sku']}/allocation"),
                 "face values": desk(f"/products/{airtime['product']}/values"),
                 "prices": desk(f"/products/{made['id']}/prices"),
