@@ -24,7 +24,7 @@ from app.payments import refunding
 from app.payments import service as payments
 from app.settings import settings
 from app.settlement import closing, fetching, matching
-from app.suppliers import alerting, health, syncing, testing, watching
+from app.suppliers import alerting, exchange, health, syncing, testing, watching
 from app.suppliers import importing as offer_importing
 from tenants import provisioning, routing
 from tenants.directory import Tenant
@@ -171,6 +171,7 @@ handles("inventory.import_keys", lane=Lane.BULK, timeout_s=600)(_called(importin
 handles("inventory.turn_batch", lane=Lane.BULK, timeout_s=600)(_called(quarantining.go_on))
 handles("integrations.tell_robot", lane=Lane.MESSAGES, timeout_s=300)(_called(robots.tell))
 
+handles("suppliers.turn_rate", lane=Lane.ORDERS, timeout_s=60)(_in_one_transaction(exchange.turn))
 handles("inventory.return_idle", lane=Lane.BULK, timeout_s=30)(_in_one_transaction(allocating.return_idle))
 handles("fulfillment.shelve", lane=Lane.ORDERS, timeout_s=30)(_in_one_transaction(shelving.shelve))
 handles(subscribing.TURN, lane=Lane.ORDERS, timeout_s=30)(_in_one_transaction(subscribing.turn))

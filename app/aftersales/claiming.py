@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from datetime import timedelta
+from decimal import Decimal
 from uuid import UUID
 
 import asyncpg
@@ -28,10 +29,17 @@ async def open_claim(tx: Tx, case: asyncpg.Record) -> None:
     claim_id = new_id()
     batch_id = None if case["connection_id"] else case["batch_id"]
     is_late = not await in_claim_time(tx, case)
-    values = (case["connection_id"], batch_id, case["attempt_id"], case["unit_cost"], case["currency"], is_late)
+    cost, currency = await _claimed(tx, case)
+    values = (case["connection_id"], batch_id, case["attempt_id"], cost, currency, is_late)
     if await tx.execute(_OPEN, claim_id, case["id"], *values):
-        facts = {"case_no": case["case_no"], "cost": str(case["unit_cost"])}
+        facts = {"case_no": case["case_no"], "cost": str(cost)}
         await history.record(tx, Happened("supplier_claim", claim_id, "supplier_claim.open", None, ClaimState.OPEN, facts=facts))
+
+
+async def _claimed(tx: Tx, case: asyncpg.Record) -> tuple[Decimal, str]:
+    """What is claimed: in the seller's own currency, where that is not the shop's."""
+    foreign = await tx.fetchrow(_IN_HIS_CURRENCY, case["attempt_id"])
+    return (foreign["cost"], foreign["currency"]) if foreign else (case["unit_cost"], case["currency"])
 
 
 async def in_claim_time(tx: Tx, case: asyncpg.Record) -> bool:
@@ -68,6 +76,7 @@ insert into supplier_claim (id, case_id, connection_id, batch_id, attempt_id, am
 values ($1, $2, $3, $4, $5, $6, $7, $8)
 on conflict (case_id) do nothing
 """
+_IN_HIS_CURRENCY = "select coalesce(unit_cost, expected_cost) as cost, currency from attempt where id = $1 and rate is not null"
 _CLAIM_DAYS = """
 select s.claim_days from supplier_connection c join supplier s on s.id = c.supplier_id where c.id = $1
 """

@@ -40,6 +40,16 @@ async def rates(tx: Tx) -> dict[RateSubject, list[Rate]]:
     return {subject: await _rates(tx, subject) for subject in RateSubject}
 
 
+async def of_supplier(tx: Tx, supplier_id: UUID) -> dict[RateSubject, list[Rate]]:
+    """Each connection of a supplier with what it delivered in the window and what of it failed, and the batches that failed, the worst first."""
+    found = {}
+    for subject, statement in ((RateSubject.CONNECTION, _CONNECTIONS), (RateSubject.BATCH, _BATCHES)):
+        rows = await tx.fetch(statement, WINDOW_DAYS, MOST_SHOWN, supplier_id)
+        rates = [Rate(subject, row["id"], row["name"], row["failed"], row["delivered"], row["state"]) for row in rows]
+        found[subject] = sorted(rates, key=lambda rate: (-rate.bp, -rate.failed, rate.name))
+    return found
+
+
 async def _rates(tx: Tx, subject: RateSubject) -> list[Rate]:
     rows = await tx.fetch(_RATES[subject], WINDOW_DAYS, MOST_SHOWN)
     found = [Rate(subject, row["id"], row["name"], row["failed"], row["delivered"], row["state"]) for row in rows]
@@ -116,6 +126,36 @@ from (
 join import_batch b on b.id = f.id
 """,
 }
+_CONNECTIONS = """
+select s.id, s.name, '' as state, (
+  select count(*)::int from after_sale_case c
+  where c.connection_id = s.id and c.created_at > now() - make_interval(days => $1::int) and c.state not in ('rejected', 'withdrawn')
+) as failed, (
+  select count(*)::int from attempt a
+  where a.connection_id = s.id and a.state in ('succeeded', 'replaced') and a.decided_at > now() - make_interval(days => $1::int)
+) as delivered
+from supplier_connection s
+where s.supplier_id = $3
+order by s.name
+limit $2
+"""
+_BATCHES = """
+select f.id, b.batch_no as name, f.failed, b.state, (
+  select count(*)::int from card_key k join delivery_unit u on u.card_key_id = k.id where k.batch_id = f.id
+) + (
+  select count(*)::int from after_sale_remedy r join after_sale_case c on c.id = r.case_id where c.batch_id = f.id and r.kind = 'replace'
+) as delivered
+from (
+  select c.batch_id as id, count(*)::int as failed
+  from after_sale_case c join supplier_connection s on s.id = c.connection_id
+  where s.supplier_id = $3 and c.created_at > now() - make_interval(days => $1::int) and c.state not in ('rejected', 'withdrawn')
+    and c.batch_id is not null
+  group by 1
+  order by 2 desc
+  limit $2
+) f
+join import_batch b on b.id = f.id
+"""
 _FORGET = """
 delete from rate_alert r
 where not exists (select 1 from unnest($1::text[], $2::uuid[]) as a (kind, id) where a.kind = r.subject_kind and a.id = r.subject_id)

@@ -8,7 +8,7 @@ from __future__ import annotations
 import json
 import secrets
 from collections import defaultdict
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping, Sequence, Set
 from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 from decimal import Decimal
@@ -54,7 +54,9 @@ class Sending:
     fence: UUID
 
 
-async def plan(tx: Tx, units: Sequence[asyncpg.Record], *, priority: int = 0) -> list[asyncpg.Record]:
+async def plan(
+    tx: Tx, units: Sequence[asyncpg.Record], *, priority: int = 0, impatient: Set[tuple[UUID, int]] = frozenset()
+) -> list[asyncpg.Record]:
     """Choose a supplier for each owed unit and have it bought; the units that nobody can serve, now or before their deadline.
 
     A unit whose suppliers are only away for the moment waits and is planned again. A unit is a row with order_id, order_line_id, unit_no, sku_id,
@@ -74,7 +76,7 @@ async def plan(tx: Tx, units: Sequence[asyncpg.Record], *, priority: int = 0) ->
         dear |= _too_dear(route, unit, choice) if route else frozenset()
         if route is not None and choice is not None:
             planned.append(_row(unit, route, choice, past.attempts + 1, priority))
-        elif route is not None and _may_wait(route, unit, past):
+        elif route is not None and (unit["order_line_id"], unit["unit_no"]) not in impatient and _may_wait(route, unit, past):
             waiting.add(unit["order_id"])
         else:
             unserved.append(unit)
@@ -126,7 +128,8 @@ def _row(unit: asyncpg.Record, route: suppliers.Route, choice: rules.Choice, seq
     passed = json.dumps([[str(offer_id), why] for offer_id, why in choice.passed_over])
     return (
         attempt_id, unit["order_id"], unit["order_line_id"], unit["unit_no"], unit["sku_id"], seq, chosen.offer_id, chosen.connection_id,
-        route.supplier_skus[chosen.offer_id], attempt_id.hex, priority, chosen.unit_cost, route.currency, choice.says, passed,
+        route.supplier_skus[chosen.offer_id], attempt_id.hex, priority, chosen.unit_cost, chosen.currency, choice.says, passed,
+        *((chosen.rate.id, chosen.rate.rate) if chosen.rate else (None, None)), route.said_by,
     )  # fmt: skip
 
 
@@ -203,6 +206,13 @@ async def withdraw(tx: Tx, connection_id: UUID, *, at_most: int) -> list[asyncpg
     """Take back attempts of a connection that were never sent, so that their units go elsewhere; the units. Locks: the attempts."""
     rows = await tx.fetch(_WITHDRAW, connection_id, at_most, WITHDRAWN)
     return await units_of(tx, [row["id"] for row in rows])
+
+
+async def leave_to_own_stock(tx: Tx, unserved: Sequence[asyncpg.Record]) -> list[asyncpg.Record]:
+    """Have units whose own stock was kept in reserve delivered from it, now that no supplier delivers them; the others are returned."""
+    kept = sorted({unit["order_id"] for unit in unserved if unit["own_is_reserve"]})
+    await add_tasks(tx, "fulfillment.deliver", lane=Lane.ORDERS, subject_ids=kept)
+    return [unit for unit in unserved if not unit["own_is_reserve"]]
 
 
 async def units_of(tx: Tx, attempt_ids: Sequence[UUID]) -> list[asyncpg.Record]:
@@ -284,13 +294,14 @@ BUYER_IS_WRONG = frozenset({Reason.BAD_ACCOUNT})
 
 _INSERT = """
 insert into attempt
-  (id, order_id, order_line_id, unit_no, sku_id, seq, offer_id, connection_id, supplier_sku, out_no, priority, expected_cost, currency, why, passed_over)
+  (id, order_id, order_line_id, unit_no, sku_id, seq, offer_id, connection_id, supplier_sku, out_no, priority, expected_cost, currency, why, passed_over,
+   rate_id, rate, policy_of)
 select p.id, p.order_id, p.order_line_id, p.unit_no, p.sku_id, p.seq, p.offer_id, p.connection_id, p.supplier_sku, p.out_no, p.priority,
-       p.expected_cost, p.currency, p.why, p.passed_over::jsonb
+       p.expected_cost, p.currency, p.why, p.passed_over::jsonb, p.rate_id, p.rate, p.policy_of
 from unnest($1::uuid[], $2::uuid[], $3::uuid[], $4::int[], $5::uuid[], $6::int[], $7::uuid[], $8::uuid[], $9::text[], $10::text[], $11::int[],
-            $12::numeric[], $13::text[], $14::text[], $15::text[])
+            $12::numeric[], $13::text[], $14::text[], $15::text[], $16::uuid[], $17::numeric[], $18::text[])
   as p (id, order_id, order_line_id, unit_no, sku_id, seq, offer_id, connection_id, supplier_sku, out_no, priority, expected_cost, currency, why,
-        passed_over)
+        passed_over, rate_id, rate, policy_of)
 """
 _BEFORE = """
 select a.order_line_id, a.unit_no, count(*)::int as attempts,
@@ -331,13 +342,13 @@ with room as materialized (
 ), sent as (
   update attempt set state = 'sending', fence = $3, sent_at = now(), times_sent = times_sent + 1, updated_at = now()
   where id in (select id from awaited union all select id from batched)
-  returning id, connection_id, order_line_id, unit_no, sku_id, offer_id, supplier_sku, out_no, currency, priority
+  returning id, connection_id, order_line_id, unit_no, sku_id, offer_id, supplier_sku, out_no, currency, rate, priority
 ), paid as (
   update supplier_connection c set tokens = r.tokens - s.sent, tokens_at = clock_timestamp()
   from room r join (select connection_id, count(*) as sent from sent group by 1) s on s.connection_id = r.id
   where c.id = r.id
 )
-select a.id, a.connection_id, a.out_no, a.supplier_sku, a.currency, a.order_line_id, coalesce(l.face_value_minor, s.face_value_minor) as face_value_minor,
+select a.id, a.connection_id, a.out_no, a.supplier_sku, a.currency, a.rate, a.order_line_id, coalesce(l.face_value_minor, s.face_value_minor) as face_value_minor,
        f.least_minor is not null as is_range,
        case when l.parent_line_id is null then u.amount_minor else greatest(u.amount_minor, l.unit_price_minor) end as worth_minor,
        coalesce(s.floor_bp, 0) as floor_bp, ra.account
@@ -361,8 +372,17 @@ where id = any(array(
 ))
 returning id
 """
-_UNITS = """
-select u.order_id, u.order_line_id, u.unit_no, u.sku_id, coalesce(o.owed_again_at, o.paid_at) as paid_at, l.face_value_minor as value_minor,
+OWN_IS_RESERVE = """
+exists (
+  select 1 from supply_route r join sku k on k.id = r.sku_id join product p on p.id = k.product_id
+  left join category_route g on g.category_id = p.category_id
+  where r.sku_id = u.sku_id and coalesce(r.own_stock, g.own_stock) = 'reserve'
+) as own_is_reserve,
+"""
+"""Of a unit: whether own stock of its SKU is kept for when no supplier can deliver."""
+_UNITS = "select " + OWN_IS_RESERVE
+_UNITS += """
+       u.order_id, u.order_line_id, u.unit_no, u.sku_id, coalesce(o.owed_again_at, o.paid_at) as paid_at, l.face_value_minor as value_minor,
        l.face_value_currency as value_currency,
        case when l.parent_line_id is null then u.amount_minor else greatest(u.amount_minor, l.unit_price_minor) end as worth_minor
 from attempt a
@@ -378,7 +398,7 @@ with orders as materialized (
   select id from shop_order where id in (select order_id from attempt where id = any($1)) order by id for update
 )
 select a.id, a.order_id, a.order_line_id, a.unit_no, a.sku_id, a.offer_id, a.connection_id, a.supplier_sku, a.out_no, a.state,
-       a.expected_cost, a.currency, a.sent_at, a.supplier_ref, a.times_sent, a.times_asked, a.times_not_found, a.answered_at, a.fence, a.reason,
+       a.expected_cost, a.currency, a.rate, a.sent_at, a.supplier_ref, a.times_sent, a.times_asked, a.times_not_found, a.answered_at, a.fence, a.reason,
        c.name as connection_name,
        exists (select 1 from order_line b where b.order_id = a.order_id and b.bundle_policy = 'whole') as is_of_whole
 from attempt a join supplier_connection c on c.id = a.connection_id

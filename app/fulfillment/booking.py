@@ -14,11 +14,10 @@ from app.ledger.service import Posting, TransferKind
 
 @dataclass(frozen=True, slots=True)
 class Spent:
-    """What one delivery of a unit cost: of which key or purchase, and in which currency when it is not the order's."""
+    """What one delivery of a unit cost, in its order's currency: of which key or purchase."""
 
     source_id: UUID
     unit_cost: Decimal
-    currency: str | None = None
 
 
 def sold(unit: asyncpg.Record, spent: Spent | None) -> list[Posting]:
@@ -29,6 +28,5 @@ def sold(unit: asyncpg.Record, spent: Spent | None) -> list[Posting]:
     line_id, leg = unit["order_line_id"], str(unit["unit_no"])
     postings = [Posting(TransferKind.SALE, line_id, unit["amount_minor"], unit["currency"], leg=leg)]
     if spent and (cost_minor := line_minor(spent.unit_cost, 1)):
-        currency = spent.currency or unit["currency"]
-        postings.append(Posting(TransferKind.COST_OF_GOODS, line_id, cost_minor, currency, leg=str(spent.source_id)))
+        postings.append(Posting(TransferKind.COST_OF_GOODS, line_id, cost_minor, unit["currency"], leg=str(spent.source_id)))
     return postings

@@ -14,6 +14,7 @@ from collections.abc import Sequence
 from contextlib import suppress
 from dataclasses import dataclass
 from datetime import timedelta
+from decimal import Decimal
 from functools import partial
 from uuid import UUID
 
@@ -177,7 +178,7 @@ async def _take_for(tx: Tx, pumps: Sequence[_Pump]) -> dict[_Pump, list[_Ready]]
 
 def _purchase(row: asyncpg.Record, ring: Keyring, notice_url: str) -> Purchase:
     """What is bought, with the buyer's recharge account opened."""
-    account = {}
+    account, most = {}, most_cost(row["worth_minor"], row["floor_bp"])
     if row["account"] is not None:
         account = json.loads(ring.open("recharge_account", "account", row["order_line_id"], row["account"]).reveal())
     return Purchase(
@@ -186,7 +187,7 @@ def _purchase(row: asyncpg.Record, ring: Keyring, notice_url: str) -> Purchase:
         account=account,
         face_value_minor=row["face_value_minor"] if row["is_range"] else None,
         currency=row["currency"],
-        most_cost=most_cost(row["worth_minor"], row["floor_bp"]),
+        most_cost=most if row["rate"] is None else (most / row["rate"]).quantize(Decimal("0.000001")),
         notice_url=notice_url,
     )
 
@@ -242,6 +243,6 @@ async def send_elsewhere(tx: Tx, connection_id: UUID) -> int:
     await ordering.lock_orders(tx, await attempts.orders_waiting(tx, connection_id, at_most=_WITHDRAWN_AT_ONCE))
     units = await attempts.withdraw(tx, connection_id, at_most=_WITHDRAWN_AT_ONCE)
     unserved = await attempts.plan(tx, units)
-    await give_up(tx, unserved)
+    await give_up(tx, await attempts.leave_to_own_stock(tx, unserved))
     await settle_orders(tx, sorted({unit["order_id"] for unit in units}))
     return len(units)

@@ -167,6 +167,7 @@ class Attempt(Row, TenantBase):
         one_of("state", AttemptState),
         ForeignKeyConstraint(["order_line_id", "unit_no"], ["delivery_unit.order_line_id", "delivery_unit.unit_no"]),
         CheckConstraint("(state = 'sending') = (fence is not null)", name="fence_while_sending"),
+        CheckConstraint("(rate is null) = (rate_id is null)", name="rate_is_of_a_row"),
         Index(
             "uq_attempt_live",
             "order_line_id",
@@ -195,8 +196,14 @@ class Attempt(Row, TenantBase):
     unit_cost: Mapped[Decimal | None] = mapped_column(Numeric(18, 6))
     """What the supplier says it took."""
     currency: Mapped[str]
+    """The supplier's: of its costs, and of what is settled with him."""
+    rate_id: Mapped[UUID | None] = mapped_column(ForeignKey("exchange_rate.id"))
+    rate: Mapped[Decimal | None] = mapped_column(Numeric(18, 6))
+    """What 1 of its currency cost in the shop's when it was planned; None where it is the shop's."""
     why: Mapped[str]
     """Why this supplier was chosen, as a msgid."""
+    policy_of: Mapped[str] = mapped_column(server_default="")
+    """The category whose policy chose; empty where the SKU has its own."""
     passed_over: Mapped[list[Any]] = mapped_column(JSONB, server_default="[]")
     """The rivals and why each was passed over: pairs of an offer's id and a msgid."""
     fence: Mapped[UUID | None]

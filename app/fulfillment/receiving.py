@@ -21,9 +21,11 @@ from app.fulfillment.models import AttemptState
 from app.inventory import service as inventory
 from app.inventory.bought import BoughtKey, store_bought
 from app.inventory.models import NEVER, KeyState
+from app.kernel.money import CNY
 from app.ledger import service as ledger
 from app.suppliers.connectors.port import Delivered, Issued
 from app.suppliers.costing import learn_costs
+from app.suppliers.exchange import converted
 from tenants.session import Tx
 
 _CARRIES_SECRET = frozenset({DeliveryKind.CARD_KEY})
@@ -40,6 +42,11 @@ class _Served:
     unit: asyncpg.Record
     key_id: UUID | None
     unit_cost: Decimal
+
+    @property
+    def own_cost(self) -> Decimal:
+        """What it cost in the shop's currency, at the rate it was bought at."""
+        return converted(self.unit_cost, self.row["rate"])
 
 
 async def receive(tx: Tx, delivered: Sequence[tuple[asyncpg.Record, Delivered]], *, took_ms: Mapping[UUID, int]) -> list[UUID]:
@@ -117,8 +124,8 @@ def _key(row: asyncpg.Record, issued: Issued, unit_cost: Decimal, state: KeyStat
         issued.number or issued.link,
         issued.password,
         issued.expires_on,
-        unit_cost,
-        row["currency"],
+        converted(unit_cost, row["rate"]),
+        CNY if row["rate"] is not None else row["currency"],
         state,
     )
 
@@ -151,15 +158,11 @@ async def _deliver(tx: Tx, served: Sequence[_Served]) -> None:
         [one.unit["unit_no"] for one in served],
         [one.key_id for one in served],
         [one.row["id"] for one in served],
-        [one.unit_cost for one in served],
+        [one.own_cost for one in served],
     )
     await ledger.transfer(
         tx,
-        [
-            posting
-            for one in served
-            for posting in booking.sold(one.unit, Spent(one.row["id"], one.unit_cost, one.row["currency"]))
-        ],
+        [posting for one in served for posting in booking.sold(one.unit, Spent(one.row["id"], one.own_cost))],
     )
     await inventory.move_bought(tx, dict(Counter(one.unit["sku_id"] for one in served)))
 

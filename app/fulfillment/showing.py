@@ -20,6 +20,7 @@ from app.suppliers.watching import Pace
 from tenants.session import Tx
 
 _MOST_SHOWN = 200
+_MOST_OFFERS = 100
 
 
 class NothingToAsk(DomainError):
@@ -71,6 +72,12 @@ async def open_by_connection(tx: Tx) -> dict[UUID, asyncpg.Record]:
     return {row["connection_id"]: row for row in rows}
 
 
+async def unknown_by_offer(tx: Tx) -> dict[UUID, asyncpg.Record]:
+    """Per offer with purchases that are unknown: how many, and since when the oldest was sent."""
+    rows = await tx.fetch(_UNKNOWN, _MOST_OFFERS)
+    return {row["offer_id"]: row for row in rows}
+
+
 async def spent_in_a_day(tx: Tx) -> dict[UUID, Decimal]:
     """What was bought from each connection in the last 24 hours, in major units."""
     since = clock.now() - timedelta(hours=24)
@@ -94,8 +101,8 @@ def first_id_at(at: datetime) -> UUID:
 
 
 _OF_ORDER = """
-select a.id, a.order_line_id, a.unit_no, a.seq, a.out_no, a.state, a.why, a.passed_over, a.reason, a.says, a.supplier_ref, a.sent_at, a.decided_at,
-       a.took_ms, a.expected_cost, a.unit_cost, a.currency, a.times_asked, a.times_sent, a.created_at, a.connection_id, c.name as connection_name,
+select a.id, a.order_line_id, a.unit_no, a.seq, a.out_no, a.state, a.why, a.policy_of, a.passed_over, a.reason, a.says, a.supplier_ref, a.sent_at, a.decided_at,
+       a.took_ms, a.expected_cost, a.unit_cost, a.currency, a.rate, a.times_asked, a.times_sent, a.created_at, a.connection_id, c.name as connection_name,
        l.product_name, l.sku_name, l.quantity
 from attempt a
 join supplier_connection c on c.id = a.connection_id
@@ -113,6 +120,14 @@ select connection_id, (count(*) filter (where state = 'unknown'))::int as unknow
 from attempt
 where state in ('sending', 'accepted', 'unknown')
 group by connection_id
+"""
+_UNKNOWN = """
+select offer_id, count(*)::int as unknown, min(sent_at) as oldest_unknown
+from attempt
+where state = 'unknown'
+group by offer_id
+order by 2 desc
+limit $1
 """
 _PACE = """
 select coalesce(sum(coalesce(a.unit_cost, a.expected_cost)), 0) as in_a_day,

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Sequence
 from datetime import date, timedelta
 from uuid import UUID
@@ -14,8 +15,10 @@ from sqlalchemy.orm import defer
 from app.catalog.models import DeliveryKind, Product, Sku
 from app.inventory.models import Allocation, CardKey, ImportBatch, ImportLine, KeyState, LineVerdict, Stock
 from app.kernel.errors import NotFound
-from app.kernel.ids import is_number
 from tenants.session import Tx
+
+_BATCH_NO = re.compile(r"[A-Z][0-9]{6}-[0-9A-Z]{7,8}", re.ASCII)
+"""Of an upload, and of what a connection sold on a day."""
 
 
 async def stock_of(session: AsyncSession, sku_id: UUID) -> Stock:
@@ -74,7 +77,7 @@ async def batches_of(session: AsyncSession, sku_id: UUID, *, limit: int = 100) -
 
 async def batch_or_404(session: AsyncSession, batch_no: str) -> ImportBatch:
     """One batch by its number. Raises: NotFound."""
-    if not is_number(batch_no):
+    if not _BATCH_NO.fullmatch(batch_no):
         raise NotFound
     batch = await session.scalar(select(ImportBatch).where(ImportBatch.batch_no == batch_no))
     if batch is None:

@@ -26,9 +26,10 @@ from app.kernel.ids import new_id
 from app.kernel.money import CNY, MAX_MINOR
 from app.kernel.tasks import Lane, add_task
 from app.suppliers import offering, service
+from app.suppliers.exchange import rates_now
 from app.suppliers.models import ImportResult
 from app.suppliers.offering import MOST_CHOSEN, Wanted
-from app.suppliers.rules import price_with_markup
+from app.suppliers.rules import Rate, price_with_markup
 from app.suppliers.service import RouteTerms
 from tenants.directory import Tenant
 from tenants.session import Tx, raw, tenant_session, tenant_tx
@@ -105,9 +106,11 @@ async def _decide_some(session: AsyncSession, import_id: UUID) -> bool:
     if job is None:
         return False
     lines = await tx.fetch(_WAITING, import_id, _AT_ONCE)
+    rates = await rates_now(tx)
     for line in lines:
-        price_minor = _price(line, job)
-        result = _obstacle(line, price_minor)
+        rate = rates.get(line["currency"])
+        price_minor = _price(line, job, rate)
+        result = _obstacle(line, price_minor, rate)
         product_id = None
         if result is None:
             assert price_minor is not None
@@ -118,16 +121,16 @@ async def _decide_some(session: AsyncSession, import_id: UUID) -> bool:
     return bool(lines)
 
 
-def _price(line: asyncpg.Record, job: asyncpg.Record) -> int | None:
+def _price(line: asyncpg.Record, job: asyncpg.Record, rate: Rate | None) -> int | None:
     """What a unit would be sold at; None where its cost makes no price."""
-    cost: Decimal = line["unit_cost"]
+    cost: Decimal = line["unit_cost"] * (rate.safe if rate else 1)
     if cost <= 0 or cost * 100 > MAX_MINOR:
         return None
     price = price_with_markup(cost, markup_bp=job["markup_bp"], add_minor=job["add_minor"], ending_minor=job["ending_minor"])
     return price if price <= MAX_MINOR else None
 
 
-def _obstacle(line: asyncpg.Record, price_minor: int | None) -> ImportResult | None:
+def _obstacle(line: asyncpg.Record, price_minor: int | None, rate: Rate | None) -> ImportResult | None:
     """Why an offer is left out; None when a product is made of it."""
     if line["is_excluded"]:
         return ImportResult.EXCLUDED
@@ -137,7 +140,7 @@ def _obstacle(line: asyncpg.Record, price_minor: int | None) -> ImportResult | N
         return ImportResult.NOT_ON_SALE
     if line["least_minor"] is not None:
         return ImportResult.RANGE
-    if line["currency"] != CNY:
+    if line["currency"] != CNY and (rate is None or not rate.is_good):
         return ImportResult.OTHER_CURRENCY
     if price_minor is None or line["delivery_kind"] not in set(DeliveryKind) or not line["name"].strip():
         return ImportResult.NONSENSE

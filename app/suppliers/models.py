@@ -136,6 +136,30 @@ class OfferChange(Row, TenantBase):
     after: Mapped[Decimal] = mapped_column(Numeric(18, 6))
 
 
+class ExchangeRate(TenantBase):
+    """What 1 of a currency costs in the shop's own, from an instant on. Never changed: a newer one takes over, and purchases keep theirs."""
+
+    __tablename__ = "exchange_rate"
+    __table_args__ = (
+        CheckConstraint("rate > 0 and rate < 'Infinity'", name="rate_positive"),
+        CheckConstraint("currency <> own_currency", name="two_currencies"),
+        CheckConstraint("valid_until > valid_from", name="ends_after_start"),
+        CheckConstraint("safety_bp between 0 and 5000", name="safety_bounded"),
+        Index("ix_exchange_rate_in_force", "currency", "valid_from"),
+    )
+    id: Mapped[UUID] = mapped_column(primary_key=True)
+    currency: Mapped[str]
+    own_currency: Mapped[str] = mapped_column(server_default="CNY")
+    rate: Mapped[Decimal] = mapped_column(Numeric(18, 6))
+    valid_from: Mapped[datetime]
+    valid_until: Mapped[datetime]
+    """From then on it is out of date: what is sold in its currency is not bought until there is a newer one."""
+    safety_bp: Mapped[int] = mapped_column(Integer, server_default="0")
+    """Put on it when costs are compared with prices, in basis points; never on what is booked."""
+    actor_name: Mapped[str]
+    created_at: Mapped[datetime] = mapped_column(server_default=text("now()"))
+
+
 class RoutePolicy(StrEnum):
     CHEAPEST = "cheapest"
     FASTEST = "fastest"
@@ -143,16 +167,39 @@ class RoutePolicy(StrEnum):
     WEIGHTED = "weighted"
 
 
+class OwnStock(StrEnum):
+    """Whether own card-keys go before what suppliers offer, or are kept for when none of them can deliver."""
+
+    FIRST = "first"
+    RESERVE = "reserve"
+
+
+class CategoryRoute(TenantBase):
+    """How the goods of a category are bought where their own routes leave it open."""
+
+    __tablename__ = "category_route"
+    __table_args__ = (one_of("policy", RoutePolicy), one_of("own_stock", OwnStock))
+    category_id: Mapped[UUID] = mapped_column(ForeignKey("category.id", ondelete="cascade"), primary_key=True)
+    policy: Mapped[str]
+    own_stock: Mapped[str] = mapped_column(server_default=OwnStock.FIRST)
+    updated_at: Mapped[datetime] = mapped_column(server_default=text("now()"))
+
+
 class SupplyRoute(TenantBase):
-    """How one SKU is bought: which offers may serve it, and in which order. Below which margin it is not sold stands at the SKU."""
+    """How one SKU is bought: which offers may serve it, and in which order. Below which margin it is not sold stands at the SKU.
+
+    Where `policy` or `own_stock` is None, the SKU's category says.
+    """
 
     __tablename__ = "supply_route"
     __table_args__ = (
         one_of("policy", RoutePolicy),
+        one_of("own_stock", OwnStock),
         CheckConstraint("deadline_s between 60 and 172800", name="deadline_bounded"),
     )
     sku_id: Mapped[UUID] = mapped_column(ForeignKey("sku.id"), primary_key=True)
-    policy: Mapped[str] = mapped_column(server_default=RoutePolicy.CHEAPEST)
+    policy: Mapped[str | None] = mapped_column(server_default=RoutePolicy.CHEAPEST)
+    own_stock: Mapped[str | None]
     deadline_s: Mapped[int] = mapped_column(Integer, server_default="1800")
     """Seconds from payment until a unit must be delivered or refunded, or a person is asked."""
     shelf_reason: Mapped[str] = mapped_column(server_default="")

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections import defaultdict
+from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from decimal import Decimal
@@ -19,6 +20,7 @@ from tenants.session import Tx
 
 MINUTES = 60
 _MOST_ROUTES = 100
+_MOST_OFFERS = 100
 _DEGRADED_BP = 9_500
 
 
@@ -105,6 +107,38 @@ async def _minutes(tx: Tx, connection_id: UUID | None) -> dict[UUID, dict[dateti
     return found
 
 
+@dataclass(frozen=True, slots=True)
+class OfferLine:
+    """One SKU at one connection, by its calls of the last quarter of an hour and the purchases that are unknown."""
+
+    row: asyncpg.Record
+    unknown: int
+    oldest_unknown: datetime | None
+
+    @property
+    def success_bp(self) -> int | None:
+        return self.row["well"] * 10_000 // self.row["calls"] if self.row["calls"] else None
+
+    @property
+    def p95_ms(self) -> int | None:
+        return p95(self.row)
+
+    @property
+    def is_troubled(self) -> bool:
+        return bool(self.unknown) or (self.success_bp is not None and self.success_bp < _DEGRADED_BP)
+
+
+async def offer_lines(tx: Tx, unknown: Mapping[UUID, asyncpg.Record]) -> list[OfferLine]:
+    """SKUs by connection that were called lately or have unknown purchases, the troubled first."""
+    rows = await tx.fetch(_BY_OFFER, list(unknown), _MOST_OFFERS)
+    lines = [
+        OfferLine(row, asked["unknown"] if asked else 0, asked["oldest_unknown"] if asked else None)
+        for row in rows
+        for asked in [unknown.get(row["offer_id"])]
+    ]
+    return sorted(lines, key=lambda line: (not line.is_troubled, -line.unknown, line.success_bp or 0))
+
+
 async def routed_skus(tx: Tx) -> list[tuple[asyncpg.Record, Route]]:
     """SKUs that suppliers serve, with their routes; those off the shelf first."""
     rows = await tx.fetch(_ROUTED, _MOST_ROUTES)
@@ -152,6 +186,30 @@ select connection_id, minute, sum(calls)::int as calls, sum(well)::int as well
 from supply_minute
 where minute > now() - interval '60 minutes' and ($1::uuid is null or connection_id = $1)
 group by connection_id, minute
+"""
+_BY_OFFER = """
+select o.id as offer_id, o.name as offer_name, o.supplier_sku, c.id as connection_id, c.name as connection_name, s.name as supplier_name,
+       g.goods, g.sku_id, coalesce(h.calls, 0) as calls, coalesce(h.well, 0) as well, coalesce(h.refused, 0) as refused,
+       coalesce(h.within_300_ms, 0) as within_300_ms, coalesce(h.within_1_s, 0) as within_1_s, coalesce(h.within_3_s, 0) as within_3_s,
+       coalesce(h.within_10_s, 0) as within_10_s
+from (
+  select offer_id, sum(calls)::int as calls, sum(well)::int as well, sum(refused)::int as refused, sum(within_300_ms)::int as within_300_ms,
+         sum(within_1_s)::int as within_1_s, sum(within_3_s)::int as within_3_s, sum(within_10_s)::int as within_10_s
+  from supply_minute
+  where minute > now() - interval '15 minutes'
+  group by offer_id
+) h
+full join unnest($1::uuid[]) as u (id) on u.id = h.offer_id
+join supplier_offer o on o.id = coalesce(h.offer_id, u.id)
+join supplier_connection c on c.id = o.connection_id
+join supplier s on s.id = c.supplier_id
+left join lateral (
+  select string_agg(p.name || ' ' || k.name, ', ' order by p.name, k.name) as goods, min(k.id::text)::uuid as sku_id
+  from route_offer r join sku k on k.id = r.sku_id join product p on p.id = k.product_id
+  where r.offer_id = o.id
+) g on true
+order by (u.id is null), coalesce(h.well::numeric / nullif(h.calls, 0), 0), h.calls desc nulls last
+limit $2
 """
 _ROUTED = """
 select r.sku_id, r.shelf_reason, r.updated_at, s.name as sku_name, p.id as product_id, p.name as product_name, l.price_minor, l.currency,

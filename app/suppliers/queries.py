@@ -12,8 +12,9 @@ from sqlalchemy.ext.asyncio import AsyncSession
 
 from app.catalog.values import ValueRange
 from app.kernel.errors import NotFound
+from app.kernel.money import CNY
 from app.suppliers.models import BreakerState, RoutePolicy, Supplier, SupplierConnection, SupplierOffer
-from app.suppliers.rules import Candidate, Values
+from app.suppliers.rules import Candidate, Rate, Values
 from tenants.session import Tx
 
 
@@ -27,7 +28,8 @@ class Route:
     deadline_s: int
     candidates: tuple[Candidate, ...]
     supplier_skus: dict[UUID, str]
-    currency: str
+    said_by: str = ""
+    """The category whose policy it follows; empty where the route has its own."""
     values: ValueRange | None = None
     """The face values of a SKU that is sold by them. Its candidates stand at the least of them until `at` asks for another."""
     offered: tuple[Candidate, ...] = ()
@@ -96,7 +98,7 @@ async def values_on_route(tx: Tx, sku_ids: Sequence[UUID]) -> dict[UUID, list[as
 
 async def routes_of(tx: Tx, sku_ids: Iterable[UUID]) -> dict[UUID, Route]:
     """The routes of SKUs; a SKU without one is sold from own stock alone. Health is that of the last quarter of an hour."""
-    rows = await tx.fetch(_ROUTES, sorted(set(sku_ids)))
+    rows = await tx.fetch(_ROUTES, sorted(set(sku_ids)), CNY)
     found: dict[UUID, list[asyncpg.Record]] = {}
     for row in rows:
         found.setdefault(row["sku_id"], []).append(row)
@@ -115,7 +117,7 @@ def _route(rows: list[asyncpg.Record]) -> Route:
         deadline_s=first["deadline_s"],
         candidates=tuple(one.at(value_minor, chosen_in=values.currency if values else None) for one in candidates),
         supplier_skus={row["offer_id"]: row["supplier_sku"] for row in offered},
-        currency=next((row["currency"] for row in offered), "CNY"),
+        said_by=first["said_by"],
         values=values,
         offered=candidates,
     )
@@ -142,6 +144,7 @@ def _candidate(row: asyncpg.Record) -> Candidate:
         success_bp=row["well"] * 10_000 // row["calls"] if row["calls"] else None,
         p95_ms=p95(row),
         currency=row["currency"],
+        rate=None if row["rate_id"] is None else Rate(row["rate_id"], row["rate"], row["safety_bp"], row["rate_is_good"]),
         sells=None if row["least_minor"] is None else Values(row["least_minor"], row["most_minor"], row["step_minor"]),
         face_value_minor=row["offer_value"],
     )
@@ -160,13 +163,18 @@ def p95(row: asyncpg.Record) -> int | None:
 
 
 _ROUTES = """
-select r.sku_id, r.policy, coalesce(k.floor_bp, 0) as floor_bp, r.deadline_s, o.id as offer_id, o.supplier_sku, o.connection_id, o.unit_cost, o.currency, o.stock,
+select r.sku_id, coalesce(r.policy, g.policy, 'cheapest') as policy, case when r.policy is null then coalesce(y.name, '') else '' end as said_by,
+       coalesce(k.floor_bp, 0) as floor_bp, r.deadline_s, o.id as offer_id, o.supplier_sku, o.connection_id, o.unit_cost, o.currency, o.stock,
        o.is_on_sale, o.least_minor, o.most_minor, o.step_minor, o.face_value_minor as offer_value, c.is_on, c.breaker, c.balance, ro.position, ro.weight,
        k.face_value_minor, v.least_minor as range_least, v.most_minor as range_most, v.step_minor as range_step, v.rate as range_rate,
        v.currency as range_currency,
+       x.id as rate_id, x.rate, x.safety_bp, x.valid_until > now() as rate_is_good,
        h.calls, h.well, h.within_300_ms, h.within_1_s, h.within_3_s, h.within_10_s
 from supply_route r
 join sku k on k.id = r.sku_id
+join product p on p.id = k.product_id
+left join category_route g on g.category_id = p.category_id
+left join category y on y.id = g.category_id
 left join sku_range v on v.sku_id = r.sku_id
 left join route_offer ro on ro.sku_id = r.sku_id
 left join supplier_offer o on o.id = ro.offer_id
@@ -177,6 +185,10 @@ left join lateral (
   from supply_minute m
   where m.offer_id = o.id and m.minute > now() - interval '15 minutes'
 ) h on true
+left join lateral (
+  select id, rate, safety_bp, valid_until from exchange_rate
+  where currency = o.currency and o.currency <> $2 and valid_from <= now() order by valid_from desc, id desc limit 1
+) x on true
 where r.sku_id = any($1)
 order by r.sku_id, ro.position
 """

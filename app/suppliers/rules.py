@@ -17,6 +17,21 @@ TOO_DEAR = N_("it would leave less than the least margin")
 
 
 @dataclass(frozen=True, slots=True)
+class Rate:
+    """What 1 of a supplier's currency costs in the shop's; `is_good` while it is not out of date."""
+
+    id: UUID
+    rate: Decimal
+    safety_bp: int
+    is_good: bool = True
+
+    @property
+    def safe(self) -> Decimal:
+        """The rate costs are compared by."""
+        return self.rate * (10_000 + self.safety_bp) / 10_000
+
+
+@dataclass(frozen=True, slots=True)
 class Candidate:
     """An offer that may serve a SKU, as it stands this moment. `success_bp` and `p95_ms` come from real calls; None where there were none."""
 
@@ -33,11 +48,18 @@ class Candidate:
     success_bp: int | None = None
     p95_ms: int | None = None
     currency: str = CNY
+    rate: Rate | None = None
+    """Of its currency, where that is not the shop's."""
     sells: Values | None = None
     """The face values it is sold by, at `unit_cost` for 1 of value until it is asked for one of them; None for one thing at one cost."""
     face_value_minor: int | None = None
     fits: bool = True
     """Whether it is sold at the face value it was asked for."""
+
+    @property
+    def own_cost(self) -> Decimal:
+        """Its cost in the shop's currency, to be safe: what offers and prices are compared by."""
+        return self.unit_cost * self.rate.safe if self.rate else self.unit_cost
 
     def at(self, value_minor: int | None, *, chosen_in: str | None = None) -> Candidate:
         """This offer for one unit of a face value.
@@ -79,8 +101,10 @@ def obstacle(candidate: Candidate, *, most_cost: Decimal | None) -> str | None:
     """Why an offer cannot serve this moment, as a msgid; None when it can."""
     if not candidate.is_on:
         return N_("its connection is switched off")
-    if candidate.currency != CNY:
-        return N_("its cost is in another currency than the price")
+    if candidate.currency != CNY and candidate.rate is None:
+        return N_("no exchange rate of its currency is set")
+    if candidate.rate is not None and not candidate.rate.is_good:
+        return N_("the exchange rate of its currency is out of date")
     if candidate.breaker is BreakerState.OPEN:
         return N_("its supplier is failing")
     if not candidate.fits:
@@ -91,7 +115,7 @@ def obstacle(candidate: Candidate, *, most_cost: Decimal | None) -> str | None:
         return N_("its supplier has none left")
     if candidate.balance is not None and candidate.balance < candidate.unit_cost:
         return N_("our balance there is too low")
-    if most_cost is not None and candidate.unit_cost > most_cost:
+    if most_cost is not None and candidate.own_cost > most_cost:
         return TOO_DEAR
     return None
 
@@ -120,11 +144,9 @@ def choose(
 def _by_policy(able: Sequence[Candidate], policy: RoutePolicy, draw: int) -> tuple[Candidate, str]:
     match policy:
         case RoutePolicy.CHEAPEST:
-            return min(able, key=lambda c: (c.unit_cost, -(c.success_bp or 0), c.position)), N_("the cheapest that is healthy")
+            return min(able, key=lambda c: (c.own_cost, -(c.success_bp or 0), c.position)), N_("the cheapest that is healthy")
         case RoutePolicy.FASTEST:
-            return min(able, key=lambda c: (c.p95_ms or _SLOWEST_MS, c.unit_cost, c.position)), N_(
-                "the fastest by its last calls"
-            )
+            return min(able, key=lambda c: (c.p95_ms or _SLOWEST_MS, c.own_cost, c.position)), N_("the fastest by its last calls")
         case RoutePolicy.FIXED_ORDER:
             return min(able, key=lambda c: c.position), N_("the first of the fixed order that can serve")
         case RoutePolicy.WEIGHTED:

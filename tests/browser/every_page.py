@@ -94,6 +94,7 @@ def surfaces(shop: Shop, operator: str) -> dict[str, Surface]:
                 "category clone": desk(f"/categories/{category}/clone"),
                 "content": desk(f"/products/{course['id']}/content"),
                 "order of a link": desk(f"/orders/{opened['no']}"),
+                "exchange rates": desk("/exchange-rates"),
                 "sales channels": desk("/channels"),
                 "prices by channel": desk(f"/products/{made['id']}/channels"),
                 "stock by channel": desk(f"/skus/{split['sku']}/allocation"),

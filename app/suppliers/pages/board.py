@@ -109,6 +109,7 @@ async def _context(request: AnyRequest, tx: Tx, tenant: Tenant, known: _Spent) -
         "unknown": sum(row["unknown"] for row in unknown),
         "oldest_unknown": min((row["oldest_unknown"] for row in unknown), default=None),
         "low": [line for line in lines if line.is_low],
+        "offers": await overview.offer_lines(tx, await showing.unknown_by_offer(tx)),
         "skus": [_sku(row, route, names) for row, route in skus],
     }
 

@@ -10,6 +10,7 @@ from sqlalchemy.ext.asyncio import AsyncSession
 
 from app.access.guards import may
 from app.access.permissions import Permission
+from app.kernel.money import CNY
 from app.kernel.web import AnyRequest, page
 from app.suppliers import overview, routing, rules
 from app.suppliers.models import BreakerState
@@ -39,7 +40,7 @@ class ComparisonPages(Controller):
 
 def _row(row: asyncpg.Record, route: Route, details: dict[Any, asyncpg.Record]) -> dict[str, Any]:
     limit = rules.most_cost(row["price_minor"], route.floor_bp) if row["price_minor"] else None
-    by_cost = sorted(route.candidates, key=lambda one: (one.currency, one.unit_cost, one.position))
+    by_cost = sorted(route.candidates, key=lambda one: (one.rate is None and one.currency != CNY, one.own_cost, one.position))
     obstacles = {one.offer_id: rules.obstacle(one, most_cost=limit) for one in by_cost}
     best = next((one.offer_id for one in by_cost if obstacles[one.offer_id] is None and one.breaker is BreakerState.CLOSED), None)
     return {
@@ -51,11 +52,11 @@ def _row(row: asyncpg.Record, route: Route, details: dict[Any, asyncpg.Record]) 
 
 def _offer(one: Candidate, details: asyncpg.Record, obstacle: str | None, sku: asyncpg.Record, best: object) -> dict[str, Any]:
     price = sku["price_minor"]
-    comparable = price and one.currency == sku["currency"]
+    comparable = price and (one.currency == sku["currency"] or one.rate is not None)
     return {
         "candidate": one,
         "details": details,
         "obstacle": obstacle,
         "is_best": one.offer_id == best,
-        "margin_bp": int((price - one.unit_cost * 100) * 10_000 / price) if comparable else None,
+        "margin_bp": int((price - one.own_cost * 100) * 10_000 / price) if comparable else None,
     }

@@ -18,10 +18,12 @@ from app.kernel.actor import Actor
 from app.kernel.errors import N_, BadRequest
 from app.kernel.forms import InvalidForm, RawForm
 from app.kernel.i18n import gettext
+from app.kernel.money import CNY
 from app.kernel.web import AnyRequest, page, see_other
 from app.suppliers import queries, routing, rules, service
 from app.suppliers.forms import read_route
 from app.suppliers.models import RoutePolicy, SupplyRoute
+from app.suppliers.pages.categories import choices_of_route
 from app.suppliers.pages.shared import POLICY_WORDS, shared
 from app.suppliers.queries import Route
 from app.suppliers.rules import Candidate
@@ -78,7 +80,7 @@ async def _context(request: AnyRequest, session: AsyncSession, tenant: Tenant, s
         "stock": stock,
         "price_minor": price_minor,
         "route": known,
-        "policies": [(policy.value, gettext(word), gettext(note)) for policy, (word, note) in POLICY_WORDS.items()],
+        **choices_of_route(await service.said_by_category(session, product.category_id)),
         "policy_words": POLICY_WORDS,
         "default_minutes": _DEFAULT_MINUTES,
         "rows": [_row(candidate, details[candidate.offer_id], limit, price_minor) for candidate in route.candidates]
@@ -93,8 +95,9 @@ async def _context(request: AnyRequest, session: AsyncSession, tenant: Tenant, s
 
 def _row(candidate: Candidate, details: asyncpg.Record, limit: Decimal | None, price_minor: int | None) -> dict[str, Any]:
     """One offer of the matrix: what it costs, what it leaves of the price, whether it could serve this moment."""
-    cost_minor = candidate.unit_cost * 100
-    margin_bp = int((price_minor - cost_minor) * 10_000 / price_minor) if price_minor else None
+    cost_minor = candidate.own_cost * 100
+    is_known = candidate.currency == CNY or candidate.rate is not None
+    margin_bp = int((price_minor - cost_minor) * 10_000 / price_minor) if price_minor and is_known else None
     return {
         "candidate": candidate,
         "details": details,

@@ -11,7 +11,9 @@ from sqlalchemy.ext.asyncio import AsyncSession
 
 from app.access.guards import may
 from app.access.permissions import Permission
-from app.catalog.pages.shared import either
+from app.aftersales import failing
+from app.aftersales import service as aftersales
+from app.catalog.pages.shared import either, may_do
 from app.kernel.actor import Actor
 from app.kernel.errors import N_
 from app.kernel.forms import InvalidForm, RawForm, parse
@@ -97,4 +99,12 @@ def _taken(refusal: service.NameTaken, sent: RawForm, context: dict[str, Any]) -
 
 
 async def _context(request: AnyRequest, session: AsyncSession, tenant: Tenant, supplier_id: UUID) -> dict[str, Any]:
-    return {**shared(request, tenant), "supplier": await adjusting.supplier_or_404(session, supplier_id)}
+    supplier = await adjusting.supplier_or_404(session, supplier_id)
+    tx = await raw(session)
+    return {
+        **shared(request, tenant),
+        "supplier": supplier,
+        "rates": await failing.of_supplier(tx, supplier_id),
+        "policy": await aftersales.policy_of(tx),
+        "may_void": may_do(request, Permission.INVENTORY_VOID),
+    }

@@ -120,3 +120,31 @@ async def test_a_supplier_who_cannot_say_leaves_it_to_the_team(world: World, com
     assert (await owner.post(f"/after-sales/{case_no}/checks")).status_code == 303
     await settle(world)
     assert await world.value("select verdict from after_sale_case") == "delivered"
+
+
+async def test_the_suppliers_page_shows_what_failed_and_leads_to_its_batch_and_the_buyers(
+    world: World, company: SupplierSimulator
+) -> None:
+    await policy(world, auto_most_minor=0, rate_bp=5000, rate_least=1)
+    seller, other = await source(world, company), await source(world, company)
+    product = await routed(world, seller)
+    placed = await world.paid(product.skus[0].listing.id, 2)
+    await settle(world)
+    await read(world, placed)
+    await reported(world, placed)
+    owner = await staff(world)
+    found = {
+        one.connection_id: await world.value("select supplier_id from supplier_connection where id = $1", one.connection_id)
+        for one in (seller, other)
+    }
+    batch_no = await world.value("select batch_no from import_batch")
+    page = (await owner.get(f"/suppliers/{found[seller.connection_id]}")).text
+    assert "50%" in words(page)
+    assert f"/imports/{batch_no}/quarantine" in page
+    assert batch_no not in (await owner.get(f"/suppliers/{found[other.connection_id]}")).text
+    assert (await owner.post(f"/imports/{batch_no}/quarantine", REASON)).status_code == 303
+    frozen = (await owner.get(f"/imports/{batch_no}")).text
+    assert placed.order_no in frozen
+    assert "got keys of it before" in words(frozen)
+    support = await staff(world, MemberRole.READ_ONLY)
+    assert f"/imports/{batch_no}/quarantine" not in (await support.get(f"/suppliers/{found[seller.connection_id]}")).text

@@ -47,11 +47,17 @@ class Source:
 
 
 async def source(
-    world: World, company: SupplierSimulator, *, cost: str = "10", stock: int | None = None, name: str = ""
+    world: World,
+    company: SupplierSimulator,
+    *,
+    cost: str = "10",
+    stock: int | None = None,
+    name: str = "",
+    currency: str = "CNY",
 ) -> Source:
     """Connect the world's merchant to a company, switched on, with its one item known."""
-    company.goods({"sku": GOODS, "kind": "card", "cost": cost, "stock": stock, "currency": "CNY"})
-    credentials = company.client(balance="100000", currency="CNY")
+    company.goods({"sku": GOODS, "kind": "card", "cost": cost, "stock": stock, "currency": currency})
+    credentials = company.client(balance="100000", currency=currency)
     settings = {**credentials, "base_url": company.url, "refusals": REFUSALS, "assumed": DECIDED_AGAINST}
     label = name or f"Source {new_id().hex[-6:]}"
     async with tenant_session(world.tenant) as session:
@@ -60,7 +66,7 @@ async def source(
         connection = await suppliers.connect(session, supplier.id, terms, actor=STAFF)
     async with tenant_tx(world.tenant) as tx:
         await tx.execute("update supplier_connection set is_on = true, tested_at = now() where id = $1", connection.id)
-        item = CatalogItem(f"{GOODS}:{cost}", "Month", "card_key", Decimal(cost), "CNY", stock=stock)
+        item = CatalogItem(f"{GOODS}:{cost}", "Month", "card_key", Decimal(cost), currency, stock=stock)
         await _keep(tx, connection.id, [item])
         offer_id = await tx.fetchval("select id from supplier_offer where connection_id = $1", connection.id)
     return Source(company, connection.id, offer_id)

@@ -41,7 +41,7 @@ async def test_the_cheapest_that_can_serve_is_marked_and_the_last_change_is_told
     shown = (await link.owner.get(PAGE)).text
     assert shown.count("Cheapest that can serve") == 1
     assert "was ¥10.00" in shown
-    assert "Cannot serve: its cost is in another currency than the price" in shown
+    assert "Cannot serve: no exchange rate of its currency is set" in shown
     assert shown.index("Cheapest that can serve") < shown.index("Can serve</span>")
     async with tenant_tx(world.tenant) as tx:
         await health.trip(tx, link.id, actor=SYSTEM)

@@ -13,12 +13,14 @@ from app.catalog.service import SkuTerms
 from app.kernel import clock
 from app.kernel.actor import SYSTEM
 from app.kernel.tasks import Lane
-from app.suppliers import health, rules, service
+from app.suppliers import health, overview, rules, service
 from app.suppliers.health import Called
 from app.suppliers.rules import Calls
 from app.suppliers.service import RouteTerms
 from app.suppliers.watching import Pace, watch, watch_balance
 from tenants.session import tenant_session, tenant_tx
+from tests.app.staff import staff
+from tests.app.storefront.buyer import words
 from tests.app.suppliers.linked import item, keep, linked, on
 from tests.simulators import SupplierSimulator
 from tests.world import STAFF, World
@@ -169,3 +171,20 @@ async def test_a_balance_that_runs_out_is_told_once_until_it_was_topped_up(world
     assert await look_at(100, an_hour=10) == 1
     assert await look_at(1000, an_hour=10) == 1
     assert await look_at(100, an_hour=10) == 2
+
+
+async def test_the_board_tells_which_sku_of_which_supplier_fares_badly_and_what_is_unknown(
+    world: World, company: SupplierSimulator
+) -> None:
+    connection_id, offer_id = await routed(world, company)
+    [idle] = await keep(world, connection_id, item("W2", name="Never called"))
+    await minute(world, connection_id, offer_id, well=6, badly=3)
+    owner = await staff(world)
+    async with tenant_tx(world.tenant) as tx:
+        [line] = await overview.offer_lines(tx, {})
+    assert (line.success_bp, line.row["calls"], line.p95_ms, line.is_troubled) == (6_666, 9, 600_000, True)
+    for path in ("/suppliers/board", "/suppliers/board/events"):
+        board = words((await owner.get(path)).text).partition("By supplier and SKU")[2]
+        for said in ("Skylark Video Month", "Northbank Vouchers", "10 s"):
+            assert said in board
+        assert "Never called" not in board, idle
