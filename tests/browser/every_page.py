@@ -48,7 +48,7 @@ def surfaces(shop: Shop, operator: str) -> dict[str, Surface]:
     opened = shop.hands.ask("open_link", slug=shop.slug, listing=course["listing"])
     batch = shop.value("select batch_no from import_batch order by created_at limit 1")
     category = shop.value("select id from category")
-    monthly = shop.hands.ask("subscribe", slug=shop.slug, sku=made["skus"][0])
+    monthly = shop.hands.ask("subscribe", slug=shop.slug)
     handed = shop.hands.ask("by_hand", slug=shop.slug)
     case = shop.hands.ask("complain", slug=shop.slug, no=done["no"])["case_no"]
     unit = shop.value("select order_line_id from after_sale_case")
