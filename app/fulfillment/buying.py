@@ -106,13 +106,13 @@ _lines: dict[UUID, Batcher[tuple[_Pump, Answer], None]] = {}
 """Per tenant: what calls to all its suppliers came to is written down together, one wave after the other, so that no two wait for one order's lock."""
 
 
-_waited_for: dict[UUID, float] = {}
+_waited_for: dict[UUID, int] = {}
 """Per tenant: until when its batches leave most calls to buyers who wait, by the loop's clock."""
 
 
 def wake(tenant: Tenant) -> None:
     """Have this process's pumps of a tenant look at once; where none runs, the task that was added does it. For some seconds batches yield."""
-    _waited_for[tenant.id] = asyncio.get_running_loop().time() + _YIELD_S
+    _waited_for[tenant.id] = int(asyncio.get_running_loop().time()) + _YIELD_S
     for (tenant_id, _), pump in _at_work.items():
         if tenant_id == tenant.id:
             pump.woken.set()
