@@ -41,6 +41,9 @@ FORMS: dict[str, dict[str, str]] = {
     "POST /m/{tenant_slug}/after-sales/claims/{claim_id}/decision": {"decision": "accepted", "note": REASON},
     "POST /s/orders/{order_no}/{signature}/help/{line_id}/{unit_no}/report": {"complaint": "invalid"},
     "POST /s/orders/{order_no}/{signature}/reports/{report_id}/messages": {"words": REASON},
+    "POST /s/orders/{order_no}/{signature}/subscriptions/{subscription_id}/renewal": {
+        "stated_minor": "5000", "request_id": "0123456789abcdef0123",
+    },
     "POST /s/orders/{order_no}/{signature}/reports/{report_id}/objection": {"words": REASON},
     "POST /m/{tenant_slug}/categories/{category_id}": {"name-{category_id}": "Taken over"},
     "POST /m/{tenant_slug}/categories/{category_id}/position": {"by": "1", "to": "down"},
