@@ -8,7 +8,7 @@ from __future__ import annotations
 import json
 import secrets
 from collections import defaultdict
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping, Sequence, Set
 from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 from decimal import Decimal
@@ -54,7 +54,9 @@ class Sending:
     fence: UUID
 
 
-async def plan(tx: Tx, units: Sequence[asyncpg.Record], *, priority: int = 0) -> list[asyncpg.Record]:
+async def plan(
+    tx: Tx, units: Sequence[asyncpg.Record], *, priority: int = 0, impatient: Set[tuple[UUID, int]] = frozenset()
+) -> list[asyncpg.Record]:
     """Choose a supplier for each owed unit and have it bought; the units that nobody can serve, now or before their deadline.
 
     A unit whose suppliers are only away for the moment waits and is planned again. A unit is a row with order_id, order_line_id, unit_no, sku_id,
@@ -74,7 +76,7 @@ async def plan(tx: Tx, units: Sequence[asyncpg.Record], *, priority: int = 0) ->
         dear |= _too_dear(route, unit, choice) if route else frozenset()
         if route is not None and choice is not None:
             planned.append(_row(unit, route, choice, past.attempts + 1, priority))
-        elif route is not None and _may_wait(route, unit, past):
+        elif route is not None and (unit["order_line_id"], unit["unit_no"]) not in impatient and _may_wait(route, unit, past):
             waiting.add(unit["order_id"])
         else:
             unserved.append(unit)
@@ -127,7 +129,7 @@ def _row(unit: asyncpg.Record, route: suppliers.Route, choice: rules.Choice, seq
     return (
         attempt_id, unit["order_id"], unit["order_line_id"], unit["unit_no"], unit["sku_id"], seq, chosen.offer_id, chosen.connection_id,
         route.supplier_skus[chosen.offer_id], attempt_id.hex, priority, chosen.unit_cost, chosen.currency, choice.says, passed,
-        *((chosen.rate.id, chosen.rate.rate) if chosen.rate else (None, None)),
+        *((chosen.rate.id, chosen.rate.rate) if chosen.rate else (None, None)), route.said_by,
     )  # fmt: skip
 
 
@@ -204,6 +206,13 @@ async def withdraw(tx: Tx, connection_id: UUID, *, at_most: int) -> list[asyncpg
     """Take back attempts of a connection that were never sent, so that their units go elsewhere; the units. Locks: the attempts."""
     rows = await tx.fetch(_WITHDRAW, connection_id, at_most, WITHDRAWN)
     return await units_of(tx, [row["id"] for row in rows])
+
+
+async def leave_to_own_stock(tx: Tx, unserved: Sequence[asyncpg.Record]) -> list[asyncpg.Record]:
+    """Have units whose own stock was kept in reserve delivered from it, now that no supplier delivers them; the others are returned."""
+    kept = sorted({unit["order_id"] for unit in unserved if unit["own_is_reserve"]})
+    await add_tasks(tx, "fulfillment.deliver", lane=Lane.ORDERS, subject_ids=kept)
+    return [unit for unit in unserved if not unit["own_is_reserve"]]
 
 
 async def units_of(tx: Tx, attempt_ids: Sequence[UUID]) -> list[asyncpg.Record]:
@@ -286,13 +295,13 @@ BUYER_IS_WRONG = frozenset({Reason.BAD_ACCOUNT})
 _INSERT = """
 insert into attempt
   (id, order_id, order_line_id, unit_no, sku_id, seq, offer_id, connection_id, supplier_sku, out_no, priority, expected_cost, currency, why, passed_over,
-   rate_id, rate)
+   rate_id, rate, policy_of)
 select p.id, p.order_id, p.order_line_id, p.unit_no, p.sku_id, p.seq, p.offer_id, p.connection_id, p.supplier_sku, p.out_no, p.priority,
-       p.expected_cost, p.currency, p.why, p.passed_over::jsonb, p.rate_id, p.rate
+       p.expected_cost, p.currency, p.why, p.passed_over::jsonb, p.rate_id, p.rate, p.policy_of
 from unnest($1::uuid[], $2::uuid[], $3::uuid[], $4::int[], $5::uuid[], $6::int[], $7::uuid[], $8::uuid[], $9::text[], $10::text[], $11::int[],
-            $12::numeric[], $13::text[], $14::text[], $15::text[], $16::uuid[], $17::numeric[])
+            $12::numeric[], $13::text[], $14::text[], $15::text[], $16::uuid[], $17::numeric[], $18::text[])
   as p (id, order_id, order_line_id, unit_no, sku_id, seq, offer_id, connection_id, supplier_sku, out_no, priority, expected_cost, currency, why,
-        passed_over, rate_id, rate)
+        passed_over, rate_id, rate, policy_of)
 """
 _BEFORE = """
 select a.order_line_id, a.unit_no, count(*)::int as attempts,
@@ -363,8 +372,17 @@ where id = any(array(
 ))
 returning id
 """
-_UNITS = """
-select u.order_id, u.order_line_id, u.unit_no, u.sku_id, coalesce(o.owed_again_at, o.paid_at) as paid_at, l.face_value_minor as value_minor,
+OWN_IS_RESERVE = """
+exists (
+  select 1 from supply_route r join sku k on k.id = r.sku_id join product p on p.id = k.product_id
+  left join category_route g on g.category_id = p.category_id
+  where r.sku_id = u.sku_id and coalesce(r.own_stock, g.own_stock) = 'reserve'
+) as own_is_reserve,
+"""
+"""Of a unit: whether own stock of its SKU is kept for when no supplier can deliver."""
+_UNITS = "select " + OWN_IS_RESERVE
+_UNITS += """
+       u.order_id, u.order_line_id, u.unit_no, u.sku_id, coalesce(o.owed_again_at, o.paid_at) as paid_at, l.face_value_minor as value_minor,
        l.face_value_currency as value_currency,
        case when l.parent_line_id is null then u.amount_minor else greatest(u.amount_minor, l.unit_price_minor) end as worth_minor
 from attempt a

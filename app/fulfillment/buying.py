@@ -243,6 +243,6 @@ async def send_elsewhere(tx: Tx, connection_id: UUID) -> int:
     await ordering.lock_orders(tx, await attempts.orders_waiting(tx, connection_id, at_most=_WITHDRAWN_AT_ONCE))
     units = await attempts.withdraw(tx, connection_id, at_most=_WITHDRAWN_AT_ONCE)
     unserved = await attempts.plan(tx, units)
-    await give_up(tx, unserved)
+    await give_up(tx, await attempts.leave_to_own_stock(tx, unserved))
     await settle_orders(tx, sorted({unit["order_id"] for unit in units}))
     return len(units)

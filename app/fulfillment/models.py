@@ -202,6 +202,8 @@ class Attempt(Row, TenantBase):
     """What 1 of its currency cost in the shop's when it was planned; None where it is the shop's."""
     why: Mapped[str]
     """Why this supplier was chosen, as a msgid."""
+    policy_of: Mapped[str] = mapped_column(server_default="")
+    """The category whose policy chose; empty where the SKU has its own."""
     passed_over: Mapped[list[Any]] = mapped_column(JSONB, server_default="[]")
     """The rivals and why each was passed over: pairs of an offer's id and a msgid."""
     fence: Mapped[UUID | None]

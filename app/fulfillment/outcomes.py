@@ -153,6 +153,7 @@ async def _follow_up(tx: Tx, sorted_: _Sorted, refused: Sequence[UUID]) -> None:
     await attempts.forget_asking(tx, [*decided, *(row["id"] for row, _ in sorted_.delivered)])
     await attempts.ask_later(tx, sorted_.ask)
     unserved = await attempts.plan(tx, await attempts.units_of(tx, [*sorted_.elsewhere, *refused]))
+    unserved = await attempts.leave_to_own_stock(tx, unserved)
     await give_up(tx, [*unserved, *await attempts.units_of(tx, sorted_.hopeless)])
     await add_tasks(tx, "fulfillment.buy", lane=Lane.SUPPLY, subject_ids=sorted(sorted_.again))
 

@@ -38,10 +38,8 @@ async def deliver_orders(tx: Tx, order_ids: Sequence[UUID]) -> None:
     units = await tx.fetch(_OWED, [order["id"] for order in orders])
     under_way = await wholes.being_bought(tx, units)
     ready = [unit for unit in units if wholes.whole_of(unit) not in under_way]
-    claimed = await _claim(tx, [unit for unit in ready if unit["delivery_kind"] in _FROM_OWN_STOCK])
+    claimed, unserved = await _share_out(tx, ready)
     ours = claimed.keys() | {_key(unit) for unit in ready if unit["delivery_kind"] in minting.MINTED}
-    others = [unit for unit in ready if unit["delivery_kind"] not in handing.HANDED and _key(unit) not in ours]
-    unserved = await attempts.plan(tx, others)
     held = wholes.incomplete(ready, ours)
     handed_out = [unit for unit in ready if _key(unit) in ours and wholes.whole_of(unit) not in held]
     claimed = await _keep(tx, claimed, {_key(unit) for unit in handed_out})
@@ -55,6 +53,19 @@ async def deliver_orders(tx: Tx, order_ids: Sequence[UUID]) -> None:
     await inventory.move_bought(tx, dict(Counter(u["sku_id"] for u in units if (u["order_line_id"], u["unit_no"]) in minted)))
     await give_up(tx, unserved)
     await settle_orders(tx, [order["id"] for order in orders])
+
+
+async def _share_out(tx: Tx, ready: Sequence[asyncpg.Record]) -> tuple[dict[Unit, inventory.Claimed], list[asyncpg.Record]]:
+    """Claim own keys and plan the rest at suppliers: own stock first, or suppliers first where it is kept in reserve. The keys, and who gets nothing."""
+    own = [unit for unit in ready if unit["delivery_kind"] in _FROM_OWN_STOCK]
+    reserve = {_key(unit) for unit in own if unit["own_is_reserve"]}
+    claimed = await _claim(tx, [unit for unit in own if _key(unit) not in reserve])
+    bought = [
+        unit for unit in ready if unit["delivery_kind"] not in handing.HANDED | minting.MINTED and _key(unit) not in claimed
+    ]
+    unserved = await attempts.plan(tx, bought, impatient=reserve)
+    claimed |= await _claim(tx, [unit for unit in unserved if _key(unit) in reserve])
+    return claimed, [unit for unit in unserved if _key(unit) not in claimed]
 
 
 async def _claim(tx: Tx, units: Sequence[asyncpg.Record]) -> dict[Unit, inventory.Claimed]:
@@ -110,8 +121,9 @@ where id = any($1) and state = 'paid'
 order by id
 for update
 """
-_OWED = """
-select u.order_line_id, u.unit_no, u.order_id, u.sku_id, u.amount_minor, o.currency, coalesce(o.owed_again_at, o.paid_at) as paid_at,
+_OWED = "select " + attempts.OWN_IS_RESERVE
+_OWED += """
+       u.order_line_id, u.unit_no, u.order_id, u.sku_id, u.amount_minor, o.currency, coalesce(o.owed_again_at, o.paid_at) as paid_at,
        l.delivery_kind, l.face_value_minor as value_minor, l.face_value_currency as value_currency,
        case when l.parent_line_id is null then u.amount_minor else greatest(u.amount_minor, l.unit_price_minor) end as worth_minor,
        b.id as whole_line_id, (u.unit_no - 1) / (l.quantity / b.quantity) as whole_no

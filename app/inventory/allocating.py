@@ -179,9 +179,8 @@ order by c.code <> 'storefront', c.created_at, c.code
 limit 50
 """
 _MOVES = """
-select m.id, m.from_code, m.to_code, m.units, m.reason, m.actor_name, m.created_at, f.name as from_name, t.name as to_name
-from quota_move m left join sales_channel f on f.code = m.from_code left join sales_channel t on t.code = m.to_code
-where m.sku_id = $1
-order by m.created_at desc, m.id desc
+select id, from_code, to_code, units, reason, actor_name, created_at from quota_move
+where sku_id = $1
+order by created_at desc, id desc
 limit $2
 """

@@ -6,7 +6,7 @@ import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from decimal import Decimal
-from typing import Annotated, Any
+from typing import Annotated, Any, Literal
 from uuid import UUID
 
 from pydantic import BeforeValidator, Field, StringConstraints
@@ -17,7 +17,7 @@ from app.kernel.forms import Amount, Checked, Count, Form, InvalidForm, Line, Op
 from app.kernel.i18n import format_percent, gettext
 from app.kernel.money import MAX_MINOR, parse_cost, parse_minor
 from app.suppliers.connectors.port import AccountField, Traits
-from app.suppliers.models import ConnectionMode, RoutePolicy
+from app.suppliers.models import ConnectionMode, OwnStock, RoutePolicy
 from app.suppliers.service import RouteTerms
 
 _PERCENT = re.compile(r"^\d{1,4}(\.\d{1,2})?$")
@@ -145,9 +145,17 @@ class ImportForm(Form):
 class RouteForm(Form):
     """How one of a route's offers is chosen."""
 
-    policy: RoutePolicy
+    policy: RoutePolicy | Literal["category"]
+    own_stock: OwnStock | Literal["category"] = "category"
     floor: Floor = 0
     deadline_minutes: Annotated[Count, Field(ge=1, le=2_880)]
+
+
+class CategoryRouteForm(Form):
+    """How a category's goods are bought."""
+
+    policy: RoutePolicy
+    own_stock: OwnStock
 
 
 class RevealForm(Form):
@@ -193,7 +201,9 @@ def read_route(sent: RawForm) -> tuple[RouteForm, RouteTerms]:
         errors["form"] = gettext(N_("At most 50 offers stand on one route."))
     if errors or form is None:
         raise InvalidForm(errors, sent.values())
-    return form, RouteTerms(offers, form.policy, form.floor, form.deadline_minutes * 60)
+    policy = None if form.policy == "category" else form.policy
+    own_stock = None if form.own_stock == "category" else form.own_stock
+    return form, RouteTerms(offers, policy, form.floor, form.deadline_minutes * 60, own_stock)
 
 
 def _ids(texts: Sequence[str]) -> list[UUID]:

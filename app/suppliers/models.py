@@ -167,16 +167,39 @@ class RoutePolicy(StrEnum):
     WEIGHTED = "weighted"
 
 
+class OwnStock(StrEnum):
+    """Whether own card-keys go before what suppliers offer, or are kept for when none of them can deliver."""
+
+    FIRST = "first"
+    RESERVE = "reserve"
+
+
+class CategoryRoute(TenantBase):
+    """How the goods of a category are bought where their own routes leave it open."""
+
+    __tablename__ = "category_route"
+    __table_args__ = (one_of("policy", RoutePolicy), one_of("own_stock", OwnStock))
+    category_id: Mapped[UUID] = mapped_column(ForeignKey("category.id", ondelete="cascade"), primary_key=True)
+    policy: Mapped[str]
+    own_stock: Mapped[str] = mapped_column(server_default=OwnStock.FIRST)
+    updated_at: Mapped[datetime] = mapped_column(server_default=text("now()"))
+
+
 class SupplyRoute(TenantBase):
-    """How one SKU is bought: which offers may serve it, and in which order. Below which margin it is not sold stands at the SKU."""
+    """How one SKU is bought: which offers may serve it, and in which order. Below which margin it is not sold stands at the SKU.
+
+    Where `policy` or `own_stock` is None, the SKU's category says.
+    """
 
     __tablename__ = "supply_route"
     __table_args__ = (
         one_of("policy", RoutePolicy),
+        one_of("own_stock", OwnStock),
         CheckConstraint("deadline_s between 60 and 172800", name="deadline_bounded"),
     )
     sku_id: Mapped[UUID] = mapped_column(ForeignKey("sku.id"), primary_key=True)
-    policy: Mapped[str] = mapped_column(server_default=RoutePolicy.CHEAPEST)
+    policy: Mapped[str | None] = mapped_column(server_default=RoutePolicy.CHEAPEST)
+    own_stock: Mapped[str | None]
     deadline_s: Mapped[int] = mapped_column(Integer, server_default="1800")
     """Seconds from payment until a unit must be delivered or refunded, or a person is asked."""
     shelf_reason: Mapped[str] = mapped_column(server_default="")

@@ -28,6 +28,8 @@ class Route:
     deadline_s: int
     candidates: tuple[Candidate, ...]
     supplier_skus: dict[UUID, str]
+    said_by: str = ""
+    """The category whose policy it follows; empty where the route has its own."""
     values: ValueRange | None = None
     """The face values of a SKU that is sold by them. Its candidates stand at the least of them until `at` asks for another."""
     offered: tuple[Candidate, ...] = ()
@@ -115,6 +117,7 @@ def _route(rows: list[asyncpg.Record]) -> Route:
         deadline_s=first["deadline_s"],
         candidates=tuple(one.at(value_minor, chosen_in=values.currency if values else None) for one in candidates),
         supplier_skus={row["offer_id"]: row["supplier_sku"] for row in offered},
+        said_by=first["said_by"],
         values=values,
         offered=candidates,
     )
@@ -160,7 +163,8 @@ def p95(row: asyncpg.Record) -> int | None:
 
 
 _ROUTES = """
-select r.sku_id, r.policy, coalesce(k.floor_bp, 0) as floor_bp, r.deadline_s, o.id as offer_id, o.supplier_sku, o.connection_id, o.unit_cost, o.currency, o.stock,
+select r.sku_id, coalesce(r.policy, g.policy, 'cheapest') as policy, case when r.policy is null then coalesce(y.name, '') else '' end as said_by,
+       coalesce(k.floor_bp, 0) as floor_bp, r.deadline_s, o.id as offer_id, o.supplier_sku, o.connection_id, o.unit_cost, o.currency, o.stock,
        o.is_on_sale, o.least_minor, o.most_minor, o.step_minor, o.face_value_minor as offer_value, c.is_on, c.breaker, c.balance, ro.position, ro.weight,
        k.face_value_minor, v.least_minor as range_least, v.most_minor as range_most, v.step_minor as range_step, v.rate as range_rate,
        v.currency as range_currency,
@@ -168,6 +172,9 @@ select r.sku_id, r.policy, coalesce(k.floor_bp, 0) as floor_bp, r.deadline_s, o.
        h.calls, h.well, h.within_300_ms, h.within_1_s, h.within_3_s, h.within_10_s
 from supply_route r
 join sku k on k.id = r.sku_id
+join product p on p.id = k.product_id
+left join category_route g on g.category_id = p.category_id
+left join category y on y.id = g.category_id
 left join sku_range v on v.sku_id = r.sku_id
 left join route_offer ro on ro.sku_id = r.sku_id
 left join supplier_offer o on o.id = ro.offer_id

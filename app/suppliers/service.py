@@ -22,7 +22,16 @@ from app.kernel.vault import keyring
 from app.suppliers import queries
 from app.suppliers.connectors import CONNECTORS, open_connector
 from app.suppliers.connectors.port import Traits
-from app.suppliers.models import ConnectionMode, RouteOffer, RoutePolicy, Supplier, SupplierConnection, SupplyRoute
+from app.suppliers.models import (
+    CategoryRoute,
+    ConnectionMode,
+    OwnStock,
+    RouteOffer,
+    RoutePolicy,
+    Supplier,
+    SupplierConnection,
+    SupplyRoute,
+)
 from tenants.session import raw
 
 
@@ -69,9 +78,11 @@ class RouteTerms:
     """How a SKU is bought: offers in their order, each with its weight."""
 
     offers: Sequence[tuple[UUID, int]]
-    policy: RoutePolicy = RoutePolicy.CHEAPEST
+    policy: RoutePolicy | None = RoutePolicy.CHEAPEST
+    """None where the SKU's category says."""
     floor_bp: int = 0
     deadline_s: int = 1800
+    own_stock: OwnStock | None = None
 
 
 async def add_supplier(session: AsyncSession, terms: SupplierTerms, *, actor: Actor) -> Supplier:
@@ -192,7 +203,7 @@ async def route(session: AsyncSession, sku_id: UUID, terms: RouteTerms, *, actor
         raise NoSuchOffer
     known = await session.get(SupplyRoute, sku_id)
     chosen = known or SupplyRoute(sku_id=sku_id)
-    chosen.policy, chosen.deadline_s = terms.policy, terms.deadline_s
+    chosen.policy, chosen.own_stock, chosen.deadline_s = terms.policy, terms.own_stock, terms.deadline_s
     session.add(chosen)
     await session.execute(update(Sku).where(Sku.id == sku_id).values(floor_bp=terms.floor_bp or None))
     await session.flush()
@@ -206,6 +217,24 @@ async def route(session: AsyncSession, sku_id: UUID, terms: RouteTerms, *, actor
     facts = {"policy": terms.policy, "floor_bp": terms.floor_bp, "offers": len(terms.offers)}
     await audit.record(session, actor, "sku.routed", subject=("sku", sku_id), facts=facts)
     await add_task(tx, "fulfillment.shelve", lane=Lane.ORDERS, subject_id=sku_id)
+    return chosen
+
+
+async def said_by_category(session: AsyncSession, category_id: UUID | None) -> CategoryRoute | None:
+    """How a category's goods are bought; None where it leaves that to each SKU."""
+    return await session.get(CategoryRoute, category_id) if category_id else None
+
+
+async def supply_category(
+    session: AsyncSession, category_id: UUID, *, policy: RoutePolicy, own_stock: OwnStock, actor: Actor
+) -> CategoryRoute:
+    """Say how the goods of a category are bought where their own routes leave it open. Idempotent."""
+    chosen = await session.get(CategoryRoute, category_id) or CategoryRoute(category_id=category_id)
+    chosen.policy, chosen.own_stock, chosen.updated_at = policy, own_stock, clock.now()
+    session.add(chosen)
+    await session.flush()
+    facts = {"policy": policy, "own_stock": own_stock}
+    await audit.record(session, actor, "category.supplied", subject=("category", category_id), facts=facts)
     return chosen
 
 

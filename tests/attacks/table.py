@@ -382,6 +382,8 @@ ROWS: dict[str, frozenset[Role] | For] = {
     f"GET {M}/suppliers/imports/{{import_id}}": EVERY_ROLE,
     f"GET {M}/skus/{{sku_id}}/route": EVERY_ROLE,
     f"POST {M}/skus/{{sku_id}}/route": RUNS,
+    f"GET {M}/categories/{{category_id}}/supply": EVERY_ROLE,
+    f"POST {M}/categories/{{category_id}}/supply": RUNS,
     f"POST {ORDER}/attempts/{{attempt_id}}/question": NOTES,
     f"GET {ORDER}/attempts/{{attempt_id}}/decision": EVERY_ROLE,
     f"POST {ORDER}/attempts/{{attempt_id}}/resending": REFUNDS,

@@ -48,13 +48,14 @@ def surfaces(shop: Shop, operator: str) -> dict[str, Surface]:
     opened = shop.hands.ask("open_link", slug=shop.slug, listing=course["listing"])
     batch = shop.value("select batch_no from import_batch order by created_at limit 1")
     category = shop.value("select id from category")
-    monthly = shop.hands.ask("subscribe", slug=shop.slug, sku=made["skus"][0])
+    monthly = shop.hands.ask("subscribe", slug=shop.slug)
     handed = shop.hands.ask("by_hand", slug=shop.slug)
     case = shop.hands.ask("complain", slug=shop.slug, no=done["no"])["case_no"]
     unit = shop.value("select order_line_id from after_sale_case")
     own = shop.hands.ask("own_type", slug=shop.slug)
     airtime = shop.hands.ask("airtime", slug=shop.slug)
-    split = shop.hands.ask("channel", slug=shop.slug, product=made["id"])
+    shared = shop.product(name="Kestrel Books", skus=[["K1", 1990], ["K2", 5490]])
+    split = shop.hands.ask("channel", slug=shop.slug, product=shared["id"])
     app, desk, front = shop.system.app_url, shop.desk, shop.front
     return {
         "stranger": Surface(
@@ -96,7 +97,7 @@ def surfaces(shop: Shop, operator: str) -> dict[str, Surface]:
                 "order of a link": desk(f"/orders/{opened['no']}"),
                 "exchange rates": desk("/exchange-rates"),
                 "sales channels": desk("/channels"),
-                "prices by channel": desk(f"/products/{made['id']}/channels"),
+                "prices by channel": desk(f"/products/{shared['id']}/channels"),
                 "stock by channel": desk(f"/skus/{split['sku']}/allocation"),
                 "face values": desk(f"/products/{airtime['product']}/values"),
                 "prices": desk(f"/products/{made['id']}/prices"),

@@ -126,13 +126,14 @@ async def bundle(world: Any, *, slug: str, parts: list[list[Any]]) -> dict[str, 
     return {"id": str(made.id), "listings": [str(sku.listing.id) for sku in made.skus]}
 
 
-async def subscribe(world: Any, *, slug: str, sku: str) -> dict[str, str]:
-    """A subscription on sale that delivers a SKU each month, and an order of it whose first cycle is delivered."""
+async def subscribe(world: Any, *, slug: str) -> dict[str, str]:
+    """A subscription on sale that delivers keys of its own each month, and an order of it whose first cycle is delivered."""
     from app.catalog.models import CycleUnit
     from tests.app.ordering.subscriptions import subscription
 
     tenant = world.tenant = await _tenant(slug)
-    made = await subscription(world, UUID(sku), unit=CycleUnit.MONTH, length=1)
+    kept = await product(world, slug=slug, name="Evening Paper", skus=[["Issue", 500]])
+    made = await subscription(world, UUID(kept["skus"][0]), unit=CycleUnit.MONTH, length=1)
     sold = await order(world, slug=slug, listing=str(made.skus[0].listing.id), upto="running")
     one = await world.until("select id from subscription limit 1", tenant=tenant)
     return {"product": str(made.id), "path": sold["path"], "no": sold["no"], "id": str(one)}
@@ -215,7 +216,7 @@ async def airtime(world: Any, *, slug: str) -> dict[str, str]:
     from tests.world import STAFF
 
     tenant = await _tenant(slug)
-    phone = AccountField("phone", "Number", FieldKind.WORLD_PHONE)
+    phone = AccountField("phone", "Number to top up", FieldKind.WORLD_PHONE)
     made = await world.product(tenant=tenant, name="Airtime", delivery_kind=DeliveryKind.DIRECT_TOP_UP, account_fields=(phone,))
     sold = ValueRange(1000, 50_000, 500, Decimal("0.98"))
     async with tenant_session(tenant) as session:

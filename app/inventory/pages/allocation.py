@@ -12,6 +12,7 @@ from sqlalchemy.ext.asyncio import AsyncSession
 
 from app.access.guards import may
 from app.access.permissions import Permission
+from app.catalog.channels import STOREFRONT
 from app.catalog.pages.shared import base, may_do, shop_changed
 from app.inventory import allocating, queries
 from app.inventory.allocating import NoQuotas, NotThere, SameQuota
@@ -101,6 +102,7 @@ class AllocationPages(Controller):
 
 
 _NO_CHANNEL = N_("Choose one of the options.")
+_SHOP = N_("Shop")
 
 
 def _idle(sent: RawForm, codes: list[str]) -> tuple[dict[str, int | None], dict[str, str]]:
@@ -120,13 +122,15 @@ async def _context(request: AnyRequest, session: AsyncSession, tenant: Tenant, s
     sku, product, stock = await queries.pool_or_404(session, sku_id)
     tx = await raw(session)
     quotas = await allocating.quotas_of(tx, sku_id)
+    names = {row["code"]: gettext(_SHOP) if row["code"] == STOREFRONT else row["name"] for row in quotas}
     return {
         "base": base(tenant),
         "sku": sku,
         "product": product,
         "stock": stock,
         "quotas": quotas,
-        "places": [(POOL, gettext(N_("The pool")))] + [(row["code"], row["name"]) for row in quotas],
+        "places": [(POOL, gettext(N_("The pool"))), *names.items()],
+        "names": names,
         "moves": await allocating.moves_of(tx, sku_id),
         "reasons": REASON_WORDS,
         "may_edit": may_do(request, Permission.CATALOG_EDIT),

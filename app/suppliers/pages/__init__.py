@@ -1,6 +1,7 @@
 """The merchant's pages of suppliers, connections, goods, imports, routes, and the board."""
 
 from app.suppliers.pages.board import BoardPages
+from app.suppliers.pages.categories import CategoryRoutePages
 from app.suppliers.pages.comparison import ComparisonPages
 from app.suppliers.pages.connections import ConnectionPages, NewConnectionPages
 from app.suppliers.pages.imports import ImportFormPages, ImportPages
@@ -25,5 +26,6 @@ SUPPLIERS = [
     ImportFormPages,
     ImportPages,
     RoutePages,
+    CategoryRoutePages,
     RatePages,
 ]

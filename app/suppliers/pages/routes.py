@@ -23,6 +23,7 @@ from app.kernel.web import AnyRequest, page, see_other
 from app.suppliers import queries, routing, rules, service
 from app.suppliers.forms import read_route
 from app.suppliers.models import RoutePolicy, SupplyRoute
+from app.suppliers.pages.categories import choices_of_route
 from app.suppliers.pages.shared import POLICY_WORDS, shared
 from app.suppliers.queries import Route
 from app.suppliers.rules import Candidate
@@ -79,7 +80,7 @@ async def _context(request: AnyRequest, session: AsyncSession, tenant: Tenant, s
         "stock": stock,
         "price_minor": price_minor,
         "route": known,
-        "policies": [(policy.value, gettext(word), gettext(note)) for policy, (word, note) in POLICY_WORDS.items()],
+        **choices_of_route(await service.said_by_category(session, product.category_id)),
         "policy_words": POLICY_WORDS,
         "default_minutes": _DEFAULT_MINUTES,
         "rows": [_row(candidate, details[candidate.offer_id], limit, price_minor) for candidate in route.candidates]

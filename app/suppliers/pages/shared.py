@@ -15,7 +15,7 @@ from app.kernel.templating import register_states
 from app.kernel.web import AnyRequest
 from app.suppliers.connectors import CONNECTORS
 from app.suppliers.connectors.port import Ability, Setting
-from app.suppliers.models import ConnectionMode, ImportResult, RoutePolicy, TestState
+from app.suppliers.models import ConnectionMode, ImportResult, OwnStock, RoutePolicy, TestState
 from app.suppliers.overview import Standing
 from tenants.directory import Tenant
 
@@ -63,6 +63,10 @@ POLICY_WORDS: Final = {
     RoutePolicy.FASTEST: (N_("Fastest"), N_("By its calls of the last 15 minutes")),
     RoutePolicy.FIXED_ORDER: (N_("Fixed order"), N_("The first that can serve")),
     RoutePolicy.WEIGHTED: (N_("By weight"), N_("Drawn at random, by the weights below")),
+}
+OWN_STOCK_WORDS: Final = {
+    OwnStock.FIRST: (N_("Own stock first"), N_("Suppliers deliver what it does not cover")),
+    OwnStock.RESERVE: (N_("Suppliers first"), N_("Own stock is kept for when none of them can")),
 }
 KIND_WORDS: Final = {kind: words[0] for kind, words in KINDS.items()}
 TYPED_KINDS: Final = (DeliveryKind.CARD_KEY, DeliveryKind.DIRECT_TOP_UP)

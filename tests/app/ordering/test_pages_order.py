@@ -11,7 +11,7 @@ from app.access.models import MemberRole
 from app.kernel import audit
 from app.ordering import actions
 from app.ordering.actions import Action, Standing
-from app.ordering.models import OrderState
+from app.ordering.models import SERVED, OrderState
 from tenants.session import tenant_tx
 from tests.staff import Desk, desk, words_of
 from tests.world import World
@@ -347,6 +347,4 @@ def test_every_action_is_allowed_or_says_why_not(state: OrderState) -> None:
             reasons = {action: actions.refused(action, order) for action in Action}
             assert all(reason == "" or reason.endswith(".") for reason in reasons.values())
             assert (not reasons[Action.CANCEL]) == (state is OrderState.AWAITING_PAYMENT)
-            assert (not reasons[Action.REFUND]) == (
-                state in (OrderState.PAID, OrderState.DELIVERED, OrderState.PARTLY_DELIVERED) and refundable > 0
-            )
+            assert (not reasons[Action.REFUND]) == (state in {OrderState.PAID, *SERVED} and refundable > 0)
