@@ -37,6 +37,8 @@ class ChannelLinks(Controller):
     async def enter_at(
         self, request: AnyRequest, tenant: Tenant, code: FromPath[str], product_id: FromPath[UUID]
     ) -> Response[Any]:
+        if product_id not in (await shelf_of(tenant)).products:
+            raise NotFound
         return await _enter(request, tenant, code, f"/products/{product_id}")
 
 

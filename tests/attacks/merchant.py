@@ -22,7 +22,7 @@ from app.aftersales.reporting import Report
 from app.cases import service as cases
 from app.cases.models import CaseKind
 from app.cases.service import Trouble
-from app.catalog import pictures, product_types
+from app.catalog import channels, pictures, product_types
 from app.catalog import service as catalog
 from app.catalog.models import DeliveryKind
 from app.catalog.product_types import TypeTerms
@@ -57,6 +57,7 @@ from tenants.directory import PLATFORM, Tenant
 from tenants.session import tenant_session, tenant_tx
 from tests.app.access.people import Person, mails, person
 from tests.app.fulfillment.links import bought_link, link
+from tests.app.ordering.subscriptions import subscription
 from tests.world import STAFF, World
 
 COUNTERS = frozenset({"rate_counter", "user_session"})
@@ -65,13 +66,16 @@ COUNTERS = frozenset({"rate_counter", "user_session"})
 
 @dataclass
 class Merchant:
-    """`ids` has a value for each parameter of the merchant's and the shop's addresses; `unpaid` those of an order that waits for money."""
+    """`ids` has a value for each parameter of the merchant's and the shop's addresses; `unpaid` those of an order that waits for money,
+    `subscribed` those of one that bought a subscription.
+    """
 
     tenant: Tenant
     owner: Person
     listing_id: UUID
     ids: dict[str, object] = field(default_factory=dict)
     unpaid: dict[str, object] = field(default_factory=dict)
+    subscribed: dict[str, object] = field(default_factory=dict)
 
 
 async def merchant(world: World, tenant: Tenant, *, canary: str = "Skylark") -> Merchant:
@@ -96,6 +100,10 @@ async def merchant(world: World, tenant: Tenant, *, canary: str = "Skylark") -> 
     made.ids |= {"card_key_id": free, **await _staffed(world, made)}
     made.ids |= await _supplied(made)
     made.ids |= await _priced(made, product.id)
+    season = await subscription(world, sku.id, tenant=tenant)
+    subscribed = await world.bought(season.skus[0].listing.id, tenant=tenant, contact="13800132046")
+    made.ids["subscription_id"] = await world.value("select id from subscription", tenant=tenant)
+    made.subscribed = {**made.ids, **await _addressed(made, subscribed.id)}
     made.unpaid = {**made.ids, **await _addressed(made, waiting.id)}
     return made
 
@@ -111,8 +119,9 @@ async def _priced(made: Merchant, product_id: UUID) -> dict[str, object]:
     async with tenant_session(made.tenant) as session:
         rule = await pricing.add_rule(session, product_id, RuleTerms(Effect.SHARE, -500, least_quantity=90), actor=STAFF)
         level_id = await levels.add_level(session, "Gold", actor=STAFF)
+        channel = await channels.add_channel(session, code=f"c-{made.tenant.slug}"[:16], name="Mini program", actor=STAFF)
     forget_shelf(made.tenant)
-    return {"rule_id": rule.id, "level_id": level_id}
+    return {"rule_id": rule.id, "level_id": level_id, "code": channel.code}
 
 
 async def _pictured(made: Merchant, product_id: UUID) -> dict[str, object]:

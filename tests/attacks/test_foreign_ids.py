@@ -41,6 +41,9 @@ FORMS: dict[str, dict[str, str]] = {
     "POST /m/{tenant_slug}/after-sales/claims/{claim_id}/decision": {"decision": "accepted", "note": REASON},
     "POST /s/orders/{order_no}/{signature}/help/{line_id}/{unit_no}/report": {"complaint": "invalid"},
     "POST /s/orders/{order_no}/{signature}/reports/{report_id}/messages": {"words": REASON},
+    "POST /s/orders/{order_no}/{signature}/subscriptions/{subscription_id}/renewal": {
+        "stated_minor": "5000", "request_id": "0123456789abcdef0123",
+    },
     "POST /s/orders/{order_no}/{signature}/reports/{report_id}/objection": {"words": REASON},
     "POST /m/{tenant_slug}/categories/{category_id}": {"name-{category_id}": "Taken over"},
     "POST /m/{tenant_slug}/categories/{category_id}/position": {"by": "1", "to": "down"},
@@ -108,8 +111,8 @@ async def test_each_of_these_addresses_is_there_for_ones_own_ids(world: World, s
     who = await member(world, mine.tenant, MemberRole.OWNER) if surface == "/m/" else Caller(world, mine.tenant)
     reading = [r for r in routes(world.app) if r.path.startswith(surface) and r.is_safe and not set(r.parameters) <= OURS]
     answers = {str(route): (await who.ask(route, mine.ids)).status_code for route in reading}
-    bound = {"GET /s/products/{product_id}/proof"}
-    assert {route for route, status in answers.items() if status != 200} == (WANT_MORE if surface == "/m/" else bound)
+    led_on = {"GET /s/products/{product_id}/proof", "GET /s/c/{code}", "GET /s/c/{code}/{product_id}"}
+    assert {route for route, status in answers.items() if status != 200} == (WANT_MORE if surface == "/m/" else led_on)
 
 
 async def posts(

@@ -43,6 +43,7 @@ def told(answer: httpx2.Response) -> Answer:
 def ids_of(shop: Merchant, route: Route) -> dict[str, object]:
     """A merchant's own ids, so that a refusal is never merely an unknown address; acts on others' orders go to the one that waits."""
     ids = shop.unpaid if route.path.endswith(("/cancellation", "/payment")) else shop.ids
+    ids = shop.subscribed if "/subscriptions/" in route.path else ids
     more: dict[str, object] = {
         "file": "css/app.css",
         "session_id": uuid4(),

@@ -11,6 +11,7 @@ from app.catalog.plans import Plan
 from app.catalog.service import SkuTerms
 from app.ordering.placing import Placed
 from app.storefront.shelf import forget_shelf
+from tenants.directory import Tenant
 from tenants.session import tenant_session, tenant_tx
 from tests.app.fulfillment.supply import settle
 from tests.world import STAFF, World
@@ -27,17 +28,19 @@ async def subscription(
     unit: CycleUnit = CycleUnit.DAY,
     grace_days: int = 7,
     name: str = "Skylark Club",
+    tenant: Tenant | None = None,
 ) -> Product:
     """A subscription on sale that delivers so many of a SKU each cycle."""
+    chosen = tenant or world.tenant
     product = await world.product(
-        SkuTerms("Season", price_minor), name=name, delivery_kind=DeliveryKind.SUBSCRIPTION, on_sale=False
+        SkuTerms("Season", price_minor), name=name, delivery_kind=DeliveryKind.SUBSCRIPTION, on_sale=False, tenant=chosen
     )
-    async with tenant_session(world.tenant) as session:
+    async with tenant_session(chosen) as session:
         plan = Plan(sku_id, quantity, unit, length, cycles, grace_days)
         await plans.set_plan(session, product.id, product.skus[0].id, plan, actor=STAFF)
         await catalog.publish(session, product.id, actor=STAFF)
-    forget_shelf(world.tenant)
-    async with tenant_session(world.tenant) as session:
+    forget_shelf(chosen)
+    async with tenant_session(chosen) as session:
         return await queries.product_or_404(session, product.id)
 
 
