@@ -32,6 +32,8 @@ select md5(string_agg(line, ';' order by line)) from (
   select concat_ws(' ', c.relname, t.tgname, t.tgenabled)
   from pg_trigger t join pg_class c on c.oid = t.tgrelid where c.relnamespace = $2 and not t.tgisinternal
   union all
+  select concat_ws(' ', proname, md5(prosrc)) from pg_proc where pronamespace = $2
+  union all
   select 'public' where has_schema_privilege($1, 'public', 'usage')
 ) shape(line)
 """

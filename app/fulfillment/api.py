@@ -186,7 +186,7 @@ class RedemptionApi(Controller):
     )
     async def index(self, request: AnyRequest, tenant: Tenant) -> Response[Any]:
         after, limit = _page(request.query_params)
-        reference = request.query_params.get("reference", "")[:64]
+        reference = request.query_params.get("reference", "").replace("\x00", "")[:64]
         async with tenant_tx(tenant) as tx:
             rows = await redeeming.uses(tx, after=after, reference=reference, limit=limit + 1)
         items = [_redemption(row) for row in rows[:limit]]

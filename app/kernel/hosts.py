@@ -12,7 +12,7 @@ from functools import lru_cache
 from http.cookies import CookieError, SimpleCookie
 from ipaddress import IPv4Address, ip_address, ip_network
 from typing import Any
-from urllib.parse import parse_qs, quote
+from urllib.parse import parse_qs
 
 import structlog
 from litestar.enums import ScopeType
@@ -68,7 +68,6 @@ class Hosts:
         i18n.speak(_language(scope))
         answer = self._answering(send, scope, time.perf_counter())
         scope["path"] = _NOT_IN_A_PATH.sub(_UNREADABLE, scope["path"])
-        scope["query_string"] = scope["query_string"].replace(b"%00", quote(_UNREADABLE).encode())
         if _names_a_cookie_twice(scope):
             await _refuse(answer, 400, _TWO_COOKIES)
         elif scope["path"].startswith(_ANYWHERE):

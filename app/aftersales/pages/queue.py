@@ -69,6 +69,7 @@ def read(request: AnyRequest) -> CaseFilter:
         view not in known
         or not (number.isascii() and number.isdecimal() and 1 <= int(number) <= 1000)
         or len(given.get("q", "")) > 60
+        or "\x00" in given.get("q", "")
     ):
         raise BadRequest
     try:

@@ -120,7 +120,7 @@ class CategoryClonePages(Controller):
 async def _context(
     request: AnyRequest, session: AsyncSession, tenant: Tenant, product: Product, *, text: str | None = None
 ) -> dict[str, Any]:
-    words = (request.query_params.get("q", "") if text is None else text).strip()[:60]
+    words = (request.query_params.get("q", "") if text is None else text).strip()[:60].replace("\x00", "")
     may_supply = may_do(request, Permission.SUPPLY_EDIT) and product.delivery_kind in ("card_key", "direct_top_up")
     return {
         "base": base(tenant),

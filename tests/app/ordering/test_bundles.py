@@ -193,6 +193,7 @@ async def test_red_without_the_stock_condition_a_shared_part_is_sold_too_often(w
     product = await bundle(world, [(coffee.id, 1), (tea.id, 1)])
     await without_guard(world, " and available >= p_stock_units[i]", "", "ck_stock_never_negative", "stock")
     await without_guard(world, " and available >= p_stock_units[i]", "", "ck_stock_short_before_shelf", "stock")
+    await without_guard(world, " and available >= p_stock_units[i]", "", "ck_stock_allotted_is_there", "stock")
     requests = [await world.request(product.skus[0].listing.id, contact=f"138{n:08d}") for n in range(10)]
     assert (await at_once(world, requests))["placed"] > 1
 
