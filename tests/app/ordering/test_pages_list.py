@@ -139,7 +139,7 @@ async def test_no_parameter_takes_what_is_not_its_own(world: World, name: str) -
     for value in FUZZ:
         answer = await staff.get("/orders", **{name: value})
         free_text = name in ("q", "product") and value != "\x00" and len(value) <= 100
-        free_text = free_text or (name == "channel" and value in ("1e9", "9" * 20))  # codes that a channel may have
+        free_text = free_text or (name == "channel" and value in ("1e9", "9" * 20, "null"))  # codes that a channel may have
         assert answer.status_code == (200 if free_text else 400), (name, value)
         if not free_text:
             assert "clear the filters" in words_of(answer.text), (name, value)
