@@ -75,6 +75,7 @@ async def test_a_paid_order_is_delivered_by_a_worker_process_that_ends_when_told
     async def delivered() -> bool:
         return bool(await world.value("select count(*) from shop_order where state = 'delivered' and id = $1", placed.id))
 
+    before = {beat.worker for beat in (await bell.queue_state()).workers}  # one that was killed is heard of for a while
     async with worker(tmp_path) as process:
         for _ in range(3):
             placed = await world.order(product.skus[0].listing.id)
@@ -82,7 +83,7 @@ async def test_a_paid_order_is_delivered_by_a_worker_process_that_ends_when_told
             await world.ask_gateway(placed)
             await until(delivered, 60.0)
         state = await bell.queue_state()
-        assert len(state.workers) == 1, "it reports to the queue"
+        assert len({beat.worker for beat in state.workers} - before) == 1, "it reports to the queue"
         await stop(process)
 
 
@@ -179,6 +180,6 @@ async def test_a_task_that_wants_all_memory_fails_alone(world: World, tmp_path: 
         return delivered and await world.value("select last_error like 'MemoryError%' from task where kind = 'tests.leak'")
 
     async with worker(tmp_path, "tests.workers.with_little_memory") as process:
-        await until(is_over, 90.0)
+        await until(is_over, 240.0)
         await stop(process)
     await world.rows("delete from task where kind = 'tests.leak' returning id")

@@ -130,7 +130,7 @@ async def test_red_without_the_lock_and_the_tables_guards_it_opens_too_often(
     world: World, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     product = await link(world, address=ADDRESS, rules=MintingRules(most_uses=1))
-    minted_id, _ = await bought_link(world, await world.bought(product.skus[0].listing.id))
+    bought = [(await bought_link(world, await world.bought(product.skus[0].listing.id)))[0] for _ in range(8)]
     owner = await asyncpg.connect(world.urls.owner_url)
     try:
         await owner.execute(f"set search_path to {world.tenant.schema}")
@@ -139,7 +139,8 @@ async def test_red_without_the_lock_and_the_tables_guards_it_opens_too_often(
     finally:
         await owner.close()
     monkeypatch.setattr(minting, "_LOCK", minting._LOCK.replace("for update of m, u", ""))
-    assert (await opened_at_once(world, minted_id, 20))["opened"] > 1
+    answers = [await opened_at_once(world, minted_id, 20) for minted_id in bought]
+    assert any(answer["opened"] > 1 for answer in answers)
 
 
 async def test_expired_and_revoked_say_so_and_open_nothing(world: World) -> None:
