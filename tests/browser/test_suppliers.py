@@ -107,7 +107,7 @@ def test_a_statement_is_imported_compared_and_its_difference_decided(
         page.reload()
     page.get_by_role("link", name="Only the supplier knows it").click()
     look(page, "difference")
-    page.get_by_text("Adjusted").first.click()
+    page.get_by_role("radio", name="Adjusted").check()
     page.get_by_label("Why", exact=True).fill("their mail of Monday")
     page.get_by_role("button", name="Decide").click()
     expect(page.get_by_text("supplier_payable")).to_be_visible()
