@@ -55,11 +55,14 @@ async def test_one_buyer_holds_exactly_his_bound(world: World, bound: Bound, is_
 
 async def test_red_without_the_buyers_lock_he_holds_more(world: World, bound: Bound) -> None:
     bound(unpaid_units_per_buyer=1)
-    sku = await pool(world, 50)
+    sku = await pool(world, 400)
     lock = "perform pg_advisory_xact_lock(hashtextextended(current_schema() || encode(p_contact_fp, 'hex'), 0));"
     await without_guard(world, lock, "", "ck_stock_short_before_shelf", "stock")
-    requests = [await world.request(sku.listing.id) for _ in range(40)]
-    assert (await at_once(world, requests, placing.place_single))["placed"] > 1
+    held = []
+    for buyer in range(8):  # one race may end well by luck
+        requests = [await world.request(sku.listing.id, contact=f"138{buyer:08d}") for _ in range(40)]
+        held.append((await at_once(world, requests, placing.place_single))["placed"])
+    assert max(held) > 1
 
 
 @KINDS
