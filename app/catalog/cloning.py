@@ -79,7 +79,7 @@ def _terms(first: Product, name: str, category_id: UUID | None) -> ProductTerms:
     return ProductTerms(
         name=name,
         delivery_kind=DeliveryKind(first.delivery_kind),
-        skus=[_sku(sku) for sku in first.skus if sku.listing.is_published],
+        skus=[_sku(sku) for sku in first.on_shelf],
         summary=first.summary,
         category_id=category_id or first.category_id,
         cover_icon=first.cover_icon,

@@ -145,6 +145,11 @@ class Product(Row, TenantBase):
     skus: Mapped[list[Sku]] = relationship(lazy="raise", order_by="Sku.position", back_populates="product")
 
     @property
+    def on_shelf(self) -> list[Sku]:
+        """Its SKUs that buyers can see, in their order."""
+        return [sku for sku in self.skus if sku.listing.is_published]
+
+    @property
     def buyer_fields(self) -> list[dict[str, Any]]:
         """What its buyers state, wherever that is said."""
         return self.type.buyer_fields if self.type else self.account_fields

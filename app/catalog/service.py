@@ -178,7 +178,7 @@ async def publish(session: AsyncSession, product_id: UUID, *, actor: Actor) -> P
         raise contents.NothingToOpen
     if missing := _missing(product):
         raise AttributeMissing(label=missing)
-    on_shelf = [sku for sku in product.skus if sku.listing is not None and sku.listing.is_published]
+    on_shelf = product.on_shelf
     if not on_shelf:
         raise NothingToSell
     if product.delivery_kind == DeliveryKind.BUNDLE and (empty := await _empty_bundle(session, on_shelf)):

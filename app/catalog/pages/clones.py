@@ -125,7 +125,7 @@ async def _context(
     return {
         "base": base(tenant),
         "product": product,
-        "skus": [sku for sku in product.skus if sku.listing.is_published],
+        "skus": product.on_shelf,
         "q": words,
         "may_supply": may_supply,
         "offers": await suppliers.offers_named(await raw(session), words, product.delivery_kind) if may_supply else (),

@@ -58,7 +58,7 @@ class PartsPages(Controller):
         """The parts of the SKU in the address, or of the first. Raises: NotFound for other kinds."""
         product = await _bundle_or_404(session, product_id)
         wanted = request.query_params.get("sku", "")
-        sku = next((one for one in _on_shelf(product) if str(one.id) == wanted), _on_shelf(product)[0])
+        sku = next((one for one in product.on_shelf if str(one.id) == wanted), product.on_shelf[0])
         return page(request, _PAGE, **await _context(request, session, tenant, product, sku))
 
     @post("/{sku_id:uuid}", guards=[may(Permission.CATALOG_EDIT)])
@@ -74,7 +74,7 @@ class PartsPages(Controller):
         sku_id: FromPath[UUID],
     ) -> Response[Any]:
         product = await _bundle_or_404(session, product_id)
-        sku = next((one for one in _on_shelf(product) if one.id == sku_id), None)
+        sku = next((one for one in product.on_shelf if one.id == sku_id), None)
         if sku is None:
             raise NotFound
         try:
@@ -123,13 +123,9 @@ def _said(refusal: DomainError) -> str:
 
 async def _bundle_or_404(session: AsyncSession, product_id: UUID) -> Product:
     product = await queries.product_or_404(session, product_id)
-    if product.delivery_kind != DeliveryKind.BUNDLE or not _on_shelf(product):
+    if product.delivery_kind != DeliveryKind.BUNDLE or not product.on_shelf:
         raise NotFound
     return product
-
-
-def _on_shelf(product: Product) -> list[Sku]:
-    return [sku for sku in product.skus if sku.listing.is_published]
 
 
 async def _context(request: AnyRequest, session: AsyncSession, tenant: Tenant, product: Product, sku: Sku) -> dict[str, Any]:
@@ -139,7 +135,7 @@ async def _context(request: AnyRequest, session: AsyncSession, tenant: Tenant, p
     return {
         "base": base(tenant),
         "product": product,
-        "skus": _on_shelf(product),
+        "skus": product.on_shelf,
         "sku": sku,
         "parts": parts,
         "left": left,

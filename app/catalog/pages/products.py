@@ -172,7 +172,7 @@ class ProductPages(Controller):
 async def _refuse_without_supplier(session: AsyncSession, product_id: UUID) -> None:
     """A top-up has no stock of its own: it is sold when each SKU has a supplier. Raises: NotFound, NoSupplier."""
     product = await queries.product_or_404(session, product_id)
-    on_shelf = [sku.id for sku in product.skus if sku.listing.is_published]
+    on_shelf = [sku.id for sku in product.on_shelf]
     if product.delivery_kind == DeliveryKind.DIRECT_TOP_UP and not await suppliers.has_routes(await raw(session), on_shelf):
         raise NoSupplier
 
@@ -224,7 +224,7 @@ def _address(chosen: dict[str, Any], **other: Any) -> str:
 async def _form_context(
     request: AnyRequest, session: AsyncSession, tenant: Tenant, product: Product | None = None, sent: RawForm | None = None
 ) -> dict[str, Any]:
-    skus: list[Sku] = [sku for sku in product.skus if sku.listing.is_published] if product else []
+    skus: list[Sku] = product.on_shelf if product else []
     types = [] if product else await queries.types(session, state=TypeState.ACTIVE)
     chosen = _chosen(
         product, types, request.query_params.get("kind") or DeliveryKind.CARD_KEY if sent is None else sent.get("kind")

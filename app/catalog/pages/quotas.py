@@ -9,7 +9,7 @@ from uuid import UUID
 from pydantic import Field
 from sqlalchemy.ext.asyncio import AsyncSession
 
-from app.catalog.models import Product, Sku
+from app.catalog.models import Product
 from app.inventory import queries as stock
 from app.inventory import service as inventory
 from app.kernel.forms import Form, OptionalCount, RawForm, parse
@@ -23,14 +23,9 @@ class QuotaForm(Form):
     quota: Annotated[OptionalCount, Field(le=NO_LIMIT)] = None
 
 
-def on_shelf(product: Product) -> list[Sku]:
-    """The SKUs a quota is for."""
-    return [sku for sku in product.skus if sku.listing.is_published]
-
-
 async def context_of(session: AsyncSession, product: Product) -> dict[str, Any]:
     """What `catalog/_quota.html` shows."""
-    skus = on_shelf(product)
+    skus = product.on_shelf
     return {"skus": skus, "stock": await stock.stock_by_sku(session, [sku.id for sku in skus]), "no_limit": NO_LIMIT}
 
 

@@ -25,7 +25,6 @@ from app.kernel.i18n import gettext
 from app.kernel.web import AnyRequest, page, see_other
 from app.pricing.channels import ByValueHere, Differs, set_listings
 from app.pricing.floors import BelowFloor
-from app.pricing.pages.shared import on_shelf
 from tenants.directory import Tenant
 
 _INDEX = "pricing/channels.html"
@@ -166,7 +165,7 @@ async def _product_context(
     chosen = await channels.channel_or_404(session, code) if code else next(iter(named), None)
     known = await channels.listings_of(session, chosen.code) if chosen else {}
     ranges = await ranges_of(session, product_id)
-    rows = [{"sku": sku, "listing": known.get(sku.id), "by_value": sku.id in ranges} for sku in on_shelf(product)]
+    rows = [{"sku": sku, "listing": known.get(sku.id), "by_value": sku.id in ranges} for sku in product.on_shelf]
     return {
         "base": base(tenant),
         "product": product,

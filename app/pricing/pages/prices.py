@@ -22,7 +22,7 @@ from app.pricing import floors
 from app.pricing import service as pricing
 from app.pricing.floors import BelowFloor
 from app.pricing.pages.forms import read_floors, read_steps
-from app.pricing.pages.shared import on_shelf, prices_context
+from app.pricing.pages.shared import prices_context
 from app.pricing.service import ManyValues
 from tenants.directory import Tenant
 
@@ -52,7 +52,7 @@ class PricePages(Controller):
     ) -> Response[Any]:
         """Save the steps, or with `act=look` only say what they would leave."""
         product = await product_or_404(session, product_id)
-        skus = [sku.id for sku in on_shelf(product)]
+        skus = [sku.id for sku in product.on_shelf]
         steps, (margins, wrong) = read_steps(sent, skus), read_floors(sent, skus)
         faults = {**steps.faults, **wrong}
         if sent.get("act") == "look":

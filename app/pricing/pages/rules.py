@@ -24,7 +24,6 @@ from app.pricing import service as pricing
 from app.pricing.floors import BelowFloor
 from app.pricing.models import PriceRule
 from app.pricing.pages.forms import Kind, kind_of, read_rule, typed
-from app.pricing.pages.shared import on_shelf
 from app.pricing.rules import Audience
 from app.pricing.service import ManyValues, RuleTerms, TooManyRules
 from tenants.directory import Tenant
@@ -140,7 +139,7 @@ async def _context(
             (Audience.REGISTERED.value, gettext(N_("Buyers who are logged in"))),
             *((str(level.id), gettext(N_("Level %(name)s")) % {"name": level.name}) for level in levels),
         ],
-        "sku_options": [("", gettext(N_("All SKUs"))), *((str(sku.id), sku.name) for sku in on_shelf(product))],
+        "sku_options": [("", gettext(N_("All SKUs"))), *((str(sku.id), sku.name) for sku in product.on_shelf)],
         "may_edit": may_do(request, Permission.CATALOG_EDIT),
     }
 

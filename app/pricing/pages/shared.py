@@ -108,7 +108,7 @@ async def prices_context(
     request: AnyRequest, session: AsyncSession, tenant: Tenant, product: Product, typed: Steps | None = None
 ) -> dict[str, Any]:
     """What the page of prices shows; `typed` are steps not saved yet."""
-    skus = on_shelf(product)
+    skus = product.on_shelf
     costs = await costs_of(await raw(session), [sku.id for sku in skus])
     ranges = await ranges_of(session, product.id)
     rows = await queries.rules_of(session, product.id)
@@ -125,11 +125,6 @@ async def prices_context(
         "rules": [_shown(rule, skus, costs, levels, is_on=is_on) for rule, is_on in rules if not rule.is_tier],
         "may_edit": may_do(request, Permission.CATALOG_EDIT),
     }
-
-
-def on_shelf(product: Product) -> list[Sku]:
-    """The SKUs of a product that buyers can see."""
-    return [sku for sku in product.skus if sku.listing.is_published]
 
 
 def _steps(skus: list[Sku], rules: list[Rule]) -> dict[UUID, list[TypedStep]]:

@@ -27,7 +27,7 @@ from app.kernel.money import parse_cost
 from app.kernel.web import AnyRequest, page, see_other
 from app.pricing.costs import costs_of
 from app.pricing.floors import BelowFloor
-from app.pricing.pages.shared import margin_of, on_shelf
+from app.pricing.pages.shared import margin_of
 from app.pricing.ranges import InBundle, TooDearForUs, by_value, set_range
 from app.suppliers.queries import values_on_route
 from tenants.directory import Tenant
@@ -117,7 +117,7 @@ def _read(sent: RawForm, product: Product, context: Mapping[str, Any]) -> dict[U
     """What each SKU shall be sold by, all faults at once; None is one value at one price. Raises: InvalidForm."""
     wanted: dict[UUID, ValueRange | None] = {}
     errors: dict[str, str] = {}
-    for sku in on_shelf(product):
+    for sku in product.on_shelf:
         given = RawForm({name: sent.all(f"{sku.id}-{name}") for name in _FIELDS if f"{sku.id}-{name}" in sent}, {})
         if sent.get(f"{sku.id}-by") != "range":
             wanted[sku.id] = None
@@ -136,7 +136,7 @@ def _read(sent: RawForm, product: Product, context: Mapping[str, Any]) -> dict[U
 
 
 async def _context(request: AnyRequest, session: AsyncSession, tenant: Tenant, product: Product) -> dict[str, Any]:
-    skus, tx = on_shelf(product), await raw(session)
+    skus, tx = product.on_shelf, await raw(session)
     ranges, costs = await ranges_of(session, product.id), await costs_of(tx, [sku.id for sku in skus])
     offered = await values_on_route(tx, [sku.id for sku in skus])
     rows = [
