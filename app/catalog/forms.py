@@ -29,7 +29,7 @@ from app.kernel.forms import (
     fail,
     parse,
 )
-from app.kernel.i18n import gettext
+from app.kernel.i18n import filled, gettext
 
 MOST_ROWS = 30
 ICONS = (
@@ -130,9 +130,7 @@ def read_product(sent: RawForm, chosen: Chosen) -> tuple[ProductTerms, str]:
     """The product as it was typed, and the name of a category to be made for it. Raises: InvalidForm with the faults of every row."""
     errors: dict[str, str] = {"kind": gettext(NOT_A_KIND)} if chosen.is_gone else {}
     said = accounts.check(chosen.fields, {one.name: sent.get(ABOUT + one.name)[:200] for one in chosen.fields})
-    errors |= {
-        ABOUT + name: gettext(message) % facts if facts else gettext(message) for name, (message, facts) in said.faults.items()
-    }
+    errors |= {ABOUT + name: filled(message, facts) for name, (message, facts) in said.faults.items()}
     product, rows = None, []
     try:
         product = parse(ProductForm, sent)

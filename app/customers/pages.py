@@ -18,7 +18,7 @@ from app.kernel.actor import Actor
 from app.kernel.contact import NOT_A_CONTACT, parse_contact
 from app.kernel.errors import N_, NotFound
 from app.kernel.forms import Form, InvalidForm, RawForm, invalid, parse
-from app.kernel.i18n import gettext
+from app.kernel.i18n import gettext, said
 from app.kernel.web import AnyRequest, page, see_other
 from tenants.directory import Tenant
 from tenants.session import raw
@@ -55,7 +55,7 @@ class LevelPages(Controller):
         try:
             await levels.add_level(session, form.name, actor=actor)
         except (LevelNameTaken, TooManyLevels) as refusal:
-            raise InvalidForm({"name": gettext(refusal.message) % refusal.facts}, sent.values(), _PAGE, context) from None
+            raise InvalidForm({"name": said(refusal)}, sent.values(), _PAGE, context) from None
         return see_other(request, context["here"], flash=N_("Saved."))
 
     @post("/buyers", guards=[may(Permission.CATALOG_EDIT)])

@@ -65,8 +65,7 @@ class RedeemPages(Controller):
             async with tenant_session(tenant) as session:
                 used = await minting.use(await raw(session), typed=form.code, place=form.place, actor=actor)
         except (NoSuchCode, UsedUp, CannotUseNow, Revoked, GivenBack) as refusal:
-            said = i18n.gettext(refusal.message) % refusal.facts if refusal.facts else i18n.gettext(refusal.message)
-            return _answer(request, status=refusal.status, **{**context, "refusal": said})
+            return _answer(request, status=refusal.status, **{**context, "refusal": i18n.said(refusal)})
         return _answer(request, **{**context, "used": used})
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import secrets
 import unicodedata
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from uuid import UUID
@@ -173,11 +173,7 @@ async def _refuse(tx: Tx, row: asyncpg.Record, place: str) -> None:
     at = clock.now().astimezone(clock.BUSINESS_ZONE)
     found = rules.obstacle(rules.rules_of(json.loads(row["rules"])), at=at, place=place, ends_on=row["ends_on"])
     if found:
-        raise CannotUseNow(why=_sentence(*found))
-
-
-def _sentence(message: str, facts: Mapping[str, object]) -> str:
-    return i18n.gettext(message) % facts if facts else i18n.gettext(message)
+        raise CannotUseNow(why=i18n.filled(*found))
 
 
 def _told(at: datetime) -> str:

@@ -202,9 +202,7 @@ def _terms(sent: RawForm, context: dict[str, Any]) -> RobotTerms:
 
 
 def _taken(sent: RawForm, refusal: robots.RobotNameTaken, context: dict[str, Any]) -> InvalidForm:
-    return InvalidForm(
-        {"name": i18n.gettext(refusal.message) % refusal.facts}, {**sent.values(), "events": sent.all("events")}, _FORM, context
-    )
+    return InvalidForm({"name": i18n.said(refusal)}, {**sent.values(), "events": sent.all("events")}, _FORM, context)
 
 
 def _context(request: AnyRequest, tenant: Tenant) -> dict[str, Any]:

@@ -122,7 +122,7 @@ def sentence_of(fault: Mapping[str, Any]) -> str:
     context = fault.get("ctx", {})
     if fault["type"] == "said":
         message, facts = context["msgid"], context["facts"]
-        return i18n.gettext(message) % facts if facts else i18n.gettext(message)
+        return i18n.filled(message, facts)
     kind = "missing" if context.get("min_length") == 1 else fault["type"]
     message, wanted = _SENTENCES.get(kind, (_NOT_UNDERSTOOD, ()))
     return i18n.gettext(message) % {fact: context.get(fact) for fact in wanted}

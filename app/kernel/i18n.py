@@ -32,7 +32,7 @@ from babel.numbers import format_compact_decimal, format_currency, format_decima
 from babel.support import Translations
 
 from app.kernel import clock
-from app.kernel.errors import N_
+from app.kernel.errors import N_, DomainError
 
 __all__ = ["N_", "gettext", "ngettext", "speak", "translate", "translate_plural"]
 
@@ -99,6 +99,17 @@ def negotiate(chosen: str | None, accept_language: str | None) -> str:
 def gettext(message: str) -> str:
     """A message in the listener's language, its places not yet filled."""
     return _translations(locale()).gettext(message)
+
+
+def filled(message: str, facts: Mapping[str, object]) -> str:
+    """A message in the listener's language, its places filled; one without facts may hold a plain percent sign."""
+    sentence = gettext(message)
+    return sentence % facts if facts else sentence
+
+
+def said(refusal: DomainError) -> str:
+    """A refusal's sentence in the listener's language."""
+    return filled(refusal.message, refusal.facts)
 
 
 def ngettext(singular: str, plural: str, number: int) -> str:

@@ -61,7 +61,7 @@ def see_other(request: AnyRequest, url: str, *, flash: str = "", tone: str = "ok
     """Go and look there: after every change. `flash` is a msgid shown once on the page that follows."""
     cookies = _cookies(request)
     if flash:
-        text = i18n.gettext(flash) % facts if facts else i18n.gettext(flash)
+        text = i18n.filled(flash, facts)
         cookies.append(_cookie("__Host-q_flash", urlencode({"t": text, "k": tone}), max_age=30))
     return Response(None, status_code=303, headers={"Location": url}, cookies=cookies)
 
@@ -196,21 +196,16 @@ def on_refusal(request: AnyRequest, refusal: DomainError) -> Response[Any]:
     headers = _retry_after(refusal)
     if _is_for_machines(request):
         return _document(problem_of(request, refusal), headers=headers)
-    return _problem(request, refusal.status, _said(refusal), headers=headers)
+    return _problem(request, refusal.status, i18n.said(refusal), headers=headers)
 
 
 def problem_of(request: AnyRequest, refusal: DomainError) -> dict[str, Any]:
     """A refusal as a program understands it: a stable code, a sentence, the fields that are wrong, the facts, the request's id."""
     errors = getattr(refusal, "errors", None)
     listed = [{"path": f"/{name}", "message": said} for name, said in errors.items()] if isinstance(errors, dict) else errors
-    body = _problem_body(request, refusal.status, _said(refusal), code=refusal.code())
+    body = _problem_body(request, refusal.status, i18n.said(refusal), code=refusal.code())
     plain = {name: value for name, value in refusal.facts.items() if isinstance(value, str | int)}
     return {**body, **({"errors": listed} if listed else {}), **({"details": plain} if plain else {})}
-
-
-def _said(refusal: DomainError) -> str:
-    sentence = i18n.gettext(refusal.message)
-    return sentence % refusal.facts if refusal.facts else sentence
 
 
 def _is_for_machines(request: AnyRequest) -> bool:

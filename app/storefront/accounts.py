@@ -99,9 +99,7 @@ def _form(asked: Asked, prefix: str, given: Callable[[str, str], str], *, checks
     if not checks:
         return AccountForm(asked, prefix, stated, {}, {})
     found = accounts.check(asked.fields, stated, refuses_virtual=asked.refuses_virtual_numbers)
-    errors = {
-        prefix + name: i18n.gettext(said) % facts if facts else i18n.gettext(said) for name, (said, facts) in found.faults.items()
-    }
+    errors = {prefix + name: i18n.filled(said, facts) for name, (said, facts) in found.faults.items()}
     return AccountForm(asked, prefix, stated, found.values, errors)
 
 

@@ -13,6 +13,7 @@ from pydantic import StringConstraints
 from app.inventory.queries import sellable
 from app.kernel.errors import N_, DomainError
 from app.kernel.forms import Form, InvalidForm, OptionalCount, RawForm, parse
+from app.kernel.i18n import said
 from app.kernel.ids import new_id
 from app.kernel.web import AnyRequest, page, see_other
 from app.ordering.placing import OfferChanged
@@ -87,7 +88,7 @@ class CartPages(Controller):
         except InvalidForm as fault:
             return await _refused_line(request, tenant, sent, fault)
         except TooManyLines as refusal:
-            return await _cart_page(request, tenant, shelf, status=refusal.status, refusal=checkout.said(refusal))
+            return await _cart_page(request, tenant, shelf, status=refusal.status, refusal=said(refusal))
         return see_other(request, "/cart", flash=N_("In the cart.") if form.mode == "add" else "")
 
     @post("/removals")
@@ -122,7 +123,7 @@ class CartPages(Controller):
         except (*PLACING_REFUSALS, EmptyCart) as refusal:
             if isinstance(refusal, OfferChanged):
                 shelf = await checkout.fresh_shelf(request, tenant)
-            words = checkout.said(refusal)
+            words = said(refusal)
             return await _cart_page(request, tenant, shelf, status=refusal.status, values=sent.values(), refusal=words)
         carts.keep(request, {})
         return see_other(request, await checkout.path_of(tenant, placed))

@@ -196,11 +196,6 @@ async def fresh_shelf(request: AnyRequest, tenant: Tenant) -> Shelf:
     return shelf_in(request)
 
 
-def said(refusal: DomainError) -> str:
-    """A refusal's sentence in the buyer's language."""
-    return i18n.gettext(refusal.message) % refusal.facts if refusal.facts else i18n.gettext(refusal.message)
-
-
 async def _offered(request: AnyRequest, shelf: Shelf, form: CheckoutForm) -> Offered:
     offered = shelf.offers.get(form.listing)
     if offered is None:
@@ -246,7 +241,7 @@ async def _again(
     product = product_of(sent, shelf)
     if product is None:
         raise NotOnSale if isinstance(refusal, OfferChanged) else refusal
-    words = "" if errors else said(refusal)
+    words = "" if errors else i18n.said(refusal)
     more = {"errors": errors or {}, "values": sent.values(), "refusal": words}
     return await product_page(request, shelf, product, status=refusal.status, **more)
 

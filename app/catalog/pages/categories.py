@@ -18,7 +18,7 @@ from app.catalog.pages.shared import base, may_do, shop_changed
 from app.kernel.actor import Actor
 from app.kernel.errors import N_, BadRequest
 from app.kernel.forms import InvalidForm, RawForm, parse
-from app.kernel.i18n import gettext
+from app.kernel.i18n import said
 from app.kernel.web import page, see_other
 from tenants.directory import Tenant
 
@@ -59,8 +59,7 @@ class CategoryPages(Controller):
         try:
             await catalog.rename_category(session, category_id, name=form.name, actor=actor)
         except catalog.CategoryNameTaken as refusal:
-            said = gettext(refusal.message) % refusal.facts
-            raise InvalidForm({"name": said}, renamed.values(), _PAGE, {**context, "renaming": category_id}) from None
+            raise InvalidForm({"name": said(refusal)}, renamed.values(), _PAGE, {**context, "renaming": category_id}) from None
         return await _done(request, session, tenant)
 
     @post("/{category_id:uuid}/position", guards=[may(Permission.CATALOG_EDIT)])

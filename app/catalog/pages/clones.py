@@ -19,7 +19,7 @@ from app.catalog.service import CategoryNameTaken, TypeRetired
 from app.kernel.actor import Actor
 from app.kernel.errors import N_
 from app.kernel.forms import Form, InvalidForm, Line, RawForm, parse
-from app.kernel.i18n import gettext
+from app.kernel.i18n import gettext, said
 from app.kernel.web import AnyRequest, page, see_other
 from app.pricing.copying import copy_rules
 from app.suppliers import queries as suppliers
@@ -70,7 +70,7 @@ class ProductClonePages(Controller):
         try:
             made = await cloning.clone_product(session, product_id, name=form.name, actor=actor)
         except TypeRetired as refusal:
-            raise InvalidForm({"name": gettext(refusal.message) % refusal.facts}, sent.values(), _PRODUCT, context) from None
+            raise InvalidForm({"name": said(refusal)}, sent.values(), _PRODUCT, context) from None
         await copy_rules(session, product_id, made.id, actor=actor)
         for sku in await queries.skus_of(session, made.id):
             if offer_id := offers.get(sku.name):
@@ -109,7 +109,7 @@ class CategoryClonePages(Controller):
         try:
             made = await cloning.clone_category(session, category_id, name=form.name, actor=actor)
         except (CategoryNameTaken, cloning.NothingToClone) as refusal:
-            raise InvalidForm({"name": gettext(refusal.message) % refusal.facts}, sent.values(), _CATEGORY, context) from None
+            raise InvalidForm({"name": said(refusal)}, sent.values(), _CATEGORY, context) from None
         for first, clone in made.pairs:
             await copy_rules(session, first, clone, actor=actor)
         return see_other(

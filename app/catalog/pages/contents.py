@@ -20,7 +20,7 @@ from app.catalog.pages.shared import base, may_do, shop_changed
 from app.kernel.actor import Actor
 from app.kernel.errors import N_, NotFound
 from app.kernel.forms import Count, Form, InvalidForm, OptionalCount, OptionalDay, RawForm, fail, invalid, parse
-from app.kernel.i18n import gettext
+from app.kernel.i18n import said
 from app.kernel.web import AnyRequest, page, see_other
 from tenants.directory import Tenant
 
@@ -105,8 +105,7 @@ class ContentPages(Controller):
         try:
             await contents.add_file(session, product_id, named=upload.filename if upload else "", body=body, actor=actor)
         except _REFUSALS as refusal:
-            said = gettext(refusal.message) % refusal.facts if refusal.facts else gettext(refusal.message)
-            raise InvalidForm({"file": said}, {}, _PAGE, context) from None
+            raise InvalidForm({"file": said(refusal)}, {}, _PAGE, context) from None
         unset = {sku.id: quotas.NO_LIMIT for sku in context["skus"] if sku.id not in context["stock"]}
         await quotas.allow(session, unset)
         await shop_changed(session, tenant)

@@ -18,9 +18,9 @@ from app.catalog.models import BundlePolicy, DeliveryKind, Product, Sku
 from app.catalog.pages.shared import KINDS, base, may_do, shop_changed
 from app.inventory.queries import sellable
 from app.kernel.actor import Actor
-from app.kernel.errors import N_, DomainError, NotFound
+from app.kernel.errors import N_, NotFound
 from app.kernel.forms import Count, Form, InvalidForm, RawForm, parse
-from app.kernel.i18n import gettext
+from app.kernel.i18n import gettext, said
 from app.kernel.web import AnyRequest, page, see_other
 from app.ordering.rules import Part, share_out
 from tenants.directory import Tenant
@@ -87,7 +87,7 @@ class PartsPages(Controller):
             raise
         except (bundles.TooFewParts, bundles.TooManyParts, bundles.PartTwice, bundles.NotAPart) as refusal:
             raise InvalidForm(
-                {"row-0-part": _said(refusal)}, sent.values(), _PAGE, await _context(request, session, tenant, product, sku)
+                {"row-0-part": said(refusal)}, sent.values(), _PAGE, await _context(request, session, tenant, product, sku)
             ) from None
         await shop_changed(session, tenant)
         return see_other(request, f"{base(tenant)}/products/{product_id}/parts?sku={sku_id}", flash=N_("Saved."))
@@ -115,10 +115,6 @@ def read_contents(sent: RawForm) -> Contents:
     if errors:
         raise InvalidForm(errors, sent.values())
     return Contents(parts, policy)
-
-
-def _said(refusal: DomainError) -> str:
-    return gettext(refusal.message) % refusal.facts if refusal.facts else gettext(refusal.message)
 
 
 async def _bundle_or_404(session: AsyncSession, product_id: UUID) -> Product:

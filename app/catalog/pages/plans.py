@@ -21,7 +21,7 @@ from app.kernel import clock
 from app.kernel.actor import Actor
 from app.kernel.errors import N_, NotFound
 from app.kernel.forms import Count, Form, InvalidForm, RawForm, parse
-from app.kernel.i18n import gettext
+from app.kernel.i18n import gettext, said
 from app.kernel.money import split_minor
 from app.kernel.web import AnyRequest, page, see_other
 from app.ordering import subscriptions
@@ -83,7 +83,7 @@ class PlanPages(Controller):
             await plans.set_plan(session, product_id, sku_id, plan, actor=actor)
         except (plans.NotByCycles, plans.TooLong) as refusal:
             at = "delivers" if isinstance(refusal, plans.NotByCycles) else "cycle_length"
-            raise InvalidForm({at: gettext(refusal.message) % refusal.facts}, sent.values(), _PAGE, context) from None
+            raise InvalidForm({at: said(refusal)}, sent.values(), _PAGE, context) from None
         await shop_changed(session, tenant)
         return see_other(request, f"{base(tenant)}/products/{product_id}/plan?sku={sku_id}", flash=N_("Saved."))
 

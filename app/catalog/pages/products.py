@@ -25,7 +25,7 @@ from app.inventory import queries as inventory
 from app.kernel.actor import Actor
 from app.kernel.errors import N_, BadRequest, DomainError, NotFound
 from app.kernel.forms import InvalidForm, RawForm, invalid
-from app.kernel.i18n import gettext
+from app.kernel.i18n import said
 from app.kernel.web import page, see_other
 from app.pricing import floors
 from app.pricing.floors import BelowFloor
@@ -293,7 +293,7 @@ def _as_fault(sent: RawForm, refusal: DomainError, context: dict[str, Any]) -> I
     """A refusal of the service that is a fault of the form: a category or SKU that went away meanwhile, or a name used twice."""
     if isinstance(refusal, NotFound):
         return invalid(sent, {"category": _GONE}, retry=_FORM, **context)
-    return InvalidForm({"skus": gettext(refusal.message) % refusal.facts}, sent.values(), _FORM, context)
+    return InvalidForm({"skus": said(refusal)}, sent.values(), _FORM, context)
 
 
 def _redrawn(request: AnyRequest, sent: RawForm, act: str, context: dict[str, Any]) -> Response[str]:

@@ -23,7 +23,7 @@ from app.catalog.service import NoAccountFields
 from app.kernel.actor import Actor
 from app.kernel.errors import N_, NotFound
 from app.kernel.forms import Checked, Form, InvalidForm, RawForm, fail, parse
-from app.kernel.i18n import gettext
+from app.kernel.i18n import said
 from app.kernel.templating import register_states
 from app.kernel.web import AnyRequest, page, see_other
 from app.suppliers import queries as suppliers
@@ -191,4 +191,4 @@ def _read(sent: RawForm, context: dict[str, Any]) -> TypeTerms:
 
 def _as_fault(sent: RawForm, refusal: product_types.TypeNameTaken | NoAccountFields, context: dict[str, Any]) -> InvalidForm:
     place = "name" if isinstance(refusal, product_types.TypeNameTaken) else "row"
-    return InvalidForm({place: gettext(refusal.message) % refusal.facts}, sent.values(), _PAGE, context)
+    return InvalidForm({place: said(refusal)}, sent.values(), _PAGE, context)

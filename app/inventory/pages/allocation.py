@@ -20,7 +20,7 @@ from app.inventory.models import Allocation, MoveReason
 from app.kernel.actor import Actor
 from app.kernel.errors import N_, NotFound
 from app.kernel.forms import Count, Form, InvalidForm, OptionalCount, RawForm, fail, parse
-from app.kernel.i18n import gettext
+from app.kernel.i18n import gettext, said
 from app.kernel.web import AnyRequest, page, see_other
 from tenants.directory import Tenant
 from tenants.session import raw
@@ -93,7 +93,7 @@ class AllocationPages(Controller):
         try:
             await allocating.move(session, sku_id, between=(form.source, form.target), units=form.units, actor=actor)
         except (NotThere, NoQuotas) as refusal:
-            raise InvalidForm({"units": gettext(refusal.message) % refusal.facts}, sent.values(), _PAGE, context) from None
+            raise InvalidForm({"units": said(refusal)}, sent.values(), _PAGE, context) from None
         except SameQuota as refusal:
             raise InvalidForm({"target": gettext(refusal.message)}, sent.values(), _PAGE, context) from None
         except NotFound:

@@ -21,7 +21,7 @@ from app.kernel import links
 from app.kernel.actor import Actor
 from app.kernel.errors import N_
 from app.kernel.forms import Checked, Form, InvalidForm, OptionalAmount, RawForm, fail, parse
-from app.kernel.i18n import gettext
+from app.kernel.i18n import said
 from app.kernel.web import AnyRequest, page, see_other
 from app.pricing.channels import ByValueHere, Differs, set_listings
 from app.pricing.floors import BelowFloor
@@ -77,7 +77,7 @@ class ChannelPages(Controller):
         try:
             await channels.add_channel(session, code=form.code, name=form.name, actor=actor)
         except (ChannelTaken, TooManyChannels) as refusal:
-            raise InvalidForm({"code": gettext(refusal.message) % refusal.facts}, sent.values(), _INDEX, context) from None
+            raise InvalidForm({"code": said(refusal)}, sent.values(), _INDEX, context) from None
         await shop_changed(session, tenant)
         return see_other(request, f"{base(tenant)}/channels", flash=N_("The channel is open. Its link leads to your shop."))
 
@@ -126,7 +126,7 @@ class ChannelListingPages(Controller):
         try:
             await set_listings(session, code, product_id, wanted, actor=actor)
         except (BelowFloor, ByValueHere) as refusal:
-            raise InvalidForm({"form": gettext(refusal.message) % refusal.facts}, sent.values(), _PRODUCT, context) from None
+            raise InvalidForm({"form": said(refusal)}, sent.values(), _PRODUCT, context) from None
         await shop_changed(session, tenant)
         return see_other(request, f"{base(tenant)}/products/{product_id}/channels?channel={code}", flash=N_("Saved."))
 

@@ -16,7 +16,7 @@ from app.catalog.queries import product_or_404
 from app.kernel.actor import Actor
 from app.kernel.errors import N_
 from app.kernel.forms import InvalidForm, RawForm
-from app.kernel.i18n import gettext
+from app.kernel.i18n import said
 from app.kernel.web import AnyRequest, page, see_other
 from app.pricing import floors
 from app.pricing import service as pricing
@@ -65,6 +65,6 @@ class PricePages(Controller):
             await pricing.set_tiers(session, product_id, steps.by_sku, actor=actor)
             await floors.set_floors(session, product_id, margins, actor=actor)
         except (BelowFloor, ManyValues) as refusal:
-            raise InvalidForm({"grid": gettext(refusal.message) % refusal.facts}, sent.values(), _PAGE, context) from None
+            raise InvalidForm({"grid": said(refusal)}, sent.values(), _PAGE, context) from None
         await shop_changed(session, tenant)
         return see_other(request, f"/m/{tenant.slug}/products/{product_id}/prices", flash=N_("Saved."))

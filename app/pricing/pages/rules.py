@@ -17,7 +17,7 @@ from app.catalog.queries import product_or_404
 from app.kernel.actor import Actor
 from app.kernel.errors import N_, DomainError, NotFound
 from app.kernel.forms import InvalidForm, RawForm
-from app.kernel.i18n import gettext
+from app.kernel.i18n import gettext, said
 from app.kernel.web import AnyRequest, page, see_other
 from app.pricing import queries
 from app.pricing import service as pricing
@@ -156,4 +156,4 @@ def _as_fault(sent: RawForm, refusal: DomainError, context: dict[str, Any]) -> I
     if isinstance(refusal, NotFound):
         return InvalidForm({"sku": gettext(_GONE)}, sent.values(), _PAGE, context)
     field = "value" if isinstance(refusal, BelowFloor) else "kind"
-    return InvalidForm({field: gettext(refusal.message) % refusal.facts}, sent.values(), _PAGE, context)
+    return InvalidForm({field: said(refusal)}, sent.values(), _PAGE, context)

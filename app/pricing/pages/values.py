@@ -22,7 +22,7 @@ from app.catalog.values import ValueRange
 from app.kernel.actor import Actor
 from app.kernel.errors import N_, NotFound
 from app.kernel.forms import Amount, Form, InvalidForm, RawForm, fail, parse
-from app.kernel.i18n import format_money, gettext
+from app.kernel.i18n import format_money, gettext, said
 from app.kernel.money import parse_cost
 from app.kernel.web import AnyRequest, page, see_other
 from app.pricing.costs import costs_of
@@ -100,7 +100,7 @@ class ValuePages(Controller):
             try:
                 await set_range(session, product_id, sku_id, values, actor=actor)
             except (InBundle, TooDearForUs, BelowFloor) as refusal:
-                words = gettext(refusal.message) % refusal.facts
+                words = said(refusal)
                 raise InvalidForm({f"{sku_id}-rate": words}, sent.values(), _PAGE, context) from None
         await shop_changed(session, tenant)
         return see_other(request, f"{base(tenant)}/products/{product_id}/values", flash=N_("Saved."))

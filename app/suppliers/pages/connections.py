@@ -18,7 +18,7 @@ from app.kernel import history, i18n, links
 from app.kernel.actor import Actor
 from app.kernel.errors import N_, NotFound
 from app.kernel.forms import InvalidForm, RawForm, parse
-from app.kernel.i18n import gettext
+from app.kernel.i18n import gettext, said
 from app.kernel.web import AnyRequest, page, see_other
 from app.suppliers import adjusting, health, importing, overview, queries, service, testing
 from app.suppliers.connectors import CONNECTORS
@@ -304,5 +304,5 @@ def _fault(sent: RawForm, refusal: service.NameTaken | IncompleteConnection, con
         says = str(refusal).partition(": ")[2]
         faults = {SETTING + refusal.setting: gettext(_REFUSED) % {"says": says}}
     else:
-        faults = {"name": gettext(refusal.message) % refusal.facts}
+        faults = {"name": said(refusal)}
     return InvalidForm(faults, without_secrets(context["traits"], sent.values()), _FORM, context)

@@ -17,7 +17,7 @@ from app.catalog.pages.shared import either, may_do
 from app.kernel.actor import Actor
 from app.kernel.errors import N_
 from app.kernel.forms import InvalidForm, RawForm, parse
-from app.kernel.i18n import gettext
+from app.kernel.i18n import said
 from app.kernel.web import AnyRequest, page, see_other
 from app.suppliers import adjusting, overview, service
 from app.suppliers.forms import SupplierForm
@@ -95,7 +95,7 @@ def _terms(form: SupplierForm) -> SupplierTerms:
 
 
 def _taken(refusal: service.NameTaken, sent: RawForm, context: dict[str, Any]) -> InvalidForm:
-    return InvalidForm({"name": gettext(refusal.message) % refusal.facts}, sent.values(), _FORM, context)
+    return InvalidForm({"name": said(refusal)}, sent.values(), _FORM, context)
 
 
 async def _context(request: AnyRequest, session: AsyncSession, tenant: Tenant, supplier_id: UUID) -> dict[str, Any]:
