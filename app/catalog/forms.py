@@ -28,6 +28,7 @@ from app.kernel.forms import (
     Text,
     fail,
     parse,
+    parse_part,
 )
 from app.kernel.i18n import filled, gettext
 
@@ -38,7 +39,6 @@ ICONS = (
 )  # fmt: skip
 HUES = (1, 2, 3, 4, 5, 6)
 _ROW = re.compile(r"^sku-(\d{1,3})-name$")
-_ROW_FIELDS = ("id", "name", "price", "was", "face_value", "region", "warn_below", "warn_days", "is_hot")
 
 ABOUT = "about-"
 """Before the names of fields that say something of a product."""
@@ -139,19 +139,15 @@ def read_product(sent: RawForm, chosen: Chosen) -> tuple[ProductTerms, str]:
     numbers = rows_of(sent)
     for number in numbers[:MOST_ROWS]:
         try:
-            rows.append((number, parse(SkuForm, _row(sent, number))))
+            rows.append((number, parse_part(SkuForm, sent, f"sku-{number}-")))
         except InvalidForm as refusal:
-            errors |= {f"sku-{number}-{field}": message for field, message in refusal.errors.items()}
+            errors |= refusal.errors
     errors |= {name: gettext(message) for name, message in _row_faults(numbers, rows).items() if name not in errors}
     if errors or product is None:
         raise InvalidForm(errors, sent.values())
     terms = _terms(product, chosen.kind, [row for _, row in rows])
     about = accounts.told(chosen.fields, said.values)
     return replace(terms, type_id=chosen.type.id if chosen.type else None, attributes=about), product.new_category
-
-
-def _row(sent: RawForm, number: int) -> RawForm:
-    return RawForm({field: sent.all(name) for field in _ROW_FIELDS if (name := f"sku-{number}-{field}") in sent}, {})
 
 
 def _row_faults(numbers: list[int], rows: list[tuple[int, SkuForm]]) -> dict[str, str]:

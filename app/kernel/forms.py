@@ -40,6 +40,10 @@ class RawForm:
     def all(self, name: str) -> list[str]:
         return self._texts.get(name, [])
 
+    def part(self, prefix: str) -> RawForm:
+        """The texts whose names begin so, under what is left of their names: one row of several."""
+        return RawForm({name.removeprefix(prefix): texts for name, texts in self._texts.items() if name.startswith(prefix)}, {})
+
     def values(self) -> dict[str, Any]:
         """Every text, a list where a name came more than once: what a page shows again after a refusal."""
         return {name: texts[0] if len(texts) == 1 else texts for name, texts in self._texts.items() if name != "_csrf"}
@@ -97,6 +101,14 @@ def parse(form: type[F], data: RawForm, *, retry: str = "", **context: Any) -> F
         return form.model_validate(given)
     except ValidationError as error:
         raise InvalidForm(_sentences(error), data.values(), retry, context) from None
+
+
+def parse_part(form: type[F], data: RawForm, prefix: str) -> F:
+    """Check one row of a form. Raises: InvalidForm with every fault of the row, under the names that were sent."""
+    try:
+        return parse(form, data.part(prefix))
+    except InvalidForm as refusal:
+        raise InvalidForm({prefix + name: words for name, words in refusal.errors.items()}, data.values()) from None
 
 
 def fail(message: str, **facts: Any) -> PydanticCustomError:

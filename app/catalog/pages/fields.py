@@ -12,7 +12,7 @@ from pydantic import AfterValidator, BeforeValidator, Field, StringConstraints
 from app.catalog import patterns
 from app.catalog.accounts import LONGEST_VALUE, MOST_CHOICES, MOST_FIELDS, AccountField, FieldKind
 from app.kernel.errors import N_
-from app.kernel.forms import Checked, Count, Form, InvalidForm, RawForm, fail, parse
+from app.kernel.forms import Checked, Count, Form, InvalidForm, RawForm, fail, parse_part
 from app.kernel.i18n import gettext
 
 BUYER_KINDS: Mapping[FieldKind, str] = {
@@ -36,7 +36,6 @@ MOST_BELOW_LEAST = N_("The most cannot be less than the least.")
 NO_PATTERN = N_("Write the pattern, or choose another shape.")
 NOT_A_KIND = N_("Choose one of the options.")
 BAD_NAME = N_("Use the name its supplier gives the field, without blanks.")
-_ROW_FIELDS = ("label", "name", "kind", "is_required", "least", "most", "depends_on", "choices", "shape", "pattern", "hint")
 _LINE = r"^[^\n\r]*$"
 
 
@@ -124,11 +123,10 @@ def read_fields(sent: RawForm, prefix: str = "row", kinds: Mapping[FieldKind, st
         at = f"{prefix}-{number}-"
         if not sent.get(at + "label").strip() and not sent.get(at + "name").strip():
             continue
-        row = RawForm({name: sent.all(at + name) for name in _ROW_FIELDS if at + name in sent}, {})
         try:
-            form = parse(RowForm, row)
+            form = parse_part(RowForm, sent, at)
         except InvalidForm as refusal:
-            errors |= {at + name: message for name, message in refusal.errors.items()}
+            errors |= refusal.errors
             continue
         errors |= {at + name: message for name, message in _faults(form, fields, kinds).items()}
         fields.append(_field(form, fields))

@@ -19,7 +19,7 @@ from app.catalog.pages.shared import KINDS, base, may_do, shop_changed
 from app.inventory.queries import sellable
 from app.kernel.actor import Actor
 from app.kernel.errors import N_, NotFound
-from app.kernel.forms import Count, Form, InvalidForm, RawForm, parse
+from app.kernel.forms import Count, Form, InvalidForm, RawForm, parse, parse_part
 from app.kernel.i18n import gettext, said
 from app.kernel.web import AnyRequest, page, see_other
 from app.ordering.rules import Part, share_out
@@ -107,9 +107,9 @@ def read_contents(sent: RawForm) -> Contents:
         if not sent.get(at + "part").strip():
             continue
         try:
-            row = parse(RowForm, RawForm({name: [sent.get(at + name)] for name in ("part", "quantity")}, {}))
+            row = parse_part(RowForm, sent, at)
         except InvalidForm as refusal:
-            errors |= {at + name: message for name, message in refusal.errors.items()}
+            errors |= refusal.errors
             continue
         parts.append((row.part, row.quantity))
     if errors:

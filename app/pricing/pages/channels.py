@@ -20,7 +20,7 @@ from app.catalog.queries import product_or_404, ranges_of
 from app.kernel import links
 from app.kernel.actor import Actor
 from app.kernel.errors import N_
-from app.kernel.forms import Checked, Form, InvalidForm, OptionalAmount, RawForm, fail, parse
+from app.kernel.forms import Checked, Form, InvalidForm, OptionalAmount, RawForm, fail, parse, parse_part
 from app.kernel.i18n import said
 from app.kernel.web import AnyRequest, page, see_other
 from app.pricing.channels import ByValueHere, Differs, set_listings
@@ -136,13 +136,10 @@ def _read(sent: RawForm, context: dict[str, Any]) -> tuple[dict[UUID, Differs], 
     errors: dict[str, str] = {}
     for row in context["rows"]:
         sku_id = row["sku"].id
-        given = RawForm(
-            {name: sent.all(f"{sku_id}-{name}") for name in ListingForm.model_fields if f"{sku_id}-{name}" in sent}, {}
-        )
         try:
-            form = parse(ListingForm, given)
-        except InvalidForm as fault:
-            errors |= {f"{sku_id}-{name}": words for name, words in fault.errors.items()}
+            form = parse_part(ListingForm, sent, f"{sku_id}-")
+        except InvalidForm as refusal:
+            errors |= refusal.errors
             continue
         wanted[sku_id] = Differs(form.price, form.sold)
     return wanted, errors

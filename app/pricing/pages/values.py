@@ -21,7 +21,7 @@ from app.catalog.queries import product_or_404, ranges_of
 from app.catalog.values import ValueRange
 from app.kernel.actor import Actor
 from app.kernel.errors import N_, NotFound
-from app.kernel.forms import Amount, Form, InvalidForm, RawForm, fail, parse
+from app.kernel.forms import Amount, Form, InvalidForm, RawForm, fail, parse_part
 from app.kernel.i18n import format_money, gettext, said
 from app.kernel.money import parse_cost
 from app.kernel.web import AnyRequest, page, see_other
@@ -34,7 +34,6 @@ from tenants.directory import Tenant
 from tenants.session import raw
 
 _PAGE = "pricing/values.html"
-_FIELDS = ("least", "most", "step", "rate", "currency")
 _MOST_VALUE = 99_999_999
 MOST_BELOW_LEAST = N_("The greatest value cannot be below the least.")
 HUNDREDTHS_ONLY = N_("Values are counted in hundredths here. Choose another currency.")
@@ -118,14 +117,13 @@ def _read(sent: RawForm, product: Product, context: Mapping[str, Any]) -> dict[U
     wanted: dict[UUID, ValueRange | None] = {}
     errors: dict[str, str] = {}
     for sku in product.on_shelf:
-        given = RawForm({name: sent.all(f"{sku.id}-{name}") for name in _FIELDS if f"{sku.id}-{name}" in sent}, {})
         if sent.get(f"{sku.id}-by") != "range":
             wanted[sku.id] = None
             continue
         try:
-            form = parse(RangeForm, given)
-        except InvalidForm as fault:
-            errors |= {f"{sku.id}-{name}": words for name, words in fault.errors.items()}
+            form = parse_part(RangeForm, sent, f"{sku.id}-")
+        except InvalidForm as refusal:
+            errors |= refusal.errors
             continue
         if form.most < form.least:
             errors[f"{sku.id}-most"] = gettext(MOST_BELOW_LEAST)
