@@ -37,21 +37,23 @@ class Rate:
 
 async def rates(tx: Tx) -> dict[RateSubject, list[Rate]]:
     """Whoever and whatever failed at least once in the window, the worst first."""
-    return {subject: await _rates(tx, subject) for subject in RateSubject}
+    return {
+        RateSubject.CONNECTION: await _rates(tx, RateSubject.CONNECTION, _FAILING_CONNECTIONS),
+        RateSubject.SKU: await _rates(tx, RateSubject.SKU, _FAILING_SKUS),
+        RateSubject.BATCH: await _rates(tx, RateSubject.BATCH, _FAILING_BATCHES, None),
+    }
 
 
 async def of_supplier(tx: Tx, supplier_id: UUID) -> dict[RateSubject, list[Rate]]:
     """Each connection of a supplier with what it delivered in the window and what of it failed, and the batches that failed, the worst first."""
-    found = {}
-    for subject, statement in ((RateSubject.CONNECTION, _CONNECTIONS), (RateSubject.BATCH, _BATCHES)):
-        rows = await tx.fetch(statement, WINDOW_DAYS, MOST_SHOWN, supplier_id)
-        rates = [Rate(subject, row["id"], row["name"], row["failed"], row["delivered"], row["state"]) for row in rows]
-        found[subject] = sorted(rates, key=lambda rate: (-rate.bp, -rate.failed, rate.name))
-    return found
+    return {
+        RateSubject.CONNECTION: await _rates(tx, RateSubject.CONNECTION, _CONNECTIONS, supplier_id),
+        RateSubject.BATCH: await _rates(tx, RateSubject.BATCH, _FAILING_BATCHES, supplier_id),
+    }
 
 
-async def _rates(tx: Tx, subject: RateSubject) -> list[Rate]:
-    rows = await tx.fetch(_RATES[subject], WINDOW_DAYS, MOST_SHOWN)
+async def _rates(tx: Tx, subject: RateSubject, statement: str, *of: object) -> list[Rate]:
+    rows = await tx.fetch(statement, WINDOW_DAYS, MOST_SHOWN, *of)
     found = [Rate(subject, row["id"], row["name"], row["failed"], row["delivered"], row["state"]) for row in rows]
     return sorted(found, key=lambda rate: (-rate.bp, -rate.failed, rate.name))
 
@@ -78,8 +80,7 @@ def _facts(rate: Rate) -> dict[str, str]:
     }
 
 
-_RATES = {
-    RateSubject.CONNECTION: """
+_FAILING_CONNECTIONS = """
 select f.id, s.name, f.failed, '' as state, (
   select count(*)::int from attempt a
   where a.connection_id = f.id and a.state in ('succeeded', 'replaced') and a.decided_at > now() - make_interval(days => $1::int)
@@ -93,8 +94,8 @@ from (
   limit $2
 ) f
 join supplier_connection s on s.id = f.id
-""",
-    RateSubject.SKU: """
+"""
+_FAILING_SKUS = """
 select f.id, p.name || ' ' || k.name as name, f.failed, '' as state, (
   select count(*)::int from order_line l join shop_order o on o.id = l.order_id join delivery_unit u on u.order_line_id = l.id
   where l.sku_id = f.id and o.placed_at > now() - make_interval(days => $1::int) and u.delivered_at is not null
@@ -108,24 +109,7 @@ from (
   limit $2
 ) f
 join sku k on k.id = f.id join product p on p.id = k.product_id
-""",
-    RateSubject.BATCH: """
-select f.id, b.batch_no as name, f.failed, b.state, (
-  select count(*)::int from card_key k join delivery_unit u on u.card_key_id = k.id where k.batch_id = f.id
-) + (
-  select count(*)::int from after_sale_remedy r join after_sale_case c on c.id = r.case_id where c.batch_id = f.id and r.kind = 'replace'
-) as delivered
-from (
-  select c.batch_id as id, count(*)::int as failed
-  from after_sale_case c
-  where c.created_at > now() - make_interval(days => $1::int) and c.state not in ('rejected', 'withdrawn') and c.batch_id is not null
-  group by 1
-  order by 2 desc
-  limit $2
-) f
-join import_batch b on b.id = f.id
-""",
-}
+"""
 _CONNECTIONS = """
 select s.id, s.name, '' as state, (
   select count(*)::int from after_sale_case c
@@ -139,7 +123,7 @@ where s.supplier_id = $3
 order by s.name
 limit $2
 """
-_BATCHES = """
+_FAILING_BATCHES = """
 select f.id, b.batch_no as name, f.failed, b.state, (
   select count(*)::int from card_key k join delivery_unit u on u.card_key_id = k.id where k.batch_id = f.id
 ) + (
@@ -147,8 +131,8 @@ select f.id, b.batch_no as name, f.failed, b.state, (
 ) as delivered
 from (
   select c.batch_id as id, count(*)::int as failed
-  from after_sale_case c join supplier_connection s on s.id = c.connection_id
-  where s.supplier_id = $3 and c.created_at > now() - make_interval(days => $1::int) and c.state not in ('rejected', 'withdrawn')
+  from after_sale_case c left join supplier_connection s on s.id = c.connection_id
+  where ($3::uuid is null or s.supplier_id = $3) and c.created_at > now() - make_interval(days => $1::int) and c.state not in ('rejected', 'withdrawn')
     and c.batch_id is not null
   group by 1
   order by 2 desc

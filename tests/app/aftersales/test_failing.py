@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-
 import pytest
 
 from app.access.models import MemberRole
@@ -14,23 +12,12 @@ from tests.app.aftersales.cases import policy, read, reported, sold, state
 from tests.app.fulfillment.supply import make_due, refund, routed, settle, source
 from tests.app.staff import staff
 from tests.app.storefront.buyer import words
-from tests.simulators import SupplierSimulator, supplier_simulator
+from tests.simulators import SupplierSimulator
 from tests.world import World
 
 pytestmark = [pytest.mark.anyio, pytest.mark.database]
+COMPANY = "tango"
 REASON = {"reason": "The seller recalls it"}
-
-
-@pytest.fixture(scope="module")
-def one_company(tmp_path_factory: pytest.TempPathFactory) -> Iterator[SupplierSimulator]:
-    with supplier_simulator(tmp_path_factory.mktemp("seller"), "tango") as started:
-        yield started
-
-
-@pytest.fixture
-def company(one_company: SupplierSimulator) -> SupplierSimulator:
-    one_company.clear_script()
-    return one_company
 
 
 async def test_a_rate_beyond_the_line_is_told_once_and_leads_to_the_batch(world: World) -> None:

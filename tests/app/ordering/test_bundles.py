@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterator
 from uuid import UUID
 
 import pytest
@@ -22,24 +21,12 @@ from tests.app.fulfillment.supply import order_state, refund, settle
 from tests.app.fulfillment.top_up import top_up
 from tests.app.ordering.bundles import bundle, delivered, keys, shares, void, vouchers
 from tests.app.ordering.test_races import at_once, without_guard
-from tests.simulators import SupplierSimulator, supplier_simulator
+from tests.simulators import SupplierSimulator
 from tests.world import STAFF, World
 
 pytestmark = [pytest.mark.anyio, pytest.mark.database]
+COMPANY = "dingconnect"
 NUMBER = "+85251234567"
-
-
-@pytest.fixture(scope="module")
-def one_company(tmp_path_factory: pytest.TempPathFactory) -> Iterator[SupplierSimulator]:
-    with supplier_simulator(tmp_path_factory.mktemp("airtime"), "dingconnect") as company:
-        yield company
-
-
-@pytest.fixture
-def company(one_company: SupplierSimulator) -> SupplierSimulator:
-    one_company.clear_script()
-    one_company.conduct(state="up", latency_ms=0, decide_ms=0)
-    return one_company
 
 
 async def test_a_bundle_of_keys_and_vouchers_is_delivered_and_its_parts_sum_to_it(world: World) -> None:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Iterator
 from dataclasses import replace
 from datetime import date, timedelta
 from uuid import UUID
@@ -34,23 +33,11 @@ from tests.app.fulfillment.top_up import top_up
 from tests.app.ordering.bundles import keys, void, vouchers
 from tests.app.ordering.subscriptions import bought, days_pass, pass_and_work, state_of, subscription, units
 from tests.app.ordering.test_bundles import placed_with_account
-from tests.simulators import SupplierSimulator, supplier_simulator
+from tests.simulators import SupplierSimulator
 from tests.world import STAFF, World
 
 pytestmark = [pytest.mark.anyio, pytest.mark.database]
-
-
-@pytest.fixture(scope="module")
-def one_company(tmp_path_factory: pytest.TempPathFactory) -> Iterator[SupplierSimulator]:
-    with supplier_simulator(tmp_path_factory.mktemp("airtime"), "dingconnect") as company:
-        yield company
-
-
-@pytest.fixture
-def company(one_company: SupplierSimulator) -> SupplierSimulator:
-    one_company.clear_script()
-    one_company.conduct(state="up", latency_ms=0, decide_ms=0)
-    return one_company
+COMPANY = "dingconnect"
 
 
 async def test_three_cycles_are_delivered_on_their_days_and_their_shares_sum_to_the_price(world: World) -> None:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator
 
 import pytest
 
@@ -14,10 +13,11 @@ from tests.app.fulfillment.supply import make_due, settle
 from tests.app.fulfillment.top_up import TopUp, top_up
 from tests.app.staff import staff
 from tests.app.storefront.buyer import Answer, Buyer, fields, words
-from tests.simulators import SupplierSimulator, supplier_simulator
+from tests.simulators import SupplierSimulator
 from tests.world import World
 
 pytestmark = [pytest.mark.anyio]
+COMPANY = "dingconnect"
 NUMBER = "+85251234567"
 GAME = (
     AccountField("region", "Region", FieldKind.CHOICE, choices={"": ("East", "West")}),
@@ -26,19 +26,6 @@ GAME = (
     ),
     AccountField("phone", "Role number", FieldKind.NUMBER, most=12),
 )
-
-
-@pytest.fixture(scope="module")
-def one_company(tmp_path_factory: pytest.TempPathFactory) -> Iterator[SupplierSimulator]:
-    with supplier_simulator(tmp_path_factory.mktemp("airtime"), "dingconnect") as company:
-        yield company
-
-
-@pytest.fixture
-def company(one_company: SupplierSimulator) -> SupplierSimulator:
-    one_company.clear_script()
-    one_company.conduct(state="up", latency_ms=0, decide_ms=0)
-    return one_company
 
 
 @pytest.fixture

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from dataclasses import replace
 from decimal import Decimal
 
@@ -26,24 +25,12 @@ from tenants.session import tenant_session
 from tests.app.fulfillment.supply import settle
 from tests.app.fulfillment.top_up import TopUp, by_value
 from tests.app.storefront.buyer import Answer, Buyer, fields, words
-from tests.simulators import SupplierSimulator, supplier_simulator
+from tests.simulators import SupplierSimulator
 from tests.world import STAFF, World
 
 pytestmark = [pytest.mark.anyio, pytest.mark.database]
+COMPANY = "dingconnect"
 NUMBER = "+85251234567"
-
-
-@pytest.fixture(scope="module")
-def one_company(tmp_path_factory: pytest.TempPathFactory) -> Iterator[SupplierSimulator]:
-    with supplier_simulator(tmp_path_factory.mktemp("values"), "dingconnect") as company:
-        yield company
-
-
-@pytest.fixture
-def company(one_company: SupplierSimulator) -> SupplierSimulator:
-    one_company.clear_script()
-    one_company.conduct(state="up", latency_ms=0, decide_ms=0)
-    return one_company
 
 
 @pytest.fixture
