@@ -20,8 +20,6 @@ from typing import Any, NoReturn
 import httpcore2
 import httpx2
 
-from app.kernel.connections import Connections
-
 CONNECT_S = 3.0
 READ_S = 15.0
 TOTAL_S = 30.0
@@ -81,20 +79,15 @@ class Client:
     """A pool of checked connections for one event loop. Make one per process with `start`, end it with `aclose`."""
 
     def __init__(self, *, allow_loopback: bool, resolve: Resolver | None = None, tls: ssl.SSLContext | None = None) -> None:
-        self._tls = tls or httpx2.create_ssl_context(trust_env=False)
-        self._backend = _CheckedBackend(resolve or resolve_by_system, allow_loopback)
-        self._connections = Connections(self._open, at_most=MAX_CONNECTIONS, idle_at_most=MAX_IDLE_CONNECTIONS, idle_s=IDLE_S)
-
-    def _open(self, origin: httpcore2.Origin) -> httpcore2.AsyncHTTPConnection:
-        """A connection that connects with its first request."""
-        return httpcore2.AsyncHTTPConnection(
-            origin,
-            ssl_context=self._tls,
+        self._pool = httpcore2.AsyncConnectionPool(
+            ssl_context=tls or httpx2.create_ssl_context(trust_env=False),
+            max_connections=MAX_CONNECTIONS,
+            max_keepalive_connections=MAX_IDLE_CONNECTIONS,
             keepalive_expiry=IDLE_S,
             http1=True,
             http2=False,
             retries=0,
-            network_backend=self._backend,
+            network_backend=_CheckedBackend(resolve or resolve_by_system, allow_loopback),
         )
 
     async def send(self, call: Call, *, read_s: float = READ_S, total_s: float = TOTAL_S) -> Answer:
@@ -115,17 +108,16 @@ class Client:
         return answer
 
     async def _exchange(self, request: httpcore2.Request) -> Answer:
-        async with self._connections.one_to(request.url.origin, wait_s=CONNECT_S) as connection:
-            response = await connection.handle_async_request(request)
-            try:
-                body = await _read_bounded(response)
-            finally:
-                await response.aclose()
+        response = await self._pool.handle_async_request(request)
+        try:
+            body = await _read_bounded(response)
+        finally:
+            await response.aclose()
         return Answer(status=response.status, body=body, headers=_headers_of(response))
 
     async def aclose(self) -> None:
         """Close every connection. Calls under way end as `Unanswered`."""
-        await self._connections.aclose()
+        await self._pool.aclose()
 
 
 # The process's own client, so that code deep in the domain need not be handed one. ------------------------------------
@@ -259,7 +251,7 @@ def _request(call: Call, read_s: float) -> httpcore2.Request:
         url=httpcore2.URL(scheme=url.raw_scheme, host=url.raw_host, port=url.port, target=url.raw_path),
         headers=[(name.encode("ascii"), value.encode("utf-8")) for name, value in headers],
         content=call.body,
-        extensions={"timeout": {"connect": CONNECT_S, "read": read_s, "write": read_s}},
+        extensions={"timeout": {"connect": CONNECT_S, "pool": CONNECT_S, "read": read_s, "write": read_s}},
     )
 
 
