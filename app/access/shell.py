@@ -163,6 +163,9 @@ _BELONGS = {
     "/handovers": "/orders",
     "/stock-report": "/card-pools",
     "/after-sales": "/orders",
+    "/subscriptions": "/orders",
+    "/channels": "/products",
+    "/exchange-rates": "/suppliers",
 }
 """Pages without an item of their own, and the one they stand under."""
 
