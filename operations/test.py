@@ -5,16 +5,21 @@ import os
 import shutil
 import subprocess
 import sys
+import tempfile
 from pathlib import Path
 
 from operations.check import check_everything
 from operations.doctor import find_chromium, has_chinese_font
 from operations.foreground import run_until_stopped
+from operations.rounds import tally
 from operations.signals import stop_on_signals
 
 OTHER_PROGRAMS = Path("/usr/lib/postgresql/15/bin")
 PROGRAMS_VARIABLE = "QUANYI_TEST_PG_BIN"
 NOTHING_COLLECTED = 5
+EMBEDDED = "Tests on the embedded PostgreSQL"
+DEBIANS = "The database's tests on Debian's PostgreSQL 15"
+ROUNDS = ((EMBEDDED, "not browser"), ("Tests in a real browser", "browser"), (DEBIANS, "database and not browser"))
 INSTALL_WAIT_S = 900
 
 
@@ -36,23 +41,28 @@ def run(arguments: list[str]) -> int:
 def run_tests(arguments: list[str]) -> int:
     """Every round runs, so that one report shows everything. The browser's tests keep a process of their own: their event loop never rests."""
     os.environ.pop(PROGRAMS_VARIABLE, None)
-    if "-m" in arguments:
-        return run_round("Tests on the embedded PostgreSQL", arguments)
-    codes = [
-        run_round("Tests on the embedded PostgreSQL", ["-m", "not browser", *arguments]),
-        run_round("Tests in a real browser", ["-m", "browser", *arguments]),
-    ]
-    if (OTHER_PROGRAMS / "postgres").exists():
-        os.environ[PROGRAMS_VARIABLE] = str(OTHER_PROGRAMS)
-        codes.append(run_round("The database's tests on Debian's PostgreSQL 15", ["-m", "database and not browser", *arguments]))
+    with tempfile.TemporaryDirectory() as folder:
+        reports = Path(folder)
+        codes = [run_round(title, marks, arguments, reports) for title, marks in ROUNDS if is_due(title, arguments)]
+        print(f"\n{tally(reports)}", flush=True)
     return next((code for code in codes if code), 0)
 
 
-def run_round(title: str, arguments: list[str]) -> int:
+def is_due(title: str, arguments: list[str]) -> bool:
+    """Whoever chose marks gets one round of them; the other PostgreSQL is asked where it is installed."""
+    if "-m" in arguments:
+        return title == EMBEDDED
+    return title != DEBIANS or (OTHER_PROGRAMS / "postgres").exists()
+
+
+def run_round(title: str, marks: str, arguments: list[str], reports: Path) -> int:
     """One run of pytest; a round in which nothing was to run is no failure."""
     print(f"\n{title}", flush=True)
+    if title == DEBIANS:
+        os.environ[PROGRAMS_VARIABLE] = str(OTHER_PROGRAMS)
     parallel = [] if any(argument.startswith(("-n", "--numprocesses", "--pdb")) for argument in arguments) else ["-n", "2"]
-    code = run_until_stopped(["-m", "pytest", *parallel, *arguments])
+    chosen = [] if "-m" in arguments else ["-m", marks]
+    code = run_until_stopped(["-m", "pytest", *parallel, *chosen, f"--junitxml={reports / title}.xml", *arguments])
     return 0 if code == NOTHING_COLLECTED else code
 
 

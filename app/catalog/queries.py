@@ -87,7 +87,7 @@ async def products(
 async def counts_by_state(session: AsyncSession, *, text: str = "", category_id: UUID | None = None) -> dict[ProductState, int]:
     """How many products of each state match the same filters."""
     query = _matching(select(Product.state, func.count()), text, category_id).group_by(Product.state)
-    found = {ProductState(state): count for state, count in (await session.execute(query)).tuples()}
+    found = {ProductState(state): count for state, count in await session.execute(query)}
     return {state: found.get(state, 0) for state in ProductState}
 
 
@@ -119,7 +119,7 @@ async def type_or_404(session: AsyncSession, type_id: UUID, *, lock: bool = Fals
 async def type_sizes(session: AsyncSession) -> dict[UUID, int]:
     """How many products are of each type; those without any are left out."""
     query = select(Product.type_id, func.count()).where(Product.type_id.is_not(None)).group_by(Product.type_id)
-    return {type_id: count for type_id, count in (await session.execute(query)).tuples() if type_id}
+    return {type_id: count for type_id, count in await session.execute(query) if type_id}
 
 
 async def products_of_type(session: AsyncSession, type_id: UUID) -> Sequence[Product]:
@@ -131,7 +131,7 @@ async def products_of_type(session: AsyncSession, type_id: UUID) -> Sequence[Pro
 async def category_sizes(session: AsyncSession) -> dict[UUID, int]:
     """How many products each category holds; those without any are left out."""
     query = select(Product.category_id, func.count()).where(Product.category_id.is_not(None)).group_by(Product.category_id)
-    return {category_id: count for category_id, count in (await session.execute(query)).tuples() if category_id}
+    return {category_id: count for category_id, count in await session.execute(query) if category_id}
 
 
 async def price_changes(session: AsyncSession, product_id: UUID, *, limit: int = 20) -> Sequence[tuple[PriceChange, str]]:
@@ -144,7 +144,7 @@ async def price_changes(session: AsyncSession, product_id: UUID, *, limit: int =
         .order_by(PriceChange.created_at.desc(), PriceChange.id.desc())
         .limit(limit)
     )
-    return list((await session.execute(query)).tuples())
+    return list(await session.execute(query))
 
 
 async def picture_or_404(session: AsyncSession, picture_id: UUID) -> Picture:

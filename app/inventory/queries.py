@@ -57,7 +57,7 @@ async def pools(session: AsyncSession) -> list[tuple[Sku, Product, Stock | None]
         .order_by(func.coalesce(Stock.available, 0), Product.name, Sku.position)
         .limit(500)
     )
-    return [(sku, product, stock) for sku, product, stock in (await session.execute(query)).tuples()]
+    return [(sku, product, stock) for sku, product, stock in await session.execute(query)]
 
 
 async def pool_or_404(session: AsyncSession, sku_id: UUID) -> tuple[Sku, Product, Stock]:
@@ -143,7 +143,7 @@ async def running_low(session: AsyncSession) -> list[tuple[Sku, Product, Stock]]
         .order_by(Stock.available)
         .limit(50)
     )
-    return [(sku, product, stock) for sku, product, stock in (await session.execute(query)).tuples()]
+    return [(sku, product, stock) for sku, product, stock in await session.execute(query)]
 
 
 _SELLABLE = """
