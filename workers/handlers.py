@@ -94,10 +94,9 @@ async def send_code(tenant: Tenant, tasks: list[TaskRow]) -> None:
             await customers.send_code(tx, waiting, locale=chosen)
 
 
-@handles("integrations.send", lane=Lane.MESSAGES, timeout_s=30)
+@handles("integrations.send", lane=Lane.MESSAGES, timeout_s=30, at_once=20)
 async def send(tenant: Tenant, tasks: list[TaskRow]) -> None:
-    assert tasks[0].subject_id
-    await sending.send(tenant, tasks[0].subject_id, more_lines=mailing.lines)
+    await sending.send(tenant, [task.subject_id for task in tasks if task.subject_id], more_lines=mailing.lines)
 
 
 @handles("tenants.furnish", lane=Lane.ORDERS, timeout_s=60, tries=40)

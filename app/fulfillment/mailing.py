@@ -9,30 +9,28 @@ from app.inventory import rules
 from app.inventory import service as inventory
 from app.kernel import audit
 from app.kernel.actor import SYSTEM
-from tenants.directory import Tenant
-from tenants.session import tenant_tx
+from tenants.session import Tx
 
 
-async def lines(tenant: Tenant, template: str, params: dict[str, Any]) -> list[str]:
+async def lines(tx: Tx, template: str, params: dict[str, Any]) -> list[str]:
     """The delivered keys of an order, for a shop that opted in; nothing for any other message. Each key is in the audit chain."""
     if template != "order_delivered":
         return []
-    async with tenant_tx(tenant) as tx:
-        rows = await tx.fetch(_KEYS, UUID(params["order_id"]))
-        shown = []
-        for row in rows:
-            secret = await inventory.open_key(tx, row["card_key_id"])
-            await audit.record(
-                tx, SYSTEM, "card_key.mailed", subject=("card_key", row["card_key_id"]), facts={"order_no": params["order_no"]}
-            )
-            shown.append(
-                f"{row['product_name']} {row['sku_name']}: {' '.join(part for part in rules.shown(secret.reveal()) if part)}"
-            )
-        if rows:
-            await tx.execute(
-                "update delivery_unit set revealed_at = coalesce(revealed_at, now()) where order_id = $1 and state = 'delivered'",
-                UUID(params["order_id"]),
-            )
+    rows = await tx.fetch(_KEYS, UUID(params["order_id"]))
+    shown = []
+    for row in rows:
+        secret = await inventory.open_key(tx, row["card_key_id"])
+        await audit.record(
+            tx, SYSTEM, "card_key.mailed", subject=("card_key", row["card_key_id"]), facts={"order_no": params["order_no"]}
+        )
+        shown.append(
+            f"{row['product_name']} {row['sku_name']}: {' '.join(part for part in rules.shown(secret.reveal()) if part)}"
+        )
+    if rows:
+        await tx.execute(
+            "update delivery_unit set revealed_at = coalesce(revealed_at, now()) where order_id = $1 and state = 'delivered'",
+            UUID(params["order_id"]),
+        )
     return shown
 
 

@@ -134,7 +134,7 @@ async def tell(tenant: Tenant, robot_id: UUID) -> None:
             if row is None:
                 return
             robot = await _open(tx, row)
-        title, lines, url = await templates.spoken(tenant, row["template"], row["spoken_in"], json.loads(row["params"]))
+            title, lines, url = await templates.spoken(tx, row["template"], row["spoken_in"], json.loads(row["params"]))
         text = "\n".join([f"【{tenant.name}】{title}", *lines, *([url] if url else [])])
         said = await _say(robot, text)
         async with tenant_tx(tenant) as tx:

@@ -6,7 +6,8 @@ import hashlib
 import hmac
 import json
 import time
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Sequence
+from contextlib import closing
 from dataclasses import dataclass
 from email.message import EmailMessage
 from typing import Any
@@ -14,6 +15,7 @@ from urllib.parse import unquote, urlsplit
 from uuid import UUID
 
 import aiosmtplib
+import asyncpg
 
 from app.integrations import templates
 from app.integrations.models import MessageMedium
@@ -22,9 +24,11 @@ from app.kernel.faults import fault
 from app.kernel.vault import keyring
 from app.settings import settings
 from tenants.directory import Tenant
-from tenants.session import tenant_tx
+from tenants.session import Tx, tenant_tx
 
 _SMTP_TIMEOUT_S = 10
+_HANDS_OVER_FOR_S = 15.0
+"""How long messages are handed over in one go, so that their task never runs out of its time with mails sent and not noted."""
 
 
 class NotHandedOver(RuntimeError):
@@ -32,71 +36,93 @@ class NotHandedOver(RuntimeError):
 
 
 @dataclass(frozen=True, slots=True)
-class _Opened:
+class _Written:
     id: UUID
     medium: str
-    template: str
-    locale: str
     recipient: str
-    params: dict[str, Any]
+    text: templates.Rendered
 
     def __repr__(self) -> str:
-        return f"_Opened({self.template})"
+        return f"_Written({self.id})"
 
 
-MoreLines = Callable[[Tenant, str, dict[str, Any]], Awaitable[list[str]]]
+MoreLines = Callable[[Tx, str, dict[str, Any]], Awaitable[list[str]]]
 """What a slice above adds to a message, from its template and params, at the moment it is sent."""
 
 
-async def send(tenant: Tenant, message_id: UUID, *, more_lines: MoreLines) -> None:
-    """Hand one message over and note it. Idempotent: a message that was sent is not sent again. Raises: NotHandedOver."""
-    message = await _open(tenant, message_id)
-    if message is None:
-        return
-    added = await more_lines(tenant, message.template, message.params)
-    text = await templates.render(tenant, message.template, message.locale, message.params, added)
-    try:
-        if message.medium == MessageMedium.MAIL:
-            await _mail(message, text)
-        else:
-            await _text(message, text)
-    except (aiosmtplib.SMTPException, OSError, http.NotSent, http.Unanswered) as error:
-        await _note_failure(tenant, message_id, type(error).__name__)
-        raise NotHandedOver(type(error).__name__) from None
+async def send(tenant: Tenant, message_ids: Sequence[UUID], *, more_lines: MoreLines) -> None:
+    """Hand messages over, all mails on one connection, and note what became of each.
+
+    Idempotent: a message that was sent is not sent again. Raises: NotHandedOver, once all are noted, when one was not taken.
+    """
+    async with tenant_tx(tenant) as tx:
+        rows = await tx.fetch(_WAITING, list(message_ids))
+        written = [await _write(tx, row, more_lines) for row in rows]
+    problems = await _hand_over(written)
     await fault("message.handed_over")
     async with tenant_tx(tenant) as tx:
-        ring = await keyring(tx)
-        emptied = ring.seal("outgoing_message", "params", message_id, "{}")
-        await tx.execute(
-            "update outgoing_message set state = 'sent', sent_at = now(), params = $2, last_error = '' where id = $1",
-            message_id,
-            emptied,
-        )
+        await _note(tx, [message.id for message in written if message.id not in problems], problems)
+    if problems:
+        raise NotHandedOver(", ".join(sorted(set(problems.values()))))
 
 
-async def _open(tenant: Tenant, message_id: UUID) -> _Opened | None:
-    async with tenant_tx(tenant) as tx:
-        row = await tx.fetchrow(
-            "select medium, template, locale, recipient, params from outgoing_message where id = $1 and state = 'waiting'",
-            message_id,
-        )
-        if row is None:
-            return None
-        ring = await keyring(tx)
-    recipient = ring.open("outgoing_message", "recipient", message_id, row["recipient"]).reveal()
-    params = json.loads(ring.open("outgoing_message", "params", message_id, row["params"]).reveal())
-    return _Opened(message_id, row["medium"], row["template"], row["locale"], recipient, params)
+async def _write(tx: Tx, row: asyncpg.Record, more_lines: MoreLines) -> _Written:
+    ring = await keyring(tx)
+    recipient = ring.open("outgoing_message", "recipient", row["id"], row["recipient"]).reveal()
+    params = json.loads(ring.open("outgoing_message", "params", row["id"], row["params"]).reveal())
+    added = await more_lines(tx, row["template"], params)
+    text = await templates.render(tx, row["template"], row["locale"], params, added)
+    return _Written(row["id"], row["medium"], recipient, text)
 
 
-async def _mail(message: _Opened, text: templates.Rendered) -> None:
-    server = urlsplit(settings().smtp_url)
-    await aiosmtplib.send(
-        letter(message.id, message.recipient, text),
-        hostname=server.hostname or "127.0.0.1",
-        port=server.port or 25,
-        username=unquote(server.username) if server.username else None,
-        password=unquote(server.password) if server.password else None,
-        use_tls=server.scheme == "smtps",
+async def _hand_over(written: Sequence[_Written]) -> dict[UUID, str]:
+    """Why, for each message that was not taken. A server that is away or slow is not asked for the rest of them now."""
+    problems: dict[UUID, str] = {}
+    away: dict[str, str] = {}
+    ends = time.monotonic() + _HANDS_OVER_FOR_S
+    with closing(_mail_server()) as server:
+        for message in written:
+            if time.monotonic() > ends:
+                away = dict.fromkeys(MessageMedium, "too slow")
+            problem = away.get(message.medium) or await _problem_with(message, server)
+            if not problem:
+                continue
+            problems[message.id] = problem
+            if message.medium == MessageMedium.SMS or not server.is_connected:
+                away[message.medium] = problem
+    return problems
+
+
+async def _problem_with(message: _Written, server: aiosmtplib.SMTP) -> str:
+    """Hand one over; why it was not taken, or nothing."""
+    try:
+        if message.medium == MessageMedium.SMS:
+            return await _text(message)
+        if not server.is_connected:
+            await server.connect()
+        await server.send_message(letter(message.id, message.recipient, message.text))
+    except (aiosmtplib.SMTPException, OSError, http.NotSent, http.Unanswered) as error:
+        return type(error).__name__
+    return ""
+
+
+async def _note(tx: Tx, sent: Sequence[UUID], problems: dict[UUID, str]) -> None:
+    """What was sent keeps none of its facts."""
+    ring = await keyring(tx)
+    emptied = [ring.seal("outgoing_message", "params", message_id, "{}") for message_id in sent]
+    await tx.execute(_SENT, sent, emptied)
+    await tx.execute(_NOT_TAKEN, list(problems), list(problems.values()))
+
+
+def _mail_server() -> aiosmtplib.SMTP:
+    """The mail server, connected when the first mail is due."""
+    address = urlsplit(settings().smtp_url)
+    return aiosmtplib.SMTP(
+        hostname=address.hostname or "127.0.0.1",
+        port=address.port or 25,
+        username=unquote(address.username) if address.username else None,
+        password=unquote(address.password) if address.password else None,
+        use_tls=address.scheme == "smtps",
         timeout=_SMTP_TIMEOUT_S,
     )
 
@@ -114,18 +140,24 @@ def letter(message_id: UUID, recipient: str, text: templates.Rendered) -> EmailM
     return mail
 
 
-async def _text(message: _Opened, text: templates.Rendered) -> None:
+async def _text(message: _Written) -> str:
     if settings().sms_url is None:
-        raise NotHandedOver("no sms_url is set")
-    body = json.dumps({"to": message.recipient, "text": text.plain, "id": str(message.id)}, ensure_ascii=False).encode()
+        return "no sms_url is set"
+    body = json.dumps({"to": message.recipient, "text": message.text.plain, "id": str(message.id)}, ensure_ascii=False).encode()
     at = str(int(time.time()))
     signature = hmac.digest(settings().sms_secret.encode(), at.encode() + b"." + body, hashlib.sha256).hex()
     headers = {"Content-Type": "application/json", "Sandbox-Timestamp": at, "Sandbox-Signature": f"v1={signature}"}
     answer = await http.shared().send(http.Call("POST", str(settings().sms_url), headers, body))
-    if answer.status >= 300:
-        raise NotHandedOver(f"answered {answer.status}")
+    return f"answered {answer.status}" if answer.status >= 300 else ""
 
 
-async def _note_failure(tenant: Tenant, message_id: UUID, error: str) -> None:
-    async with tenant_tx(tenant) as tx:
-        await tx.execute("update outgoing_message set last_error = $2 where id = $1", message_id, error)
+_WAITING = """
+select id, medium, template, locale, recipient, params from outgoing_message where id = any($1) and state = 'waiting' order by created_at
+"""
+_SENT = """
+update outgoing_message m set state = 'sent', sent_at = now(), params = s.params, last_error = ''
+from unnest($1::uuid[], $2::bytea[]) as s (id, params) where m.id = s.id
+"""
+_NOT_TAKEN = """
+update outgoing_message m set last_error = p.error from unnest($1::uuid[], $2::text[]) as p (id, error) where m.id = p.id
+"""

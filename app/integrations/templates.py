@@ -10,8 +10,7 @@ from uuid import UUID
 from app.kernel import i18n, links, templating
 from app.kernel.errors import N_
 from app.kernel.vault import keyring
-from tenants.directory import Tenant
-from tenants.session import tenant_tx
+from tenants.session import Tx
 
 
 @dataclass(frozen=True, slots=True)
@@ -223,24 +222,24 @@ WORDINGS: dict[str, Wording] = {
 }
 
 
-async def render(tenant: Tenant, template: str, locale: str, params: dict[str, Any], more_lines: Sequence[str] = ()) -> Rendered:
+async def render(tx: Tx, template: str, locale: str, params: dict[str, Any], more_lines: Sequence[str] = ()) -> Rendered:
     """A message's words, then the lines a slice above adds. Its link is made from the tenant's record."""
     wording = WORDINGS[template]
     with i18n.speaking(locale):
-        subject, lines = words(template, {"shop": tenant.name, **params})
+        subject, lines = words(template, {"shop": tx.tenant.name, **params})
         lines += more_lines
-        url = await _url(tenant, params)
+        url = await _url(tx, params)
         action = i18n.gettext(wording.action) if wording.action else ""
         html = templating.render("mail/message.html", subject=subject, lines=lines, url=url, action=action)
         plain = "\n\n".join([*lines, *([url] if url else [])])
     return Rendered(subject, plain + "\n", html)
 
 
-async def spoken(tenant: Tenant, template: str, locale: str, params: dict[str, Any]) -> tuple[str, list[str], str]:
+async def spoken(tx: Tx, template: str, locale: str, params: dict[str, Any]) -> tuple[str, list[str], str]:
     """A message's subject, lines and link in a language, for who takes plain text alone."""
     with i18n.speaking(locale):
-        subject, lines = words(template, {"shop": tenant.name, **params})
-        return subject, lines, await _url(tenant, params)
+        subject, lines = words(template, {"shop": tx.tenant.name, **params})
+        return subject, lines, await _url(tx, params)
 
 
 def words(template: str, params: Mapping[str, Any]) -> tuple[str, list[str]]:
@@ -256,13 +255,12 @@ def _told(value: Any) -> Any:
     return i18n.gettext(N_(", ")).join(value) if isinstance(value, list) else value
 
 
-async def _url(tenant: Tenant, params: dict[str, Any]) -> str:
+async def _url(tx: Tx, params: dict[str, Any]) -> str:
     if "url" in params:
         return str(params["url"])
     if "path" in params:
-        return links.merchant(tenant, params["path"])
+        return links.merchant(tx.tenant, params["path"])
     if "order_id" in params:
-        async with tenant_tx(tenant) as tx:
-            signature = (await keyring(tx)).link_signature("order", UUID(params["order_id"]))
-        return links.order(tenant, params["order_no"], signature)
+        signature = (await keyring(tx)).link_signature("order", UUID(params["order_id"]))
+        return links.order(tx.tenant, params["order_no"], signature)
     return ""

@@ -10,11 +10,24 @@ from aiosmtpd.smtp import SMTP, Envelope, Session
 from simulators.outbox.box import Box, Mail
 
 MAX_MAIL_BYTES = 2_000_000
+UNKNOWN = "nobody@"
+HANGS_UP = "hangs-up@"
 
 
 class MailHandler:
     def __init__(self, box: Box) -> None:
         self._box = box
+
+    async def handle_RCPT(
+        self, server: SMTP, _session: Session, envelope: Envelope, address: str, _options: list[str]
+    ) -> str:
+        """Nobody has no mailbox; asked for the one who hangs up, the line goes dead."""
+        if address.startswith(UNKNOWN):
+            return "550 No such mailbox"
+        if address.startswith(HANGS_UP) and server.transport is not None:
+            server.transport.close()
+        envelope.rcpt_tos.append(address)
+        return "250 OK"
 
     async def handle_DATA(self, _server: SMTP, _session: Session, envelope: Envelope) -> str:
         content = envelope.original_content or b""

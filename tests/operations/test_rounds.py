@@ -25,7 +25,16 @@ def run_round(folder: Path, title: str, text: str) -> None:
     """A run of pytest on a file of this text, with its report beside it."""
     file = folder / f"test_{title}.py"
     file.write_text(text)
-    reports = ["-p", "no:cacheprovider", "-p", "no:anyio", "-c", "/dev/null", f"--rootdir={folder}", f"--junitxml={folder / title}.xml"]
+    reports = [
+        "-p",
+        "no:cacheprovider",
+        "-p",
+        "no:anyio",
+        "-c",
+        "/dev/null",
+        f"--rootdir={folder}",
+        f"--junitxml={folder / title}.xml",
+    ]
     subprocess.run([sys.executable, "-m", "pytest", "-q", *reports, str(file)], cwd=folder, check=False, capture_output=True)
 
 
