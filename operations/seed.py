@@ -13,7 +13,7 @@ from pathlib import Path
 import workers.handlers  # noqa: F401  # registers the handlers of tasks
 from app.kernel import http, logs
 from app.settings import settings
-from operations.demo_data import channels, complaints, dating, own_types, people, stocking, telling, trade
+from operations.demo_data import channels, complaints, dating, own_types, people, replenishing, stocking, telling, trade
 from operations.demo_data.goods import MERCHANTS, Merchant
 from operations.demo_data.people import Login
 from operations.trouble import Trouble
@@ -62,6 +62,7 @@ async def _open(merchant: Merchant, owner_url: str) -> list[Login]:
     await own_types.sell(opened, by_hand)
     if merchant is MERCHANTS[0]:
         await channels.open_channels(opened, shelved)
+        await replenishing.replenish(opened, shelved)
     await complaints.complain(opened)
     ended = time.monotonic()
     print(f"{merchant.slug}: goods {stocked - started:.1f} s, {len(traded)} orders {ended - stocked:.1f} s", flush=True)

@@ -36,3 +36,8 @@ def notice(tenant: Tenant, connection_id: UUID) -> str:
 def supply_notice(tenant: Tenant, connection_id: UUID) -> str:
     """Where a supplier sends its notices for one connection of one tenant."""
     return app(f"/hooks/{tenant.slug}/supply/{connection_id}")
+
+
+def supplier_desk(tenant: Tenant, token: str, replenishment_no: str = "") -> str:
+    """A supplier's secret address, of all his replenishments or of one."""
+    return app(f"/supply/{tenant.slug}/{token}" + (f"/{replenishment_no}" if replenishment_no else ""))
