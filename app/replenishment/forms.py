@@ -88,7 +88,8 @@ class _Promise(Form):
 def read_request(sent: RawForm, retry: str, context: dict[str, Any]) -> tuple[RequestForm, list[WantedGoods]]:
     """What is asked, and the goods; rows without a SKU are left out. Raises: InvalidForm with every fault of every row."""
     errors: dict[str, str] = {}
-    form, goods = None, list[WantedGoods]()
+    form: RequestForm | None = None
+    goods: list[WantedGoods] = []
     try:
         form = parse(RequestForm, sent)
     except InvalidForm as refusal:
@@ -117,7 +118,8 @@ def read_answer(
 ) -> tuple[date, dict[UUID, int]]:
     """The promised day, and how many of each line. Raises: InvalidForm with every fault."""
     errors: dict[str, str] = {}
-    form, units = None, dict[UUID, int]()
+    form: AnswerForm | None = None
+    units: dict[UUID, int] = {}
     try:
         form = parse(AnswerForm, sent)
     except InvalidForm as refusal:

@@ -86,9 +86,7 @@ async def ask(tx: Tx, request: Request, *, actor: Actor) -> str | None:
     return str(row["replenishment_no"])
 
 
-async def confirm(
-    tx: Tx, row: asyncpg.Record, units: Mapping[UUID, int], *, promised_on: date | None, actor: Actor
-) -> None:
+async def confirm(tx: Tx, row: asyncpg.Record, units: Mapping[UUID, int], *, promised_on: date | None, actor: Actor) -> None:
     """The supplier can send so many of each line, by a day; the caller holds the row's lock. Idempotent for the same answer.
 
     Raises: AnsweredAlready, NothingConfirmed.

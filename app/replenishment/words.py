@@ -41,11 +41,11 @@ _EVENTS = {
 
 def timeline(rows: Sequence[asyncpg.Record]) -> list[dict[str, Any]]:
     """What happened, newest first, with who did it and what he wrote."""
-    return [
-        {"title": gettext(_EVENTS[row["event"]][0]), "tone": _EVENTS[row["event"]][1], "note": _note(row), "at": row["at"]}
-        for row in rows
-        if row["event"] in _EVENTS
-    ]
+    return [_entry(row, *_EVENTS[row["event"]]) for row in rows if row["event"] in _EVENTS]
+
+
+def _entry(row: asyncpg.Record, title: str, tone: str) -> dict[str, Any]:
+    return {"title": gettext(title), "tone": tone, "note": _note(row), "at": row["at"]}
 
 
 def _note(row: asyncpg.Record) -> str:

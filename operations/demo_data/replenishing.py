@@ -19,7 +19,9 @@ from operations.demo_data.people import Opened
 from operations.demo_data.stocking import Shelved
 from tenants.session import Tx, tenant_session, tenant_tx
 
-_SUPPLIER = SupplierTerms("青石卡券批发", contact="跟单：石经理", email="orders@qingshi.example", terms="月卡满 200 张九七折，缺货提前三天告知。")
+_SUPPLIER = SupplierTerms(
+    "青石卡券批发", contact="跟单：石经理", email="orders@qingshi.example", terms="月卡满 200 张九七折，缺货提前三天告知。"
+)
 _WANTED = (200, 60)
 
 
@@ -43,7 +45,8 @@ async def replenish(opened: Opened, shelved: Sequence[Shelved]) -> None:
 
 async def _ask(tx: Tx, opened: Opened, supplier_id: UUID, shelved: Sequence[Shelved], *, note: str) -> str:
     goods = [
-        WantedGoods(entry.sku_id, units, Decimal(entry.item.pool.unit_cost)) for entry, units in zip(shelved, _WANTED, strict=False)
+        WantedGoods(entry.sku_id, units, Decimal(entry.item.pool.unit_cost))
+        for entry, units in zip(shelved, _WANTED, strict=False)
     ]
     wanted_on = clock.business_day() + timedelta(days=5)
     number = await service.ask(tx, Request(new_id(), supplier_id, goods, wanted_on, note), actor=opened.owner)

@@ -31,7 +31,11 @@ class SupplierLinkPages(Controller):
     ) -> Response[Any]:
         """A new link; the one before is dead at once. Raises: NotFound."""
         await desks.make(await raw(session), supplier_id, actor=actor)
-        return see_other(request, f"{base(tenant)}/suppliers/{supplier_id}#desk", flash=N_("A new link is made. Earlier ones open nothing any more."))
+        return see_other(
+            request,
+            f"{base(tenant)}/suppliers/{supplier_id}#desk",
+            flash=N_("A new link is made. Earlier ones open nothing any more."),
+        )
 
     @post("/revocation")
     async def revoke(
@@ -40,4 +44,6 @@ class SupplierLinkPages(Controller):
         """Take the link away. Raises: NotFound."""
         await adjusting.supplier_or_404(session, supplier_id)
         await desks.revoke(await raw(session), supplier_id, actor=actor)
-        return see_other(request, f"{base(tenant)}/suppliers/{supplier_id}#desk", flash=N_("Taken away. It opens nothing any more."))
+        return see_other(
+            request, f"{base(tenant)}/suppliers/{supplier_id}#desk", flash=N_("Taken away. It opens nothing any more.")
+        )

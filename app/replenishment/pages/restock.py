@@ -33,9 +33,7 @@ class RestockPages(Controller):
     guards = (may(Permission.SUPPLY_VIEW),)
 
     @get()
-    async def show(
-        self, request: AnyRequest, session: AsyncSession, tenant: Tenant, *, sku_id: FromPath[UUID]
-    ) -> Response[str]:
+    async def show(self, request: AnyRequest, session: AsyncSession, tenant: Tenant, *, sku_id: FromPath[UUID]) -> Response[str]:
         """Whom it asks, and for how many. Raises: NotFound for what is not of card-keys."""
         return page(request, _PAGE, **await _context(request, session, tenant, sku_id))
 
