@@ -202,7 +202,7 @@ async def test_the_page_of_a_sku_says_whom_it_asks(world: World) -> None:
         await world.product(SkuTerms("Ticket", 100), name="Ticket", delivery_kind=DeliveryKind.VOUCHER, on_sale=False)
     ).skus[0]
     north = await supplier(world)
-    owner, here = await staff(world), f"/skus/{sku.id}/restock"
+    owner, here = await staff(world), f"/card-pools/{sku.id}/restock"
     assert "Nobody: only the warning goes out" in (await owner.get(here)).text
     wrong = await owner.post(here, {"supplier": str(north.supplier_id), "units": "none", "cost": ""})
     assert wrong.status_code == 422
@@ -214,4 +214,4 @@ async def test_the_page_of_a_sku_says_whom_it_asks(world: World) -> None:
     assert (await owner.post(here, {"supplier": str(sku.id), "units": "30", "cost": "12.5"})).status_code == 422
     assert (await owner.post(here, {"supplier": ""})).status_code == 303
     assert await world.value("select count(*) from restock_rule") == 0
-    assert (await owner.get(f"/skus/{ticket.id}/restock")).status_code == 404
+    assert (await owner.get(f"/card-pools/{ticket.id}/restock")).status_code == 404
