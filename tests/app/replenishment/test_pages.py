@@ -185,6 +185,7 @@ async def test_who_may_and_whose_it_is(world: World) -> None:
     for path in (f"{HOME}/{no}/cancellation", f"{HOME}/{no}/messages", f"/suppliers/{north.supplier_id}/desk", HOME):
         assert (await reader.post(path, {"reason": "mine now", "text": "x"})).status_code == 403
     stranger = await staff(world, tenant=await world.new_tenant("Other"))
+    link = await world.value("select token_hash from supplier_desk")
     for path in (f"{HOME}/{no}", f"{HOME}/new?again={no}"):
         assert (await stranger.get(path)).status_code == 404
     for path in (
@@ -193,6 +194,7 @@ async def test_who_may_and_whose_it_is(world: World) -> None:
         f"/suppliers/{north.supplier_id}/desk/revocation",
     ):
         assert (await stranger.post(path, {"reason": "mine now"})).status_code == 404
+    assert await world.value("select token_hash from supplier_desk") == link
     assert await world.value("select count(*) from supplier where email_masked = 'ord***@northbank.example'") == 1
 
 
