@@ -36,3 +36,8 @@ def notice(tenant: Tenant, connection_id: UUID) -> str:
 def supply_notice(tenant: Tenant, connection_id: UUID) -> str:
     """Where a supplier sends its notices for one connection of one tenant."""
     return app(f"/hooks/{tenant.slug}/supply/{connection_id}")
+
+
+def goods_notice(tenant: Tenant, connection_id: UUID) -> str:
+    """Where a supplier says what its goods cost and how many there are, for one connection of one tenant."""
+    return app(f"/hooks/{tenant.slug}/supply/{connection_id}/goods")
