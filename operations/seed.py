@@ -15,7 +15,19 @@ import workers.handlers  # noqa: F401  # registers the handlers of tasks
 from app.kernel import http, logs
 from app.settings import settings
 from app.suppliers.syncing import NotRead
-from operations.demo_data import SUPPLIERS, bought, channels, complaints, dating, own_types, people, stocking, supplying, telling, trade
+from operations.demo_data import (
+    SUPPLIERS,
+    bought,
+    channels,
+    complaints,
+    dating,
+    own_types,
+    people,
+    stocking,
+    supplying,
+    telling,
+    trade,
+)
 from operations.demo_data.goods import MERCHANTS, Merchant
 from operations.demo_data.people import Login, Opened
 from operations.demo_data.stocking import Shelved
@@ -29,7 +41,11 @@ def run(arguments: list[str]) -> int:
     parser = argparse.ArgumentParser(prog="./quanyi seed", description=__doc__)
     parser.add_argument("--logins", type=Path, required=True, metavar="FILE", help="where the log-ins are written")
     parser.add_argument(
-        "--supplier", action="append", default=[], metavar="PROTOCOL=URL", help="where a simulated supplier is; without all of them the demo has none"
+        "--supplier",
+        action="append",
+        default=[],
+        metavar="PROTOCOL=URL",
+        help="where a simulated supplier is; without all of them the demo has none",
     )
     options = parser.parse_args(arguments)
     asyncio.run(seed(options.logins, dict(one.split("=", 1) for one in options.supplier)))

@@ -33,12 +33,20 @@ async def take(tx: Tx, connection_id: UUID, notice: GoodsNotice) -> None:
     if not await tx.execute(_INSERT, notice_id, connection_id, notice.event_key, _written(notice.told), notice.unread):
         return
     await tx.execute(_FORGET, connection_id, _KEPT_DAYS, _FORGOTTEN_AT_ONCE)
-    known = {row["supplier_sku"]: row for row in await tx.fetch(_KNOWN, connection_id, sorted(t.supplier_sku for t in notice.told))}
+    known = {
+        row["supplier_sku"]: row for row in await tx.fetch(_KNOWN, connection_id, sorted(t.supplier_sku for t in notice.told))
+    }
     ours = [one for one in notice.told if one.supplier_sku in known]
     newer = [one for one in ours if not _is_stale(known[one.supplier_sku], one)]
     await _apply(tx, known, newer)
     unknown = len(notice.told) - len(ours)
-    await tx.execute("update goods_notice set applied = $2, stale = $3, unknown = $4 where id = $1", notice_id, len(newer), len(ours) - len(newer), unknown)
+    await tx.execute(
+        "update goods_notice set applied = $2, stale = $3, unknown = $4 where id = $1",
+        notice_id,
+        len(newer),
+        len(ours) - len(newer),
+        unknown,
+    )
     if len(newer) < len(notice.told) or notice.unread or not notice.told:
         await add_task(tx, "suppliers.sync", lane=Lane.BULK, subject_id=connection_id)
 

@@ -62,7 +62,9 @@ async def sync(tenant: Tenant, connection_id: UUID) -> None:
 async def refresh(tenant: Tenant, offer_id: UUID) -> None:
     """Read one item again: what is done before scarce goods are sold, and when a person asks."""
     async with tenant_tx(tenant) as tx:
-        row = await tx.fetchrow("select connection_id, supplier_sku, now() as started from supplier_offer where id = $1", offer_id)
+        row = await tx.fetchrow(
+            "select connection_id, supplier_sku, now() as started from supplier_offer where id = $1", offer_id
+        )
         assert row is not None
         connection = await connection_of(tx, row["connection_id"])
     match await connection.connector.goods(row["supplier_sku"]):
@@ -125,7 +127,9 @@ async def _keep(tx: Tx, connection_id: UUID, items: Sequence[CatalogItem], *, re
 async def note_changes(tx: Tx, before: Sequence[asyncpg.Record], after: Mapping[UUID, tuple[Decimal, int | None, bool]]) -> None:
     """Write down which of these offers cost something else than before, and look again at the shelves of whatever changed. `after` is cost, stock, sale."""
     changed = [row for row in before if (row["unit_cost"], row["stock"], row["is_on_sale"]) != after[row["id"]]]
-    costs = [(new_id(), row["id"], row["unit_cost"], cost) for row in changed if row["unit_cost"] != (cost := after[row["id"]][0])]
+    costs = [
+        (new_id(), row["id"], row["unit_cost"], cost) for row in changed if row["unit_cost"] != (cost := after[row["id"]][0])
+    ]
     await tx.executemany("insert into offer_change (id, offer_id, before, after) values ($1, $2, $3, $4)", costs)
     await _look_at_shelves(tx, [row["id"] for row in changed])
 

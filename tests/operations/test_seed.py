@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import json
 import secrets
 import stat
@@ -147,7 +148,7 @@ async def refuse_to_seed(logins: Path, suppliers: dict[str, str]) -> None:
     finally:
         use_databases(kept)
         http._process.append(client)
-    assert not logins.exists()
+    assert not await asyncio.to_thread(logins.exists)
 
 
 def test_log_ins_are_for_their_owner_alone(tmp_path: Path) -> None:

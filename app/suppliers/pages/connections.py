@@ -210,7 +210,9 @@ async def connection_context(request: AnyRequest, tx: Tx, tenant: Tenant, connec
         "has_check": traits is not None and bool({Ability.BALANCE, Ability.CATALOG} & traits.abilities),
         "has_catalog": traits is not None and Ability.CATALOG in traits.abilities,
         "notice_url": links.supply_notice(tenant, connection_id) if traits and Ability.NOTICES in traits.abilities else "",
-        "goods_notice_url": links.goods_notice(tenant, connection_id) if traits and Ability.GOODS_NOTICES in traits.abilities else "",
+        "goods_notice_url": links.goods_notice(tenant, connection_id)
+        if traits and Ability.GOODS_NOTICES in traits.abilities
+        else "",
         "goods_notices": await noticing.newest(tx, connection_id),
         "tests": tests,
         "is_testing": any(row["state"] in OPEN_TESTS for row in tests),

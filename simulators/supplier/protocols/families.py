@@ -89,7 +89,12 @@ class Family962699(Protocol):
 
     def goods_notice(self, client: Client, goods: Goods, at: float) -> Message | None:
         """This company's own: the public text describes none. Stock is left out where it is not counted."""
-        told = {"productId": goods.sku, "price": str(goods.cost), "state": "1" if goods.is_on_sale else "0", "time": str(int(at * 1000))}
+        told = {
+            "productId": goods.sku,
+            "price": str(goods.cost),
+            "state": "1" if goods.is_on_sale else "0",
+            "time": str(int(at * 1000)),
+        }
         form = told if goods.stock is None else {**told, "stock": str(goods.stock)}
         form["sign"] = _md5(_pairs(form) + client.credentials["app_key"])
         return Message(client.goods_url, urlencode(form).encode(), {"Content-Type": "application/x-www-form-urlencoded"})

@@ -18,7 +18,15 @@ from app.kernel.strict_json import NotStrictJson
 from app.suppliers.connectors.declarative import answering, asking, messages, values
 from app.suppliers.connectors.declarative.answering import Ours, Said
 from app.suppliers.connectors.declarative.messages import Clock
-from app.suppliers.connectors.declarative.recipe import AnswerPart, BadRecipe, CallName, CallPart, MessagePart, Recipe, read_recipe
+from app.suppliers.connectors.declarative.recipe import (
+    AnswerPart,
+    BadRecipe,
+    CallName,
+    CallPart,
+    MessagePart,
+    Recipe,
+    read_recipe,
+)
 from app.suppliers.connectors.declarative.signing import BadKey, private_key, public_key
 from app.suppliers.connectors.declarative.values import Missing
 from app.suppliers.connectors.port import (

@@ -50,22 +50,30 @@ def verify_goods(part: GoodsNoticePart, raw: RawNotice, values: Mapping[str, str
     except (NotStrictJson, BadKey) as fault:
         return Forged(str(fault))
     entries = found if isinstance(found, list) else [found]
+    named = Counter(_sku(part, entry) for entry in entries)
     read = [_told(part, entry, clock) for entry in entries[:MOST_TOLD]]
-    named = Counter(one.supplier_sku for one in read if one is not None)
     told = tuple(one for one in read if one is not None and named[one.supplier_sku] == 1)
     return GoodsNotice(event_key, told[0].supplier_sku if len(told) == 1 else "", told, len(entries) - len(told))
+
+
+def _sku(part: GoodsNoticePart, entry: Any) -> str:
+    """What an entry names; empty where that cannot be read."""
+    try:
+        return word_at(entry, part.supplier_sku)
+    except NotStrictJson:
+        return ""
 
 
 def _told(part: GoodsNoticePart, entry: Any, clock: Clock) -> GoodsTold | None:
     """None where it names nothing, says nothing, or has a cost, a number or a time that cannot be."""
     try:
-        sku = word_at(entry, part.supplier_sku)
         cost, stock = (optional_amount(entry, pointer) for pointer in (part.unit_cost, part.stock))
         sale = "" if part.on_sale is None else word_at(entry, part.on_sale)
         told_at = None if part.told_at is None else clock.read(word_at(entry, part.told_at), part.told_at_form)
     except NotStrictJson:
         return None
     is_whole = stock is None or (stock == stock.to_integral_value() and stock <= MOST_STOCK)
+    sku = _sku(part, entry)
     if not sku or not is_whole or (cost is None and stock is None and not sale):
         return None
     return GoodsTold(sku, cost, None if stock is None else int(stock), sale in part.on_sale_values if sale else None, told_at)
