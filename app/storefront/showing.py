@@ -176,7 +176,11 @@ async def product_page(request: AnyRequest, shelf: Shelf, product: Shelved, **mo
 
 def _caps(offered: Sequence[Choice]) -> list[tuple[str, Cap]]:
     """What one buyer may order now, each cap once, with the SKU it is about; empty where it is about all or there is only one."""
-    found = {cap.rule_id: (choice.offered.sku_name if cap.sku_id and len(offered) > 1 else "", cap) for choice in offered for cap in choice.caps}
+    found = {
+        cap.rule_id: (choice.offered.sku_name if cap.sku_id and len(offered) > 1 else "", cap)
+        for choice in offered
+        for cap in choice.caps
+    }
     return list(found.values())
 
 
