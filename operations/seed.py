@@ -23,6 +23,7 @@ from operations.demo_data import (
     dating,
     own_types,
     people,
+    replenishing,
     stocking,
     supplying,
     telling,
@@ -92,6 +93,7 @@ async def _open(merchant: Merchant, owner_url: str, suppliers: Mapping[str, str]
         await bought.settle(opened, supplied)
     if merchant is MERCHANTS[0]:
         await channels.open_channels(opened, shelved)
+        await replenishing.replenish(opened, shelved)
     await complaints.complain(opened)
     ended = time.monotonic()
     print(f"{merchant.slug}: goods {stocked - started:.1f} s, {len(traded)} orders {ended - stocked:.1f} s", flush=True)

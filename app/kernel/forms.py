@@ -205,4 +205,5 @@ Line = Annotated[str, StringConstraints(min_length=1, max_length=120, pattern=r"
 OptionalLine = Annotated[str, StringConstraints(max_length=200, pattern=r"^[^\n\r]*$")]
 Text = Annotated[str, StringConstraints(max_length=20_000)]
 Email = Annotated[str, StringConstraints(min_length=1, max_length=254), AfterValidator(_email)]
+OptionalEmail = Annotated[str, StringConstraints(max_length=254), AfterValidator(lambda value: value and _email(value))]
 Checked = Annotated[bool, BeforeValidator(lambda value: value in (True, "yes", "on", "1", "true"))]

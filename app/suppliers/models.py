@@ -22,9 +22,14 @@ class Supplier(Row, TenantBase):
     __table_args__ = (
         CheckConstraint("settlement_days >= 0", name="settlement_days_not_negative"),
         CheckConstraint("claim_days >= 0", name="claim_days_not_negative"),
+        CheckConstraint("(email is null) = (email_masked = '')", name="email_masked_with_email"),
     )
     name: Mapped[str] = mapped_column(unique=True)
     contact: Mapped[str] = mapped_column(server_default="")
+    email: Mapped[bytes | None] = mapped_column(LargeBinary, info=sealed())
+    """Where we write to, in the language `locale`."""
+    email_masked: Mapped[str] = mapped_column(server_default="")
+    locale: Mapped[str] = mapped_column(server_default="zh_CN")
     settlement_days: Mapped[int] = mapped_column(SmallInteger, server_default="0")
     """Length of the contracted settlement cycle; zero for prepaid."""
     claim_days: Mapped[int] = mapped_column(SmallInteger, server_default="7")
