@@ -14,7 +14,7 @@ from pydantic import AfterValidator, BeforeValidator, Field, StringConstraints
 
 from app.kernel import clock
 from app.kernel.errors import N_
-from app.kernel.forms import Amount, Count, Form, InvalidForm, OptionalCount, RawForm, fail, parse
+from app.kernel.forms import EMPTY_IS_NONE, Amount, Count, Form, InvalidForm, RawForm, fail, parse
 from app.kernel.i18n import gettext
 from app.kernel.money import parse_minor
 from app.ordering.rules import MOST_UNITS
@@ -147,10 +147,10 @@ class RuleForm(Form):
     audience: Annotated[str, StringConstraints(max_length=40)] = Audience.EVERYONE
     starts_at: Instant = None
     ends_at: Instant = None
-    stock_below: Annotated[OptionalCount, Field(ge=1)] = None
+    stock_below: Annotated[Annotated[Count, Field(ge=1)] | None, EMPTY_IS_NONE] = None
     priority: Annotated[Count, BeforeValidator(lambda value: value or "0"), Field(le=1000)] = 0
-    most_units: Annotated[OptionalCount, Field(ge=1, le=MOST_CAPPED)] = None
-    within_hours: Annotated[OptionalCount, Field(ge=1, le=LONGEST_HOURS)] = None
+    most_units: Annotated[Annotated[Count, Field(ge=1, le=MOST_CAPPED)] | None, EMPTY_IS_NONE] = None
+    within_hours: Annotated[Annotated[Count, Field(ge=1, le=LONGEST_HOURS)] | None, EMPTY_IS_NONE] = None
 
 
 def read_rule(sent: RawForm, levels: Sequence[UUID]) -> RuleTerms:
