@@ -28,7 +28,7 @@ register_states(
     },
 )
 _EVENTS = {
-    "replenishment.asked": (N_("Asked for"), ""),
+    "replenishment.asked": (N_("The supplier was asked"), ""),
     "replenishment.confirmed": (N_("Confirmed by the supplier"), "ok"),
     "replenishment.declined": (N_("Declined by the supplier"), "bad"),
     "replenishment.sent": (N_("Sent by the supplier"), "ok"),

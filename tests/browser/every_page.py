@@ -140,7 +140,7 @@ def surfaces(shop: Shop, operator: str) -> dict[str, Surface]:
                 "replenishment that waits": desk(f"/suppliers/replenishments/{asked['waiting']}"),
                 "keys of a replenishment": desk(f"/suppliers/replenishments/{asked['confirmed']}/lines/{asked['line']}/imports"),
                 "supplier": desk(f"/suppliers/{asked['supplier']}"),
-                "asks by itself": desk(f"/skus/{made['skus'][0]}/restock"),
+                "asks by itself": desk(f"/card-pools/{made['skus'][0]}/restock"),
                 "comparison": desk("/suppliers/comparison"),
                 "settlement": desk("/suppliers/settlement"),
                 "differences": desk("/suppliers/differences"),

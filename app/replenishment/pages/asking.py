@@ -93,7 +93,7 @@ class AskingPages(Controller):
             raise invalid(sent, {"row-0-sku": refusal.message}, retry=_FORM, **context) from None
         except NotFound:
             raise invalid(sent, {"supplier": N_("Choose one of the options.")}, retry=_FORM, **context) from None
-        return see_other(request, f"{home(tenant)}/{replenishment_no}", flash=N_("Asked for."))
+        return see_other(request, f"{home(tenant)}/{replenishment_no}", flash=N_("The supplier is asked."))
 
 
 def home(tenant: Tenant) -> str:

@@ -29,7 +29,7 @@ _PAGE: Final = "replenishment/restock.html"
 
 
 class RestockPages(Controller):
-    path = "/m/{tenant_slug:str}/skus/{sku_id:uuid}/restock"
+    path = "/m/{tenant_slug:str}/card-pools/{sku_id:uuid}/restock"
     guards = (may(Permission.SUPPLY_VIEW),)
 
     @get()
@@ -51,7 +51,7 @@ class RestockPages(Controller):
             await restocking.set_rule(await raw(session), sku_id, wanted, actor=actor)
         except NotFound:
             raise invalid(sent, {"supplier": N_("Choose one of the options.")}, retry=_PAGE, **context) from None
-        return see_other(request, f"{base(tenant)}/skus/{sku_id}/restock", flash=N_("Saved."))
+        return see_other(request, f"{base(tenant)}/card-pools/{sku_id}/restock", flash=N_("Saved."))
 
 
 async def _context(request: AnyRequest, session: AsyncSession, tenant: Tenant, sku_id: UUID) -> dict[str, Any]:

@@ -1,4 +1,4 @@
-"""A SKU that asks by itself: with its warning, once, however many workers look at once."""
+"""What happens at once: a SKU that asks by itself asks once, however many workers look; and of two ends of a replenishment one is heard."""
 
 from __future__ import annotations
 
@@ -11,11 +11,12 @@ import pytest
 
 from app.catalog.service import SkuTerms
 from app.replenishment import queries, restocking, rules, service
+from app.replenishment.desks import Holder
 from app.replenishment.models import ReplenishmentState
 from app.replenishment.restocking import Restock
 from app.replenishment.rules import Standing
 from tenants.session import tenant_tx
-from tests.app.replenishment.asked import supplier
+from tests.app.replenishment.asked import asked, supplier
 from tests.world import STAFF, World
 
 pytestmark = [pytest.mark.anyio, pytest.mark.database]
@@ -78,6 +79,38 @@ async def test_without_the_index_they_ask_twice(world: World) -> None:
     await owner.execute(f"drop index {world.tenant.schema}.uq_replenishment_by_itself")
     await owner.close()
     assert max([await asked_at_once(world, sku_id) for _ in range(RACES)]) > 1
+
+
+async def ended_at_once(world: World, of: Holder, sku_id: UUID, *, is_locked: bool) -> int:
+    """The supplier declines what the shop cancels this moment; how many of the two were heard."""
+    no = await asked(world, of, (sku_id, 10))
+
+    async def decline() -> None:
+        async with tenant_tx(world.tenant) as tx:
+            row = await queries.one_or_404(tx, no, lock=is_locked)
+            await service.decline(tx, row, reason="Sold out here", actor=of.actor)
+
+    async def cancel() -> None:
+        async with tenant_tx(world.tenant) as tx:
+            row = await queries.one_or_404(tx, no, lock=is_locked)
+            await service.cancel(tx, row, reason="We have plenty", actor=STAFF)
+
+    answers = await asyncio.gather(decline(), cancel(), return_exceptions=True)
+    assert all(answer is None or isinstance(answer, service.AnsweredAlready) for answer in answers), answers
+    return answers.count(None)
+
+
+async def test_of_a_refusal_and_a_cancellation_at_once_one_is_heard(world: World) -> None:
+    sku = (await world.product()).skus[0]
+    north = await supplier(world)
+    assert [await ended_at_once(world, north, sku.id, is_locked=True) for _ in range(RACES)] == [1] * RACES
+
+
+async def test_without_the_lock_both_are_heard(world: World) -> None:
+    """The red control: what decides is the lock of the row."""
+    sku = (await world.product()).skus[0]
+    north = await supplier(world)
+    assert max([await ended_at_once(world, north, sku.id, is_locked=False) for _ in range(RACES)]) == 2
 
 
 @pytest.mark.parametrize(

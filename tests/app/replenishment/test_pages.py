@@ -185,6 +185,7 @@ async def test_who_may_and_whose_it_is(world: World) -> None:
     for path in (f"{HOME}/{no}/cancellation", f"{HOME}/{no}/messages", f"/suppliers/{north.supplier_id}/desk", HOME):
         assert (await reader.post(path, {"reason": "mine now", "text": "x"})).status_code == 403
     stranger = await staff(world, tenant=await world.new_tenant("Other"))
+    link = await world.value("select token_hash from supplier_desk")
     for path in (f"{HOME}/{no}", f"{HOME}/new?again={no}"):
         assert (await stranger.get(path)).status_code == 404
     for path in (
@@ -193,6 +194,7 @@ async def test_who_may_and_whose_it_is(world: World) -> None:
         f"/suppliers/{north.supplier_id}/desk/revocation",
     ):
         assert (await stranger.post(path, {"reason": "mine now"})).status_code == 404
+    assert await world.value("select token_hash from supplier_desk") == link
     assert await world.value("select count(*) from supplier where email_masked = 'ord***@northbank.example'") == 1
 
 
@@ -202,7 +204,7 @@ async def test_the_page_of_a_sku_says_whom_it_asks(world: World) -> None:
         await world.product(SkuTerms("Ticket", 100), name="Ticket", delivery_kind=DeliveryKind.VOUCHER, on_sale=False)
     ).skus[0]
     north = await supplier(world)
-    owner, here = await staff(world), f"/skus/{sku.id}/restock"
+    owner, here = await staff(world), f"/card-pools/{sku.id}/restock"
     assert "Nobody: only the warning goes out" in (await owner.get(here)).text
     wrong = await owner.post(here, {"supplier": str(north.supplier_id), "units": "none", "cost": ""})
     assert wrong.status_code == 422
@@ -214,4 +216,4 @@ async def test_the_page_of_a_sku_says_whom_it_asks(world: World) -> None:
     assert (await owner.post(here, {"supplier": str(sku.id), "units": "30", "cost": "12.5"})).status_code == 422
     assert (await owner.post(here, {"supplier": ""})).status_code == 303
     assert await world.value("select count(*) from restock_rule") == 0
-    assert (await owner.get(f"/skus/{ticket.id}/restock")).status_code == 404
+    assert (await owner.get(f"/card-pools/{ticket.id}/restock")).status_code == 404
