@@ -21,7 +21,7 @@ from app.kernel.errors import N_, DomainError, NotFound
 from app.kernel.forms import LONGEST_VALUE, RawForm, parse
 from app.kernel.rates import Limit
 from app.kernel.web import NO_STORE, AnyRequest, page, see_other
-from app.replenishment import desks, queries, receiving, service, talking, words  # noqa: F401  # words say how states read
+from app.replenishment import desks, queries, receiving, service, talking
 from app.replenishment.desks import Holder
 from app.replenishment.forms import MessageForm, ReasonForm, read_answer
 from app.replenishment.models import OPEN, TAKES_GOODS, ReplenishmentState

@@ -59,6 +59,12 @@ async def batches_of(tx: Tx, replenishment_id: UUID) -> dict[UUID, list[asyncpg.
     return found
 
 
+async def number_of_batch(tx: Tx, batch_id: UUID) -> str:
+    """The replenishment a batch brings goods of; empty for none."""
+    found: str | None = await tx.fetchval(_OF_BATCH, batch_id)
+    return found or ""
+
+
 async def linkable(tx: Tx, replenishment_id: UUID) -> dict[UUID, list[asyncpg.Record]]:
     """For each line the batches of its SKU that are of no line yet and came at its cost, or still may; newest first."""
     found: dict[UUID, list[asyncpg.Record]] = {}
@@ -127,6 +133,10 @@ from replenishment_line w join replenishment_batch b on b.line_id = w.id join im
 where w.replenishment_id = $1
 order by b.created_at, b.batch_id
 limit 500
+"""
+_OF_BATCH = """
+select r.replenishment_no from replenishment_batch b join replenishment_line w on w.id = b.line_id join replenishment r on r.id = w.replenishment_id
+where b.batch_id = $1
 """
 _LINKABLE = """
 select w.id as line_id, i.batch_no, i.state, i.created_at

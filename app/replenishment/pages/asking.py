@@ -20,7 +20,7 @@ from app.kernel.errors import N_, NotFound
 from app.kernel.forms import RawForm, invalid
 from app.kernel.ids import id_of, new_id
 from app.kernel.web import AnyRequest, page, see_other
-from app.replenishment import queries, service, words  # noqa: F401  # words say how states read
+from app.replenishment import queries, service
 from app.replenishment.forms import read_request
 from app.replenishment.models import MOST_LINES, OPEN, ReplenishmentState
 from app.replenishment.rules import Standing, units_wanted

@@ -185,7 +185,8 @@ async def test_both_sides_write_and_are_told(world: World, monkeypatch: pytest.M
     here = f"/suppliers/replenishments/{no}"
     assert "Fill this in" in (await his.post(f"/{no}/messages", {"text": " "})).text
     assert "Too long" in (await owner.post(f"{here}/messages", {"text": "x" * 1001})).text
-    assert (await his.post(f"/{no}/messages", {"text": "Is <b>Friday</b> well?"})).status_code == 303
+    for _ in range(2):
+        assert (await his.post(f"/{no}/messages", {"text": "Is <b>Friday</b> well?"})).status_code == 303
     assert (await owner.post(f"{here}/messages", {"text": "Friday is well."})).status_code == 303
     await world.work(Lane.MESSAGES)
     assert await world.value("select count(*) from alert where template = 'replenishment_message'") == 1

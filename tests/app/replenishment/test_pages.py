@@ -97,6 +97,7 @@ async def test_what_arrives_is_counted_from_batches_at_the_agreed_cost(world: Wo
     await world.work()
     batch = answer.headers["location"].removeprefix(owner.base)
     assert await state_of(world, no) == "confirmed"
+    assert here in (await owner.get(batch)).text
     assert (await owner.post(f"{batch}/confirmation")).status_code == 303
     await world.work()
     assert await state_of(world, no) == "partly_received"
