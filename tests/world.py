@@ -81,7 +81,10 @@ class World:
 
     async def new_tenant(self, name: str = "Nanzhi", *, with_gateway: bool = True) -> Tenant:
         """A merchant with a storefront and, unless told otherwise, an account at the sandbox gateway."""
-        await provisioning.refill(self.urls.owner_url, wanted=3)
+        async with tenant_tx(PLATFORM) as tx:
+            has_spare = await tx.fetchval("select exists (select 1 from tenant where state = 'spare')")
+        if not has_spare:
+            await provisioning.refill(self.urls.owner_url, wanted=3)
         async with tenant_tx(PLATFORM) as tx:
             tenant = await provisioning.take_spare(tx, slug=f"shop-{secrets.token_hex(5)}", name=name)
         self.tenants.append(tenant)
