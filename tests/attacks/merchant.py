@@ -96,12 +96,12 @@ async def merchant(world: World, tenant: Tenant, *, canary: str = "Skylark") -> 
     made.ids |= await _sold(world, made, bought.id)
     made.ids |= await _complained(world, made)
     made.ids |= await _linked(world, made)
-    free = await world.value("select id from card_key where state = 'free' limit 1", tenant=tenant)
-    made.ids |= {"card_key_id": free, **await _staffed(world, made)}
+    made.ids |= await _staffed(world, made)
     made.ids |= await _supplied(made)
     made.ids |= await _priced(made, product.id)
     season = await subscription(world, sku.id, tenant=tenant)
     subscribed = await world.bought(season.skus[0].listing.id, tenant=tenant, contact="13800132046")
+    made.ids["card_key_id"] = await world.value("select id from card_key where state = 'free' limit 1", tenant=tenant)
     made.ids["subscription_id"] = await world.value("select id from subscription", tenant=tenant)
     made.subscribed = {**made.ids, **await _addressed(made, subscribed.id)}
     made.unpaid = {**made.ids, **await _addressed(made, waiting.id)}
