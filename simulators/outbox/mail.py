@@ -18,9 +18,7 @@ class MailHandler:
     def __init__(self, box: Box) -> None:
         self._box = box
 
-    async def handle_RCPT(
-        self, server: SMTP, _session: Session, envelope: Envelope, address: str, _options: list[str]
-    ) -> str:
+    async def handle_RCPT(self, server: SMTP, _session: Session, envelope: Envelope, address: str, _options: list[str]) -> str:
         """Nobody has no mailbox; asked for the one who hangs up, the line goes dead."""
         if address.startswith(UNKNOWN):
             return "550 No such mailbox"
