@@ -83,21 +83,32 @@ class Client:
 
     def __init__(self, *, allow_loopback: bool, resolve: Resolver | None = None, tls: ssl.SSLContext | None = None) -> None:
         self._allow_loopback = allow_loopback
-        self._session = aiohttp.ClientSession(
-            connector=aiohttp.TCPConnector(
-                resolver=_CheckedResolver(resolve or resolve_by_system, allow_loopback),
+        self._resolver = _CheckedResolver(resolve or resolve_by_system, allow_loopback)
+        self._tls = tls
+        self._session: aiohttp.ClientSession | None = None
+
+    def _opened(self) -> aiohttp.ClientSession:
+        """The pool, on the loop of the first call."""
+        if self._session is None:
+            connector = aiohttp.TCPConnector(
+                resolver=self._resolver,
                 use_dns_cache=False,
-                ssl=tls or ssl.create_default_context(cafile=certifi.where()),
+                ssl=self._tls or ssl.create_default_context(cafile=certifi.where()),
                 limit=MAX_CONNECTIONS,
                 keepalive_timeout=IDLE_S,
-            ),
-            trust_env=False,
-            auto_decompress=False,
-            cookie_jar=aiohttp.DummyCookieJar(),
-            skip_auto_headers=("User-Agent", "Accept", "Content-Type"),
-            trace_configs=[_sending()],
-        )
-        self._session._retry_connection = False  # no setting for it: else what is asked on a connection that ends is asked twice
+            )
+            self._session = aiohttp.ClientSession(
+                connector=connector,
+                trust_env=False,
+                auto_decompress=False,
+                cookie_jar=aiohttp.DummyCookieJar(),
+                skip_auto_headers=("User-Agent", "Accept", "Content-Type"),
+                trace_configs=[_sending()],
+            )
+            self._session._retry_connection = (
+                False  # no setting for it: else what is asked on a connection that ends is asked twice
+            )
+        return self._session
 
     async def send(self, call: Call, *, read_s: float = READ_S, total_s: float = TOTAL_S) -> Answer:
         """Make one call and return its answer, redirects included. At most `total_s` seconds from start to last byte.
@@ -124,7 +135,7 @@ class Client:
         return answer
 
     async def _exchange(self, call: Call, url: URL, read_s: float, progress: _Progress) -> Answer:
-        asked = self._session.request(
+        asked = self._opened().request(
             call.method,
             url,
             data=call.body or None,
@@ -139,7 +150,8 @@ class Client:
 
     async def aclose(self) -> None:
         """Close every connection. Calls under way end as `Unanswered`."""
-        await self._session.close()
+        if self._session is not None:
+            await self._session.close()
 
 
 # The process's own client, so that code deep in the domain need not be handed one. ------------------------------------
