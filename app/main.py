@@ -48,6 +48,7 @@ from app.ordering.pages import OrderListPages, OrderPages, OrderViewPages, Subsc
 from app.payments.notices import Notices
 from app.payments.pages import PaymentSettingsPages
 from app.pricing.pages import PRICING
+from app.replenishment.pages import REPLENISHMENT
 from app.settings import settings
 from app.settlement.pages import SettlementPages
 from app.storefront.routes import SHOP
@@ -64,6 +65,7 @@ ROUTES: list[ControllerRouterHandler] = [
     LevelPages,
     *INVENTORY,
     *SUPPLIERS,
+    *REPLENISHMENT,
     SettlementPages,
     SHOP,
     DashboardPages,

@@ -9,6 +9,7 @@ import unicodedata
 from collections.abc import Sequence
 from pathlib import Path
 
+from operations.demo_data import SUPPLIERS
 from operations.leftovers import clear_leftovers
 from operations.places import DATA, shown
 from operations.preparation import logins_file
@@ -31,6 +32,8 @@ def run(arguments: list[str]) -> int:
         environment="demo",
         web_processes=options.processes,
         seeded=not options.empty,
+        suppliers=SUPPLIERS,
+        spares_suppliers=True,
     )
     system = System(DATA, plan, say=_say)
     with stop_on_signals():
@@ -86,6 +89,7 @@ def welcome(system: System, *, ready_s: float) -> str:
         ("Mail and text messages", system.outbox),
         ("Group chats", f"{system.outbox}/robots"),
         ("Payment gateway", system.gateway),
+        *((f"Supplier {protocol}: its book", f"{system.supplier(protocol)}/desk/book") for protocol in system.supplier_ports),
         ("Database", f"127.0.0.1:{ports.postgres}" if system.postgres else "the server of DATABASE_URL"),
         ("Logs, secrets, data", shown(system.folder)),
     ]

@@ -1,7 +1,7 @@
 """Ports on this machine: the usual ones where they are free, else any."""
 
 import socket
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from contextlib import ExitStack, suppress
 from dataclasses import asdict, dataclass, fields
 
@@ -32,11 +32,15 @@ def choose_ports(*, usual: bool) -> Ports:
     return Ports(**{name: port if usual and is_free(port) else free.pop() for name, port in wanted.items()})
 
 
-def choose_supplier_ports(protocols: Sequence[str], ports: Ports, *, usual: bool) -> dict[str, int]:
-    """One for each simulated supplier, none of them the system's own. A demo's connections name them, so the usual ones are kept where they are free."""
+def choose_supplier_ports(
+    protocols: Sequence[str], ports: Ports, *, usual: bool, known: Mapping[str, int] | None = None
+) -> dict[str, int]:
+    """One for each simulated supplier, none of them the system's own. A demo's connections name them: those they know come before the usual ones,
+    where they are free.
+    """
     free = [port for port in free_ports(len(protocols) + len(fields(Ports))) if port not in ports.as_dict().values()]
-    wanted = {protocol: FIRST_SUPPLIER + place for place, protocol in enumerate(protocols)}
-    return {protocol: port if usual and is_free(port) else free.pop() for protocol, port in wanted.items()}
+    wanted = {protocol: FIRST_SUPPLIER + place for place, protocol in enumerate(protocols)} | dict(known or {})
+    return {protocol: wanted[protocol] if usual and is_free(wanted[protocol]) else free.pop() for protocol in protocols}
 
 
 def is_free(port: int) -> bool:

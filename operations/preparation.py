@@ -5,6 +5,7 @@ import importlib.util
 import json
 import time
 from collections.abc import Callable, Mapping
+from dataclasses import dataclass
 from pathlib import Path
 
 from operations.children import Child, run_to_its_end
@@ -13,10 +14,18 @@ from tenants.bootstrap import identity_of
 
 MIGRATE_WAIT_S = 600.0
 SEED_WAIT_S = 600.0
+_SUPPLIER = "supplier "
 MIGRATION_SOURCES = ("migrations", "tenants", "operations/migrate.py", "app/ordering/sql", "app/inventory/sql")
 
 
-def prepare(folder: Path, environment: Mapping[str, str], *, seeded: bool, say: Callable[[str], None]) -> None:
+@dataclass(frozen=True)
+class Seeding:
+    """Put the demo's data in, with these simulated suppliers: the port of each protocol, empty for a demo without."""
+
+    suppliers: Mapping[str, int]
+
+
+def prepare(folder: Path, environment: Mapping[str, str], *, seeding: Seeding | None, say: Callable[[str], None]) -> None:
     """Bring the database to the newest revision and, when asked, put the demo's data in.
 
     Idempotent: what was done for this very database and these very migrations is not done again, so a warm start loses no time.
@@ -30,9 +39,15 @@ def prepare(folder: Path, environment: Mapping[str, str], *, seeded: bool, say: 
         _run("migrate", [], folder, environment, say=say)
         done = {**done, "migrations": revision}
         _write(folder, done)
-    if seeded and done.get("seeded") != "yes":
-        _run("seed", ["--logins", str(logins_file(folder))], folder, environment, say=say)
-        _write(folder, {**done, "seeded": "yes"})
+    if seeding is not None and done.get("seeded") != "yes":
+        addresses = [f"--supplier={name}=http://127.0.0.1:{port}" for name, port in seeding.suppliers.items()]
+        _run("seed", ["--logins", str(logins_file(folder)), *addresses], folder, environment, say=say)
+        _write(folder, {**done, "seeded": "yes", **{_SUPPLIER + name: str(port) for name, port in seeding.suppliers.items()}})
+
+
+def ports_of_suppliers(folder: Path) -> dict[str, int]:
+    """Where the demo's connections look for the simulated suppliers: the port each had when the data were put in."""
+    return {name.removeprefix(_SUPPLIER): int(port) for name, port in _read(folder).items() if name.startswith(_SUPPLIER)}
 
 
 def logins_file(folder: Path) -> Path:

@@ -22,7 +22,7 @@ from operations import preparation
 from operations.children import Child
 from operations.healthy import is_answering
 from operations.keys import keys_of
-from operations.places import PYTHON, ROOT, make_folder, make_private_folder
+from operations.places import PYTHON, ROOT, make_folder, make_private_folder, shown
 from operations.ports import Ports, answers, choose_ports, choose_supplier_ports
 from operations.record import Record, forget_record, identity_of, lead
 from operations.settings import DATABASE, clean_environment, settings_for
@@ -55,6 +55,8 @@ class Plan:
     migrated: bool = True
     suppliers: tuple[str, ...] = ()
     """Protocols of the simulated suppliers to start, one process each: see simulators/supplier/README.md."""
+    spares_suppliers: bool = False
+    """Whether it starts, with a line that says so, when a simulated supplier does not."""
     code: Path = ROOT
     """Where the programs are imported from; tests of this module put stand-ins there."""
 
@@ -219,10 +221,20 @@ class System:
         shutil.rmtree(self.folder / "metrics", ignore_errors=True)
         make_private_folder(self.folder / "metrics")
         self.ports = choose_ports(usual=self.plan.usual_ports)
-        self.supplier_ports = choose_supplier_ports(self.plan.suppliers, self.ports, usual=self.plan.usual_ports)
+        known = preparation.ports_of_suppliers(self.folder)
+        self.supplier_ports = choose_supplier_ports(self.plan.suppliers, self.ports, usual=self.plan.usual_ports, known=known)
+        self._tell_moved(known)
         server = urlsplit(self.plan.admin_url or "")
         without_login = server._replace(netloc=server.netloc.rpartition("@")[2]).geturl() if self.plan.admin_url else ""
         self._record = lead(self.folder, without_login, self.ports.as_dict())
+
+    def _tell_moved(self, known: Mapping[str, int]) -> None:
+        for protocol, port in self.supplier_ports.items():
+            if known.get(protocol, port) != port:
+                self.say(
+                    f"Port {known[protocol]} is taken, so the simulated supplier {protocol} is at port {port} this time: "
+                    "the demo's connection does not find it there."
+                )
 
     def _note_adopted_port(self, port: int) -> None:
         """A server that outlived a crash keeps its port."""
@@ -257,10 +269,24 @@ class System:
             self._start(SUPPLIER + protocol, supplier, environment, stop_wait_s=5)
 
     def _prepare_data(self) -> None:
-        for name in ("gateway", "outbox", *(SUPPLIER + protocol for protocol in self.supplier_ports)):
+        for name in ("gateway", "outbox"):
             self._await(name)
+        self._await_suppliers()
         if self.plan.migrated:
-            preparation.prepare(self.folder, self.env, seeded=self.plan.seeded, say=self.say)
+            seeding = preparation.Seeding(self.supplier_ports) if self.plan.seeded else None
+            preparation.prepare(self.folder, self.env, seeding=seeding, say=self.say)
+
+    def _await_suppliers(self) -> None:
+        for protocol in list(self.supplier_ports):
+            try:
+                self._await(SUPPLIER + protocol)
+            except Trouble:
+                if not self.plan.spares_suppliers:
+                    raise
+                child = self.children.pop(SUPPLIER + protocol)
+                child.stop()
+                self.supplier_ports = {name: port for name, port in self.supplier_ports.items() if name != protocol}
+                self.say(f"The simulated supplier {protocol} did not start; going on without it. See {shown(child.log)}.")
 
     def _start_application(self) -> None:
         self._start("web", web_command(port=self.ports.web, processes=self.plan.web_processes), self.env, stop_wait_s=15)

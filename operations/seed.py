@@ -7,15 +7,32 @@ import asyncio
 import json
 import os
 import time
+from collections.abc import Mapping
 from dataclasses import asdict
 from pathlib import Path
 
 import workers.handlers  # noqa: F401  # registers the handlers of tasks
 from app.kernel import http, logs
 from app.settings import settings
-from operations.demo_data import channels, complaints, dating, own_types, people, stocking, telling, trade
+from app.suppliers.syncing import NotRead
+from operations.demo_data import (
+    SUPPLIERS,
+    bought,
+    channels,
+    complaints,
+    dating,
+    own_types,
+    people,
+    replenishing,
+    stocking,
+    supplying,
+    telling,
+    trade,
+)
 from operations.demo_data.goods import MERCHANTS, Merchant
-from operations.demo_data.people import Login
+from operations.demo_data.people import Login, Opened
+from operations.demo_data.stocking import Shelved
+from operations.demo_data.supplying import Supplied
 from operations.trouble import Trouble
 from tenants.directory import PLATFORM
 from tenants.session import Databases, databases, tenant_tx, use_databases
@@ -24,13 +41,23 @@ from tenants.session import Databases, databases, tenant_tx, use_databases
 def run(arguments: list[str]) -> int:
     parser = argparse.ArgumentParser(prog="./quanyi seed", description=__doc__)
     parser.add_argument("--logins", type=Path, required=True, metavar="FILE", help="where the log-ins are written")
+    parser.add_argument(
+        "--supplier",
+        action="append",
+        default=[],
+        metavar="PROTOCOL=URL",
+        help="where a simulated supplier is; without all of them the demo has none",
+    )
     options = parser.parse_args(arguments)
-    asyncio.run(seed(options.logins))
+    asyncio.run(seed(options.logins, dict(one.split("=", 1) for one in options.supplier)))
     return 0
 
 
-async def seed(logins_file: Path) -> None:
-    """Put the demo's data in and write its log-ins, for the owner's eyes alone. Raises: Trouble on a database that is not fresh."""
+async def seed(logins_file: Path, suppliers: Mapping[str, str]) -> None:
+    """Put the demo's data in and write its log-ins, for the owner's eyes alone. `suppliers` are simulated ones: where each protocol is spoken.
+
+    Raises: Trouble on a database that is not fresh.
+    """
     chosen = settings()
     logs.configure("WARNING")
     use_databases(Databases({"main": chosen.database_url}, size=8, statement_cache=chosen.statement_cache))
@@ -41,14 +68,14 @@ async def seed(logins_file: Path) -> None:
             raise Trouble("Please set QUANYI_OWNER_DATABASE_URL: the demo's orders are dated back by the owner.")
         logins = await people.make_operator()
         for merchant in MERCHANTS:
-            logins += await _open(merchant, chosen.owner_database_url)
+            logins += await _open(merchant, chosen.owner_database_url, suppliers if merchant is MERCHANTS[0] else {})
         write_logins(logins_file, logins)
     finally:
         await http.stop()
         await databases().close()
 
 
-async def _open(merchant: Merchant, owner_url: str) -> list[Login]:
+async def _open(merchant: Merchant, owner_url: str, suppliers: Mapping[str, str]) -> list[Login]:
     started = time.monotonic()
     opened = await people.open_merchant(merchant)
     shelved = await stocking.furnish(opened, merchant)
@@ -57,16 +84,32 @@ async def _open(merchant: Merchant, owner_url: str) -> list[Login]:
     if merchant is MERCHANTS[0]:
         await telling.connect_groups(opened)
     stocked = time.monotonic()
+    supplied = await _supply(opened, shelved, suppliers)
     traded = await trade.trade(opened, shelved, orders=merchant.orders)
+    traded += await bought.buy(opened, supplied) if supplied else []
     await dating.date_back(owner_url, opened.tenant, traded)
     await own_types.sell(opened, by_hand)
+    if supplied:
+        await bought.settle(opened, supplied)
     if merchant is MERCHANTS[0]:
         await channels.open_channels(opened, shelved)
+        await replenishing.replenish(opened, shelved)
     await complaints.complain(opened)
     ended = time.monotonic()
     print(f"{merchant.slug}: goods {stocked - started:.1f} s, {len(traded)} orders {ended - stocked:.1f} s", flush=True)
     team = await people.make_team(opened) if merchant is MERCHANTS[0] else []
     return [*opened.logins, *team]
+
+
+async def _supply(opened: Opened, shelved: list[Shelved], suppliers: Mapping[str, str]) -> Supplied | None:
+    """Connect the simulated suppliers; None, with a line that says so, where they are away."""
+    if not suppliers.keys() >= set(SUPPLIERS):
+        return None
+    try:
+        return await supplying.connect(opened, shelved, suppliers)
+    except (http.CallFailed, NotRead, TimeoutError) as error:
+        print(f"The simulated suppliers do not answer ({error}); the demo goes on without what they deliver.", flush=True)
+        return None
 
 
 async def _refuse_used_database() -> None:

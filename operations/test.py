@@ -18,8 +18,8 @@ OTHER_PROGRAMS = Path("/usr/lib/postgresql/15/bin")
 PROGRAMS_VARIABLE = "QUANYI_TEST_PG_BIN"
 NOTHING_COLLECTED = 5
 EMBEDDED = "Tests on the embedded PostgreSQL"
-OLDER = "The database's tests on Debian's PostgreSQL 15"
-ROUNDS = ((EMBEDDED, "not browser"), ("Tests in a real browser", "browser"), (OLDER, "database and not browser"))
+OTHER_SERVER = "The database's tests on Debian's PostgreSQL 15"
+ROUNDS = ((EMBEDDED, "not browser"), ("Tests in a real browser", "browser"), (OTHER_SERVER, "database and not browser"))
 INSTALL_WAIT_S = 900
 
 
@@ -52,13 +52,13 @@ def is_due(title: str, arguments: list[str]) -> bool:
     """Whoever chose marks gets one round of them; the other PostgreSQL is asked where it is installed."""
     if "-m" in arguments:
         return title == EMBEDDED
-    return title != OLDER or (OTHER_PROGRAMS / "postgres").exists()
+    return title != OTHER_SERVER or (OTHER_PROGRAMS / "postgres").exists()
 
 
 def run_round(title: str, marks: str, arguments: list[str], reports: Path) -> int:
     """One run of pytest; a round in which nothing was to run is no failure."""
     print(f"\n{title}", flush=True)
-    if title == OLDER:
+    if title == OTHER_SERVER:
         os.environ[PROGRAMS_VARIABLE] = str(OTHER_PROGRAMS)
     parallel = [] if any(argument.startswith(("-n", "--numprocesses", "--pdb")) for argument in arguments) else ["-n", "2"]
     chosen = [] if "-m" in arguments else ["-m", marks]

@@ -186,6 +186,7 @@ def test_state_tables_name_every_state() -> None:
     from app.inventory.models import BATCH_EDGES, BatchState
     from app.ordering.models import ORDER_EDGES, UNIT_EDGES, OrderState, UnitState
     from app.payments.models import PAYMENT_EDGES, REFUND_EDGES, PaymentState, RefundState
+    from app.replenishment.models import REPLENISHMENT_EDGES, ReplenishmentState
     from app.settlement.models import BILL_EDGES, DIFFERENCE_EDGES, STATEMENT_EDGES, BillState, DifferenceState, StatementState
     from app.suppliers.models import BREAKER_EDGES, TEST_EDGES, BreakerState, TestState
 
@@ -202,6 +203,7 @@ def test_state_tables_name_every_state() -> None:
         (StatementState, STATEMENT_EDGES),
         (DifferenceState, DIFFERENCE_EDGES),
         (BillState, BILL_EDGES),
+        (ReplenishmentState, REPLENISHMENT_EDGES),
     ]  # type: ignore[list-item]
     for states, edges in tables:
         assert set(edges) == set(states)

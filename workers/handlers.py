@@ -22,6 +22,7 @@ from app.ordering import service as ordering
 from app.ordering import subscribing
 from app.payments import refunding
 from app.payments import service as payments
+from app.replenishment import receiving, restocking, telling
 from app.settings import settings
 from app.settlement import closing, fetching, matching
 from app.suppliers import alerting, exchange, health, syncing, testing, watching
@@ -170,6 +171,8 @@ handles("inventory.import_keys", lane=Lane.BULK, timeout_s=600)(_called(importin
 handles("inventory.turn_batch", lane=Lane.BULK, timeout_s=600)(_called(quarantining.go_on))
 handles("integrations.tell_robot", lane=Lane.MESSAGES, timeout_s=300)(_called(robots.tell))
 
+handles("replenishment.count", lane=Lane.BULK, timeout_s=60)(_in_one_transaction(receiving.count))
+handles("replenishment.ask_when_low", lane=Lane.BULK, timeout_s=30)(_in_one_transaction(restocking.ask_by_itself))
 handles("suppliers.turn_rate", lane=Lane.ORDERS, timeout_s=60)(_in_one_transaction(exchange.turn))
 handles("inventory.return_idle", lane=Lane.BULK, timeout_s=30)(_in_one_transaction(allocating.return_idle))
 handles("fulfillment.shelve", lane=Lane.ORDERS, timeout_s=30)(_in_one_transaction(shelving.shelve))
@@ -197,3 +200,11 @@ handles(subscribing.TELL_MISSED, lane=Lane.MESSAGES, timeout_s=30)(
 )
 handles("inventory.warn", lane=Lane.MESSAGES, timeout_s=30)(_telling(warning.warn, access_messages.stock_watchers))
 handles("fulfillment.watch_balance", lane=Lane.MESSAGES, timeout_s=30)(_telling(_watch_balance, access_messages.stock_watchers))
+handles("replenishment.tell_answer", lane=Lane.MESSAGES, timeout_s=30)(
+    _telling(telling.tell_answer, access_messages.stock_watchers)
+)
+handles("replenishment.tell_sent", lane=Lane.MESSAGES, timeout_s=30)(_telling(telling.tell_sent, access_messages.stock_watchers))
+handles("replenishment.tell_file", lane=Lane.MESSAGES, timeout_s=30)(_telling(telling.tell_file, access_messages.stock_watchers))
+handles("replenishment.tell_message", lane=Lane.MESSAGES, timeout_s=30)(
+    _telling(telling.tell_message, access_messages.stock_watchers)
+)

@@ -78,6 +78,7 @@ COMMANDS = (
     Place(N_("Redeem a code"), "/redeem", "ticket", Permission.REDEEM),
     Place(N_("Import keys"), "/card-pools", "upload", Permission.INVENTORY_IMPORT),
     Place(N_("Supplier health"), "/suppliers/board", "activity", Permission.SUPPLY_VIEW),
+    Place(N_("Replenishments"), "/suppliers/replenishments", "truck", Permission.SUPPLY_VIEW),
     Place(N_("Buyer levels"), "/buyer-levels", "crown", Permission.CATALOG_VIEW),
     Place(N_("Exchange rates"), "/exchange-rates", "coins", Permission.SUPPLY_VIEW),
     Place(N_("Profit"), "/profit", "chart-line", Permission.PAYMENTS_VIEW),

@@ -13,6 +13,7 @@ from app.fulfillment import attempts
 from app.kernel import clock
 from app.kernel.errors import NotFound
 from app.kernel.tasks import Lane, add_task
+from app.suppliers import noticing
 from app.suppliers.connecting import Opened, connection_of
 from app.suppliers.connectors.port import Forged, GoodsNotice, OtherNotice, PurchaseNotice, RawNotice
 from tenants import routing
@@ -34,34 +35,58 @@ class SupplyNotices(Controller):
         self, request: Request[Any, Any, Any], tenant_slug: FromPath[str], connection_id: FromPath[UUID]
     ) -> Response[bytes]:
         """Verify on the raw bytes with this connection's own secrets, have the purchase asked about, then acknowledge. A forgery leaves no row."""
-        tenant = await routing.by_slug(tenant_slug)
-        if tenant is None or tenant is PLATFORM:
+        tenant, connection = await _opened(tenant_slug, connection_id)
+        if tenant is None or connection is None:
             return Response(b"", status_code=404)
-        connection = await _opened(tenant, connection_id)
-        if connection is None:
-            return Response(b"", status_code=404)
-        raw = RawNotice({name.lower(): value for name, value in request.headers.items()}, request.url.query, await request.body())
-        notice = connection.connector.verify_notice(raw, clock.now())
+        notice = connection.connector.verify_notice(await _raw(request), clock.now())
         if isinstance(notice, Forged):
-            _log.warning(
-                "supply_notice.forged",
-                connection=str(connection_id),
-                reason=notice.says,
-                address=request.scope["state"]["address"],
-            )
-            return Response(b"", status_code=401)
+            return _forged(request, connection, notice)
         async with tenant_tx(tenant) as tx:
             await _act(tx, connection_id, notice)
-        status, body, media_type = connection.connector.acknowledge()
-        return Response(body, status_code=status, media_type=media_type)
+        return _acknowledged(connection.connector.acknowledge())
+
+    @post("/goods", request_max_body_size=_LARGEST_NOTICE, status_code=200)
+    async def take_goods(
+        self, request: Request[Any, Any, Any], tenant_slug: FromPath[str], connection_id: FromPath[UUID]
+    ) -> Response[bytes]:
+        """As `take`, of what the supplier says of its goods: written down once, applied, then acknowledged. A forgery leaves no row."""
+        tenant, connection = await _opened(tenant_slug, connection_id)
+        if tenant is None or connection is None:
+            return Response(b"", status_code=404)
+        notice = connection.connector.verify_goods_notice(await _raw(request), clock.now())
+        if isinstance(notice, Forged):
+            return _forged(request, connection, notice)
+        async with tenant_tx(tenant) as tx:
+            await noticing.take(tx, connection_id, notice)
+        _log.info("supply_notice.taken", connection=str(connection_id), kind="goods", told=len(notice.told), unread=notice.unread)
+        return _acknowledged(connection.connector.acknowledge_goods())
 
 
-async def _opened(tenant: Tenant, connection_id: UUID) -> Opened | None:
+async def _raw(request: Request[Any, Any, Any]) -> RawNotice:
+    headers = {name.lower(): value for name, value in request.headers.items()}
+    return RawNotice(headers, request.url.query, await request.body())
+
+
+def _forged(request: Request[Any, Any, Any], connection: Opened, notice: Forged) -> Response[bytes]:
+    address = request.scope["state"]["address"]
+    _log.warning("supply_notice.forged", connection=str(connection.id), reason=notice.says, address=address)
+    return Response(b"", status_code=401)
+
+
+def _acknowledged(said: tuple[int, bytes, str]) -> Response[bytes]:
+    status, body, media_type = said
+    return Response(body, status_code=status, media_type=media_type)
+
+
+async def _opened(tenant_slug: str, connection_id: UUID) -> tuple[Tenant | None, Opened | None]:
+    tenant = await routing.by_slug(tenant_slug)
+    if tenant is None or tenant is PLATFORM:
+        return None, None
     async with tenant_tx(tenant) as tx:
         try:
-            return await connection_of(tx, connection_id)
+            return tenant, await connection_of(tx, connection_id)
         except NotFound:
-            return None
+            return tenant, None
 
 
 async def _act(tx: Tx, connection_id: UUID, notice: PurchaseNotice | GoodsNotice | OtherNotice) -> None:

@@ -19,6 +19,7 @@ from app.kernel.audit import Proven
 from app.kernel.errors import N_
 from app.ordering.models import ORDER_EDGES, SUBSCRIPTION_EDGES, UNIT_EDGES
 from app.payments.models import PAYMENT_EDGES, REFUND_EDGES
+from app.replenishment.models import REPLENISHMENT_EDGES
 from tenants.session import Tx
 
 _SHOWN = 20
@@ -218,6 +219,10 @@ where n.nspname not in (current_schema(), 'work', 'information_schema', 'pg_cata
 with heads as (select '\x01'::bytea || int2send(version) as head from data_key where purpose = 'seal')
 select 'card_key ' || id from card_key where substring(secret from 1 for 3) not in (select head from heads)
 union all
+select 'supplier ' || id from supplier where substring(email from 1 for 3) not in (select head from heads)
+union all
+select 'replenishment_message ' || id from replenishment_message where substring(body from 1 for 3) not in (select head from heads)
+union all
 select 'handover ' || id from handover where substring(secret from 1 for 3) not in (select head from heads)
 union all
 select 'recharge_account ' || order_line_id from recharge_account where substring(account from 1 for 3) not in (select head from heads)
@@ -270,6 +275,21 @@ where not exists (select 1 from content_piece c where c.file_id = f.id)
 select b.id::text from settlement_statement b left join settlement_line l on l.statement_id = b.id
 group by b.id, b.total_minor, b.purchases
 having b.total_minor <> coalesce(sum(l.amount_minor), 0) or b.purchases <> count(l.attempt_id)
+""",
+    ),
+    Invariant(
+        "RESTOCK",
+        N_("What a replenishment received is of its goods and at its cost, and none whose goods came says that none did."),
+        """
+select b.batch_no from replenishment_batch l join replenishment_line w on w.id = l.line_id join import_batch b on b.id = l.batch_id
+where b.sku_id <> w.sku_id or b.unit_cost <> w.unit_cost
+   or exists (select 1 from card_key k where k.batch_id = b.id and (k.sku_id <> w.sku_id or k.unit_cost <> w.unit_cost))
+union all
+select r.replenishment_no from replenishment r
+join replenishment_line w on w.replenishment_id = r.id join replenishment_batch l on l.line_id = w.id
+join import_batch b on b.id = l.batch_id and b.state in ('imported', 'quarantined')
+where r.state in ('confirmed', 'sent') and exists (select 1 from card_key k where k.batch_id = b.id)
+  and not exists (select 1 from task t where t.subject_id = b.id and t.kind = 'replenishment.count')
 """,
     ),
     Invariant(
@@ -345,6 +365,7 @@ _EDGES: dict[str, Mapping[Any, frozenset[Any]]] = {
     "attempt": ATTEMPT_EDGES,
     "after_sale": AFTER_SALE_EDGES,
     "supplier_claim": CLAIM_EDGES,
+    "replenishment": REPLENISHMENT_EDGES,
 }
 
 

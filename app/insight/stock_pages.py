@@ -68,4 +68,5 @@ async def _context(request: AnyRequest, session: AsyncSession, tenant: Tenant) -
         "report": await stock_report.report(await raw(session)),
         "sold_days": stock_report.SOLD_DAYS,
         "may_edit": role is not None and allows(role, Permission.CATALOG_EDIT),
+        "may_ask": role is not None and allows(role, Permission.SUPPLY_EDIT),
     }

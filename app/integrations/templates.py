@@ -105,6 +105,45 @@ WORDINGS: dict[str, Wording] = {
         (N_("%(left)s keys of %(product)s %(sku)s are left to sell; you asked to be warned below %(threshold)s."),),
         N_("Import keys"),
     ),
+    "replenishment_asked": Wording(
+        N_("%(shop)s would like more from you: replenishment %(no)s"),
+        (
+            N_("Wanted: %(goods)s"),
+            N_("Open it to say how many you can send and when, or that you cannot."),
+            N_("Keep the link to yourself: whoever has it can answer for you."),
+        ),
+        N_("Open the replenishment"),
+    ),
+    "replenishment_cancelled": Wording(
+        N_("%(shop)s needs replenishment %(no)s no more"),
+        (N_("Please do not send anything for it."), N_("It was: %(goods)s")),
+        N_("Open the replenishment"),
+    ),
+    "replenishment_said": Wording(
+        N_("%(shop)s has written to you about replenishment %(no)s"),
+        (N_("Open it to read and to answer."),),
+        N_("Open the replenishment"),
+    ),
+    "replenishment_answered": Wording(
+        N_("%(supplier)s has answered replenishment %(no)s"),
+        (N_("Open it to see what is promised, or why nothing is."),),
+        N_("Open the replenishment"),
+    ),
+    "replenishment_sent": Wording(
+        N_("%(supplier)s has sent what replenishment %(no)s asked for"),
+        (N_("Import the keys from its page once they are here: they come in at the agreed cost and are counted."),),
+        N_("Open the replenishment"),
+    ),
+    "replenishment_file": Wording(
+        N_("%(supplier)s has given keys for replenishment %(no)s"),
+        (N_("Nothing of them is for sale before you have looked at them and said yes."),),
+        N_("Open the replenishment"),
+    ),
+    "replenishment_message": Wording(
+        N_("%(supplier)s has written about replenishment %(no)s"),
+        (N_("Open it to read and to answer."),),
+        N_("Open the replenishment"),
+    ),
     "cycle_missed": Wording(
         N_("Cycle %(cycle_no)s of %(name)s could not be delivered"),
         (

@@ -40,11 +40,20 @@ def _day(value: object) -> object:
         raise fail(N_("Type a date such as 2027-05-31, or leave it empty for keys that do not expire.")) from None
 
 
-class ImportForm(Form):
-    """What is asked about an upload, beside the keys themselves. `unit_cost` is in major units."""
+Cost = Annotated[Decimal, BeforeValidator(_cost)]
+"""What one costs, in major units with six decimals at most."""
 
-    unit_cost: Annotated[Decimal, BeforeValidator(_cost)]
+
+class ExpiryForm(Form):
+    """The last valid day of an upload's keys."""
+
     expires_on: Annotated[date | None, BeforeValidator(_day), AfterValidator(_still_valid)] = None
+
+
+class ImportForm(ExpiryForm):
+    """What is asked about an upload, beside the keys themselves."""
+
+    unit_cost: Cost
 
 
 class ReasonForm(Form):

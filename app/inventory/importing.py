@@ -164,6 +164,7 @@ async def import_keys(tenant: Tenant, batch_id: UUID) -> None:
 async def _finish(tx: Tx, batch_id: UUID) -> None:
     await tx.execute(_DONE, batch_id)
     await _long(tx, _TIDY, batch_id, _KEPT_BAD_LINES)
+    await add_task(tx, "replenishment.count", lane=Lane.BULK, subject_id=batch_id)
     await history.record(
         tx, Happened("import_batch", batch_id, "import_batch.imported", BatchState.IMPORTING, BatchState.IMPORTED)
     )

@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from uuid import UUID
 
 from app.integrations.alerts import Raised, raise_alert
+from app.kernel.tasks import Lane, add_task
 from tenants.session import Tx
 
 
@@ -21,7 +22,8 @@ async def warn(tx: Tx, sku_id: UUID, recipients: Sequence[tuple[str, str]]) -> N
         "threshold": row["threshold"],
         "path": f"/card-pools/{sku_id}",
     }
-    await raise_alert(tx, Raised("stock_low", f"stock_low:{sku_id}:{row['warned_at']}", params), recipients)
+    if await raise_alert(tx, Raised("stock_low", f"stock_low:{sku_id}:{row['warned_at']}", params), recipients):
+        await add_task(tx, "replenishment.ask_when_low", lane=Lane.BULK, subject_id=sku_id)
 
 
 _LOW = """

@@ -1,4 +1,4 @@
-"""Who acts: a person of the merchant or a program of his, a buyer, an operator of the platform, or the system itself."""
+"""Who acts: a person of the merchant or a program of his, a buyer, a supplier, an operator of the platform, or the system itself."""
 
 from __future__ import annotations
 
@@ -13,6 +13,8 @@ class ActorKind(StrEnum):
     BUYER = "buyer"
     MACHINE = "machine"
     """An API client of the merchant."""
+    SUPPLIER = "supplier"
+    """Whoever holds a supplier's private link."""
     SYSTEM = "system"
 
 

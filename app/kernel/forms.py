@@ -197,12 +197,15 @@ Count = Annotated[int, BeforeValidator(_whole_number)]
 """A whole number from 0 to 999,999,999 in plain digits."""
 Amount = Annotated[int, BeforeValidator(_minor)]
 """An amount as people type it, in minor units."""
-OptionalCount = Annotated[Count | None, BeforeValidator(_optional)]
-OptionalAmount = Annotated[Amount | None, BeforeValidator(_optional)]
-OptionalDay = Annotated[date | None, BeforeValidator(_optional)]
+EMPTY_IS_NONE = BeforeValidator(_optional)
+"""A field that may be left empty. Bounds stand inside, as `Annotated[Annotated[Count, Field(ge=1)] | None, EMPTY_IS_NONE]`: nothing is within none."""
+OptionalCount = Annotated[Count | None, EMPTY_IS_NONE]
+OptionalAmount = Annotated[Amount | None, EMPTY_IS_NONE]
+OptionalDay = Annotated[date | None, EMPTY_IS_NONE]
 Line = Annotated[str, StringConstraints(min_length=1, max_length=120, pattern=r"^[^\n\r]*$")]
 """One line of text that must be there."""
 OptionalLine = Annotated[str, StringConstraints(max_length=200, pattern=r"^[^\n\r]*$")]
 Text = Annotated[str, StringConstraints(max_length=20_000)]
 Email = Annotated[str, StringConstraints(min_length=1, max_length=254), AfterValidator(_email)]
+OptionalEmail = Annotated[str, StringConstraints(max_length=254), AfterValidator(lambda value: value and _email(value))]
 Checked = Annotated[bool, BeforeValidator(lambda value: value in (True, "yes", "on", "1", "true"))]

@@ -36,3 +36,13 @@ def notice(tenant: Tenant, connection_id: UUID) -> str:
 def supply_notice(tenant: Tenant, connection_id: UUID) -> str:
     """Where a supplier sends its notices for one connection of one tenant."""
     return app(f"/hooks/{tenant.slug}/supply/{connection_id}")
+
+
+def goods_notice(tenant: Tenant, connection_id: UUID) -> str:
+    """Where a supplier says what its goods cost and how many there are, for one connection of one tenant."""
+    return app(f"/hooks/{tenant.slug}/supply/{connection_id}/goods")
+
+
+def supplier_desk(tenant: Tenant, token: str, replenishment_no: str = "") -> str:
+    """A supplier's secret address, of all his replenishments or of one."""
+    return app(f"/supply/{tenant.slug}/{token}" + (f"/{replenishment_no}" if replenishment_no else ""))

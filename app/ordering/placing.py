@@ -28,6 +28,7 @@ from app.kernel.history import Happened
 from app.kernel.i18n import format_money
 from app.kernel.ids import new_id, new_number
 from app.kernel.vault import Keyring, keyring
+from app.ordering import capping
 from app.ordering.models import UnitState
 from app.ordering.rules import Offered, Quote, QuotedPart
 from app.settings import settings
@@ -120,7 +121,7 @@ async def place(tenant: Tenant, request: Request) -> Placed:
     """Place an order, in a transaction of its own.
 
     Idempotent: the same key and content give the same order. Locks: the stock rows of its SKUs, last and in SKU order.
-    Raises: SoldOut, OverBuyerLimit, TooMuchUnpaid, TooLargeShare, OfferChanged, NotSoldNow, KeyReused, ShopClosed; then nothing was taken.
+    Raises: SoldOut, OverBuyerLimit, OverCap, TooMuchUnpaid, TooLargeShare, OfferChanged, NotSoldNow, KeyReused, ShopClosed; then nothing was taken.
     """
     if not tenant.is_open:
         raise ShopClosed
@@ -134,7 +135,10 @@ async def place_single(tenant: Tenant, request: Request) -> Placed:
     for draw in range(_NUMBER_DRAWS):
         try:
             async with tenant_tx(tenant) as tx:
-                return await _call(tx, _sealed(request, await keyring(tx)))
+                sealed = _sealed(request, await keyring(tx))
+                if capped := request.quote.caps():
+                    await capping.admit(tx, sealed.contact_fingerprint, capped, key=request.idempotency_key)
+                return await _call(tx, sealed)
         except (asyncpg.UniqueViolationError, asyncpg.DeadlockDetectedError):
             if draw == _NUMBER_DRAWS - 1:
                 raise

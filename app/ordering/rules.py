@@ -14,7 +14,7 @@ from app.catalog.plans import Plan
 from app.catalog.values import ValueRange
 from app.kernel.errors import N_, DomainError
 from app.kernel.money import split_minor
-from app.pricing.rules import ANYBODY, Moment, Priced, Rule, Who
+from app.pricing.rules import ANYBODY, Cap, Moment, Priced, Rule, Who
 from app.pricing.rules import price as priced_by
 
 TOP_UP = "direct_top_up"
@@ -208,6 +208,16 @@ class QuotedLine:
 
 
 @dataclass(frozen=True, slots=True)
+class Capped:
+    """A cap on what one buyer may order: of which product, what it is called, and how many units a cart asks for."""
+
+    cap: Cap
+    product_id: UUID
+    name: str
+    asked: int
+
+
+@dataclass(frozen=True, slots=True)
 class Quote:
     """A priced cart. One currency; each listing stands on one line, or on one for each face value that was chosen. `who` is whom it was priced for."""
 
@@ -234,8 +244,8 @@ class Quote:
 
     @property
     def goes_in_batches(self) -> bool:
-        """Whether it may be placed together with other buyers' orders: one line whose price hangs on nothing that changes by itself, and a limit
-        per buyer only where the batches are of one SKU.
+        """Whether it may be placed together with other buyers' orders: one line whose price hangs on nothing that changes by itself, no cap by rule, and a
+        limit per buyer only where the batches are of one SKU.
         """
         line, offered = self.lines[0], self.lines[0].offered
         is_plain = (
@@ -244,6 +254,7 @@ class Quote:
             and offered.value_minor is None
             and not offered.is_split
             and line.priced.always_holds
+            and not line.priced.caps
             and self.who == ANYBODY
         )
         return len(self.lines) == 1 and is_plain and (offered.is_hot or not offered.buyer_limit)
@@ -269,6 +280,16 @@ class Quote:
             for line in self.lines
             if line.offered.buyer_limit
         }
+
+    def caps(self) -> list[Capped]:
+        """The caps that hold while it is placed, each with the units of it that this cart asks for; empty where no rule says how many."""
+        found: dict[UUID, Capped] = {}
+        for line in self.lines:
+            for cap in line.priced.caps:
+                asked = sum(one.quantity for one in self.lines if cap in one.priced.caps)
+                name = line.offered.product_name if cap.sku_id is None else f"{line.offered.product_name} {line.offered.sku_name}"
+                found[cap.rule_id] = Capped(cap, line.offered.product_id, name, asked)
+        return list(found.values())
 
     def fingerprint(self, contact: str) -> bytes:
         """What this request asks for, so that a repeated key with another content is told apart."""

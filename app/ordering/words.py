@@ -246,7 +246,9 @@ def _details(facts: Mapping[str, Any]) -> list[str]:
     if "said_minor" in facts:
         said = i18n.format_money(int(facts["said_minor"]), str(facts.get("said_currency", "CNY")))
         found.append(i18n.gettext(N_("the notice says %(amount)s")) % {"amount": said})
-    found += [str(facts[name]) for name in ("payment_no", "refund_no", "masked", "out_no", "supplier_ref") if facts.get(name)]
+    for name in ("payment_no", "refund_no", "masked", "out_no", "supplier_ref"):
+        told = facts.get(name) or ()
+        found += map(str, told if isinstance(told, list | tuple) else [told])
     if "delivered" in facts:
         number = int(facts["delivered"])
         found.append(i18n.ngettext("%(num)s unit", "%(num)s units", number) % {"num": i18n.format_number(number)})

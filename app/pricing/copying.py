@@ -28,7 +28,7 @@ async def copy_rules(session: AsyncSession, from_id: UUID, to_id: UUID, *, actor
             continue
         terms = RuleTerms(
             Effect(rule.effect), rule.value, sku_id, rule.least_quantity, Audience(rule.audience), rule.level_id,
-            rule.starts_at, rule.ends_at, rule.stock_below, rule.priority,
+            rule.starts_at, rule.ends_at, rule.stock_below, rule.priority, rule.most_units, rule.within_hours,
         )  # fmt: skip
         await add_rule(session, to_id, terms, actor=actor)
         copied += 1

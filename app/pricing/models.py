@@ -28,6 +28,10 @@ class PriceRule(Row, TenantBase):
         CheckConstraint("stock_below > 0", name="stock_below_positive"),
         CheckConstraint("effect <> 'unit_price' or value > 0", name="unit_price_positive"),
         CheckConstraint("effect <> 'share' or value between -9900 and 100000", name="share_bounded"),
+        CheckConstraint("most_units between 1 and 10000", name="most_units_bounded"),
+        CheckConstraint("within_hours between 1 and 8760", name="within_hours_bounded"),
+        CheckConstraint("(most_units is null) = (within_hours is null)", name="units_within_a_time"),
+        CheckConstraint("effect <> 'none' or (value = 0 and most_units is not null)", name="does_something"),
         Index("ix_price_rule_product", "product_id"),
     )
     product_id: Mapped[UUID] = mapped_column(ForeignKey("product.id"))
@@ -44,5 +48,8 @@ class PriceRule(Row, TenantBase):
     effect: Mapped[str]
     value: Mapped[int]
     priority: Mapped[int] = mapped_column(Integer, server_default="0")
+    most_units: Mapped[int | None] = mapped_column(Integer)
+    """So many units may one buyer order within `within_hours` while it applies."""
+    within_hours: Mapped[int | None] = mapped_column(Integer)
     is_on: Mapped[bool] = mapped_column(server_default="true")
     version: Mapped[int] = mapped_column(Integer, server_default="1")

@@ -57,19 +57,20 @@ def as_rule(row: PriceRule) -> Rule:
     """A rule as prices are worked out with it."""
     return Rule(
         row.id, row.version, row.sku_id, Effect(row.effect), row.value, row.least_quantity, Audience(row.audience), row.level_id,
-        row.starts_at, row.ends_at, row.stock_below, row.priority,
+        row.starts_at, row.ends_at, row.stock_below, row.priority, row.most_units, row.within_hours,
     )  # fmt: skip
 
 
 def _rule(row: asyncpg.Record) -> Rule:
     return Rule(
         row["id"], row["version"], row["sku_id"], Effect(row["effect"]), row["value"], row["least_quantity"], Audience(row["audience"]),
-        row["level_id"], row["starts_at"], row["ends_at"], row["stock_below"], row["priority"],
+        row["level_id"], row["starts_at"], row["ends_at"], row["stock_below"], row["priority"], row["most_units"], row["within_hours"],
     )  # fmt: skip
 
 
 _ON = """
-select id, version, product_id, sku_id, effect, value, least_quantity, audience, level_id, starts_at, ends_at, stock_below, priority
+select id, version, product_id, sku_id, effect, value, least_quantity, audience, level_id, starts_at, ends_at, stock_below, priority,
+       most_units, within_hours
 from price_rule
 where product_id = any($1) and is_on and (ends_at is null or ends_at > now())
 order by product_id, id

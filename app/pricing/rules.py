@@ -1,4 +1,4 @@
-"""Which price rule applies, purely: from a list price, the rules and the circumstances to a price and to how long it holds."""
+"""Which price rule applies, purely: from a list price, the rules and the circumstances to a price, to how long it holds, and to what one buyer may have."""
 
 from __future__ import annotations
 
@@ -18,11 +18,12 @@ class Audience(StrEnum):
 
 
 class Effect(StrEnum):
-    """What a rule makes of the list price: another price, a share more or less, an amount more or less."""
+    """What a rule makes of the list price: another price, a share more or less, an amount more or less, or nothing: it only says how many."""
 
     UNIT_PRICE = "unit_price"
     SHARE = "share"
     AMOUNT = "amount"
+    NONE = "none"
 
 
 @dataclass(frozen=True, slots=True)
@@ -30,6 +31,7 @@ class Rule:
     """A price rule. It applies where everything it names is so; what it leaves empty does not narrow.
 
     `value` is a unit price or a change in minor units, or a change in basis points, by `effect`. Without a SKU it is for all of the product's.
+    While it applies, one buyer may order `most_units` within `within_hours`; None for as many as he likes.
     """
 
     id: UUID
@@ -44,6 +46,8 @@ class Rule:
     ends_at: datetime | None = None
     stock_below: int | None = None
     priority: int = 0
+    most_units: int | None = None
+    within_hours: int | None = None
 
     @property
     def is_tier(self) -> bool:
@@ -54,7 +58,7 @@ class Rule:
             and self.least_quantity > 1
             and self.audience is Audience.EVERYONE
             and self.priority == 0
-            and (self.starts_at, self.ends_at, self.stock_below) == (None, None, None)
+            and (self.starts_at, self.ends_at, self.stock_below, self.most_units) == (None, None, None, None)
         )
 
     @property
@@ -104,8 +108,19 @@ class Moment:
 
 
 @dataclass(frozen=True, slots=True)
+class Cap:
+    """How many units one buyer may order within so many hours, of one SKU or of all of the product's, counted from the rule's beginning on."""
+
+    rule_id: UUID
+    sku_id: UUID | None
+    most_units: int
+    within_hours: int
+    since: datetime | None = None
+
+
+@dataclass(frozen=True, slots=True)
 class Priced:
-    """A unit price, the rule and version it comes from, and what must still be so for it to be asked.
+    """A unit price, the rule and version it comes from, what must still be so for it to be asked, and the caps that hold meanwhile.
 
     It holds from `since` until `until`, and while at least `least_left` and at most `most_left` of the SKU are left; None does not narrow.
     """
@@ -117,6 +132,7 @@ class Priced:
     until: datetime | None = None
     least_left: int | None = None
     most_left: int | None = None
+    caps: tuple[Cap, ...] = ()
 
     @property
     def always_holds(self) -> bool:
@@ -133,6 +149,8 @@ def unit_price(list_price_minor: int, rule: Rule) -> int:
             return max(1, (list_price_minor * (10_000 + rule.value) * 2 + 10_000) // 20_000)
         case Effect.AMOUNT:
             return max(1, list_price_minor + rule.value)
+        case Effect.NONE:
+            return list_price_minor
 
 
 def price(list_price_minor: int, rules: Sequence[Rule], quantity: int, standing: Standing) -> Priced:
@@ -143,7 +161,8 @@ def price(list_price_minor: int, rules: Sequence[Rule], quantity: int, standing:
     """
     possible = [rule for rule in rules if rule.least_quantity <= quantity and _is_for(rule, standing.who)]
     able = [rule for rule in possible if _is_now(rule, standing)]
-    held = _holding(possible, standing)
+    held = replace(_holding(possible, standing), caps=_caps(able))
+    able = [rule for rule in able if rule.effect is not Effect.NONE]
     if not able:
         return replace(held, unit_price_minor=list_price_minor)
     best = min(able, key=lambda rule: _rank(rule, list_price_minor))
@@ -180,6 +199,14 @@ def _holding(possible: Sequence[Rule], standing: Standing) -> Priced:
         until=min((turn for turn in turns if turn > standing.at), default=None),
         least_left=max((mark for mark in marks if mark <= standing.left), default=None),
         most_left=min((mark - 1 for mark in marks if mark > standing.left), default=None),
+    )
+
+
+def _caps(able: Sequence[Rule]) -> tuple[Cap, ...]:
+    return tuple(
+        Cap(rule.id, rule.sku_id, rule.most_units, rule.within_hours, rule.starts_at)
+        for rule in able
+        if rule.most_units is not None and rule.within_hours is not None
     )
 
 

@@ -49,6 +49,8 @@ class RuleTerms:
     ends_at: datetime | None = None
     stock_below: int | None = None
     priority: int = 0
+    most_units: int | None = None
+    within_hours: int | None = None
 
 
 async def add_rule(session: AsyncSession, product_id: UUID, terms: RuleTerms, *, actor: Actor) -> PriceRule:

@@ -13,7 +13,7 @@ from sqlalchemy.ext.asyncio import AsyncSession
 
 from app.access.guards import may
 from app.access.permissions import Permission
-from app.catalog.pages.shared import either, may_do
+from app.catalog.pages.shared import either, may_do, maybe_id
 from app.inventory.files import UnreadableFile
 from app.kernel import clock, csvfile, history
 from app.kernel.actor import Actor
@@ -166,8 +166,8 @@ class SettlementPages(Controller):
         """The queue of differences in one state, the oldest first. Raises: NotFound for a filter that is none."""
         tx, query = await raw(session), request.query_params
         state = _chosen(query.get("state", DifferenceState.OPEN))
-        statement_id = _maybe_id(query.get("statement"))
-        rows = await queries.differences(tx, state=state, statement_id=statement_id, after=_maybe_id(query.get("after")))
+        statement_id = maybe_id(query.get("statement"))
+        rows = await queries.differences(tx, state=state, statement_id=statement_id, after=maybe_id(query.get("after")))
         more = f"&statement={statement_id}" if statement_id else ""
         context = {
             **_shared(request, tenant),
@@ -324,12 +324,3 @@ def _number(request: AnyRequest, name: str) -> int:
     if not (text.isascii() and text.isdecimal() and len(text) <= 9):
         raise NotFound
     return int(text)
-
-
-def _maybe_id(text: str | None) -> UUID | None:
-    if not text:
-        return None
-    try:
-        return UUID(text)
-    except ValueError:
-        raise NotFound from None

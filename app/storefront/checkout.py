@@ -21,6 +21,7 @@ from app.kernel.rates import Limit, RateWindow
 from app.kernel.vault import keyring, opened_keyring
 from app.kernel.web import NO_STORE, AnyRequest, SparingHandler, page, provide_sent, provide_tenant, see_other, shown_path
 from app.ordering import holds, placing
+from app.ordering.capping import OverCap
 from app.ordering.holds import TooMuchFromAddress
 from app.ordering.placing import (
     KeyReused,
@@ -52,6 +53,7 @@ PLACING_REFUSALS = (
     NothingInIt,
     SoldOut,
     OverBuyerLimit,
+    OverCap,
     TooMuchUnpaid,
     TooLargeShare,
     TooMuchFromAddress,

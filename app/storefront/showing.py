@@ -20,7 +20,7 @@ from app.kernel.ids import new_id
 from app.kernel.web import AnyRequest, page
 from app.ordering.rules import MOST_UNITS, Offered
 from app.ordering.words import plan_words
-from app.pricing.rules import Moment, ladder
+from app.pricing.rules import Cap, Moment, ladder
 from app.storefront import values
 from app.storefront.accounts import AccountForm, account_forms
 from app.storefront.moments import moment_of
@@ -64,6 +64,8 @@ class Choice:
     steps: tuple[tuple[int, int], ...]
     terms: object = None
     """What its price comes from, whatever face value is chosen."""
+    caps: tuple[Cap, ...] = ()
+    """How many of it one buyer may order now, by rules."""
 
     def price_minor(self, units: int) -> int:
         """What one of so many costs now."""
@@ -119,7 +121,8 @@ async def choices(request: AnyRequest, product: Shelved, given: Callable[[str, s
 def _choice(chosen: Offered, offer: Offered, product: Shelved, moment: Moment | None, left: Mapping[UUID, int]) -> Choice:
     least, steps = steps_of(offer, moment), steps_of(chosen, moment)
     can_be_sold = 0 if offer.is_held_back(least[0][1]) else left.get(offer.sku_id, 0)
-    return Choice(chosen, product.was_minor[offer.listing_id], can_be_sold, steps, (least, offer.values))
+    caps = offer.priced(1, moment).caps
+    return Choice(chosen, product.was_minor[offer.listing_id], can_be_sold, steps, (least, offer.values), caps)
 
 
 def steps_of(offered: Offered, moment: Moment | None) -> tuple[tuple[int, int], ...]:
@@ -157,6 +160,7 @@ async def product_page(request: AnyRequest, shelf: Shelf, product: Shelved, **mo
         "plan_words": plan_words,
         "category": next((name for category_id, name in shelf.categories if category_id == product.category_id), ""),
         "contact_rule": shelf.face.contact_rule,
+        "caps": _caps(offered),
         "most_units": min(MOST_UNITS, product.buyer_limit or MOST_UNITS),
         "description": shown(product.description_html),
         "usage": shown(product.usage_html),
@@ -168,6 +172,16 @@ async def product_page(request: AnyRequest, shelf: Shelf, product: Shelved, **mo
         **more,
     }
     return page(request, "storefront/product.html", **context)
+
+
+def _caps(offered: Sequence[Choice]) -> list[tuple[str, Cap]]:
+    """What one buyer may order now, each cap once, with the SKU it is about; empty where it is about all or there is only one."""
+    found = {
+        cap.rule_id: (choice.offered.sku_name if cap.sku_id and len(offered) > 1 else "", cap)
+        for choice in offered
+        for cap in choice.caps
+    }
+    return list(found.values())
 
 
 def _given(typed: Mapping[str, Any]) -> Callable[[str, str], str]:

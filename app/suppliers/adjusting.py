@@ -19,7 +19,7 @@ from app.suppliers import queries
 from app.suppliers.connecting import connection_of
 from app.suppliers.connectors.port import Ability, Balance, CatalogPage, Connector, Unknown
 from app.suppliers.models import ConnectionMode, Supplier, SupplierConnection
-from app.suppliers.service import NameTaken, SupplierTerms, settle_in_time
+from app.suppliers.service import NameTaken, SupplierTerms, settle_in_time, write_down_address
 from tenants.directory import Tenant
 from tenants.session import tenant_tx
 
@@ -46,6 +46,13 @@ async def supplier_or_404(session: AsyncSession, supplier_id: UUID) -> Supplier:
     return found
 
 
+async def email_of(session: AsyncSession, supplier: Supplier) -> str:
+    """Where a supplier is written to; empty where no address was written down."""
+    if supplier.email is None:
+        return ""
+    return (await keyring(session)).open("supplier", "email", supplier.id, supplier.email).reveal()
+
+
 async def change_supplier(session: AsyncSession, supplier: Supplier, terms: SupplierTerms, *, actor: Actor) -> None:
     """Write down other terms. Idempotent. Raises: NameTaken."""
     other = await queries.supplier_named(session, terms.name)
@@ -53,6 +60,7 @@ async def change_supplier(session: AsyncSession, supplier: Supplier, terms: Supp
         raise NameTaken(name=terms.name)
     supplier.name, supplier.contact, supplier.terms = terms.name, terms.contact, terms.terms
     supplier.settlement_days, supplier.claim_days = terms.settlement_days, terms.claim_days
+    await write_down_address(session, supplier, terms)
     await session.flush()
     await audit.record(session, actor, "supplier.changed", subject=("supplier", supplier.id), facts={"name": terms.name})
     await settle_in_time(session, supplier)

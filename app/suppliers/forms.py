@@ -13,7 +13,7 @@ from pydantic import BeforeValidator, Field, StringConstraints
 
 from app.catalog.models import DeliveryKind
 from app.kernel.errors import N_
-from app.kernel.forms import Amount, Checked, Count, Form, InvalidForm, Line, OptionalLine, RawForm, fail, parse
+from app.kernel.forms import Amount, Checked, Count, Form, InvalidForm, Line, OptionalEmail, OptionalLine, RawForm, fail, parse
 from app.kernel.i18n import format_percent, gettext
 from app.kernel.money import MAX_MINOR, parse_cost, parse_minor
 from app.suppliers.connectors.port import AccountField, Traits
@@ -104,6 +104,8 @@ class SupplierForm(Form):
 
     name: Line
     contact: OptionalLine = ""
+    email: OptionalEmail = ""
+    locale: Literal["zh_CN", "en"] = "zh_CN"
     settlement_days: Annotated[Count, Field(le=365)] = 0
     claim_days: Annotated[Count, Field(le=365)] = 7
     terms: Words = ""

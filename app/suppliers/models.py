@@ -22,9 +22,14 @@ class Supplier(Row, TenantBase):
     __table_args__ = (
         CheckConstraint("settlement_days >= 0", name="settlement_days_not_negative"),
         CheckConstraint("claim_days >= 0", name="claim_days_not_negative"),
+        CheckConstraint("(email is null) = (email_masked = '')", name="email_masked_with_email"),
     )
     name: Mapped[str] = mapped_column(unique=True)
     contact: Mapped[str] = mapped_column(server_default="")
+    email: Mapped[bytes | None] = mapped_column(LargeBinary, info=sealed())
+    """Where we write to, in the language `locale`."""
+    email_masked: Mapped[str] = mapped_column(server_default="")
+    locale: Mapped[str] = mapped_column(server_default="zh_CN")
     settlement_days: Mapped[int] = mapped_column(SmallInteger, server_default="0")
     """Length of the contracted settlement cycle; zero for prepaid."""
     claim_days: Mapped[int] = mapped_column(SmallInteger, server_default="7")
@@ -125,6 +130,10 @@ class SupplierOffer(Row, TenantBase):
     """When the supplier last said so."""
     told_cost: Mapped[Decimal | None] = mapped_column(Numeric(18, 6))
     """The cost of which the merchant was told that it is too much."""
+    noticed_at: Mapped[datetime | None]
+    """When the last notice of its supplier was taken in: what was read from before then is older."""
+    told_at: Mapped[datetime | None]
+    """The supplier's own time of the newest notice taken in."""
 
 
 class OfferChange(Row, TenantBase):
@@ -134,6 +143,28 @@ class OfferChange(Row, TenantBase):
     offer_id: Mapped[UUID] = mapped_column(ForeignKey("supplier_offer.id"), index=True)
     before: Mapped[Decimal] = mapped_column(Numeric(18, 6))
     after: Mapped[Decimal] = mapped_column(Numeric(18, 6))
+
+
+class GoodsNoticeTaken(Row, TenantBase):
+    """One genuine message about goods, once per its own event key, with what it said and how many entries of it came to what."""
+
+    __tablename__ = "goods_notice"
+    __table_args__ = (
+        UniqueConstraint("connection_id", "event_key"),
+        CheckConstraint("least(applied, stale, unknown, unread) >= 0", name="counts_not_negative"),
+        Index("ix_goods_notice_newest", "connection_id", "created_at"),
+    )
+    connection_id: Mapped[UUID] = mapped_column(ForeignKey("supplier_connection.id"))
+    event_key: Mapped[str]
+    told: Mapped[list[dict[str, Any]]] = mapped_column(JSONB, server_default="[]")
+    """What it said of each SKU, as it was understood."""
+    applied: Mapped[int] = mapped_column(Integer, server_default="0")
+    stale: Mapped[int] = mapped_column(Integer, server_default="0")
+    """Entries older than what we knew."""
+    unknown: Mapped[int] = mapped_column(Integer, server_default="0")
+    """Entries about SKUs we do not know."""
+    unread: Mapped[int] = mapped_column(Integer, server_default="0")
+    """Entries that made no sense."""
 
 
 class ExchangeRate(TenantBase):

@@ -120,6 +120,11 @@ def obstacle(candidate: Candidate, *, most_cost: Decimal | None) -> str | None:
     return None
 
 
+def is_uncounted(candidates: Sequence[Candidate], *, most_cost: Decimal | None) -> bool:
+    """Whether somebody who could serve does not count what he has left: the stock then says nothing."""
+    return any(one.stock is None and obstacle(one, most_cost=most_cost) is None for one in candidates)
+
+
 def most_cost(price_minor: int, floor_bp: int) -> Decimal:
     """What a unit may cost at most, in major units, so that `floor_bp` of its price is left. Prices have two decimals."""
     price = Decimal(price_minor) / 100

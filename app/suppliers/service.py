@@ -15,7 +15,9 @@ from sqlalchemy.ext.asyncio import AsyncSession
 from app.catalog.models import Sku
 from app.kernel import audit, clock
 from app.kernel.actor import Actor
+from app.kernel.contact import EMAIL, Contact
 from app.kernel.errors import N_, DomainError, NotFound
+from app.kernel.i18n import CHINESE
 from app.kernel.ids import new_id
 from app.kernel.tasks import Lane, add_task
 from app.kernel.vault import keyring
@@ -57,6 +59,9 @@ class SupplierTerms:
     settlement_days: int = 0
     claim_days: int = 7
     terms: str = ""
+    email: str = ""
+    locale: str = CHINESE
+    """Of the mails to that address."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -97,11 +102,21 @@ async def add_supplier(session: AsyncSession, terms: SupplierTerms, *, actor: Ac
         claim_days=terms.claim_days,
         terms=terms.terms,
     )
+    await write_down_address(session, supplier, terms)
     session.add(supplier)
     await session.flush()
     await audit.record(session, actor, "supplier.added", subject=("supplier", supplier.id), facts={"name": terms.name})
     await settle_in_time(session, supplier)
     return supplier
+
+
+async def write_down_address(session: AsyncSession, supplier: Supplier, terms: SupplierTerms) -> None:
+    """Seal where a supplier is written to."""
+    contact = Contact(EMAIL, terms.email) if terms.email else None
+    ring = await keyring(session)
+    supplier.email = ring.seal("supplier", "email", supplier.id, contact.value) if contact else None
+    supplier.email_masked = contact.masked if contact else ""
+    supplier.locale = terms.locale
 
 
 async def settle_in_time(session: AsyncSession, supplier: Supplier) -> None:

@@ -7,9 +7,10 @@ longer than one reading takes.
 from __future__ import annotations
 
 import json
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict
 from datetime import datetime, timedelta
+from decimal import Decimal
 from uuid import UUID
 
 import asyncpg
@@ -42,11 +43,11 @@ async def sync(tenant: Tenant, connection_id: UUID) -> None:
     async with tenant_tx(tenant) as tx:
         connection = await connection_of(tx, connection_id)
         last = await tx.fetchval("select catalog_at from supplier_connection where id = $1", connection_id)
-    started = clock.now()
-    abilities = connection.connector.traits.abilities
+        started = await tx.fetchval("select now()")
+    abilities = connection.connector.abilities
     if Ability.CATALOG in abilities:
         since = last - _OVERLAP if last and Ability.CHANGED_SINCE in abilities else None
-        await _read_catalog(tenant, connection, since)
+        await _read_catalog(tenant, connection, since, started)
         async with tenant_tx(tenant) as tx:
             if since is None:
                 await _take_off_unseen(tx, connection_id, started)
@@ -61,13 +62,15 @@ async def sync(tenant: Tenant, connection_id: UUID) -> None:
 async def refresh(tenant: Tenant, offer_id: UUID) -> None:
     """Read one item again: what is done before scarce goods are sold, and when a person asks."""
     async with tenant_tx(tenant) as tx:
-        row = await tx.fetchrow("select connection_id, supplier_sku from supplier_offer where id = $1", offer_id)
+        row = await tx.fetchrow(
+            "select connection_id, supplier_sku, now() as started from supplier_offer where id = $1", offer_id
+        )
         assert row is not None
         connection = await connection_of(tx, row["connection_id"])
     match await connection.connector.goods(row["supplier_sku"]):
         case CatalogItem() as item:
             async with tenant_tx(tenant) as tx:
-                await _keep(tx, connection.id, [item])
+                await _keep(tx, connection.id, [item], read_from=row["started"])
         case NoSuchGoods():
             async with tenant_tx(tenant) as tx:
                 await tx.execute("update supplier_offer set is_on_sale = false, seen_at = now() where id = $1", offer_id)
@@ -89,36 +92,46 @@ async def read_balance(tenant: Tenant, connection: Opened) -> None:
             await add_task(tx, "suppliers.tell_balance", lane=Lane.MESSAGES, subject_id=connection.id)
 
 
-async def _read_catalog(tenant: Tenant, connection: Opened, since: datetime | None) -> None:
+async def _read_catalog(tenant: Tenant, connection: Opened, since: datetime | None, started: datetime) -> None:
     cursor = None
     for _ in range(_MOST_PAGES):
         page = await connection.connector.catalog(cursor, since)
         if not isinstance(page, CatalogPage):
             raise NotRead(page.says)
         async with tenant_tx(tenant) as tx:
-            await _keep(tx, connection.id, page.items)
+            await _keep(tx, connection.id, page.items, read_from=started)
         cursor = page.next_cursor
         if cursor is None:
             return
     raise NotRead(f"more than {_MOST_PAGES} pages")
 
 
-async def _keep(tx: Tx, connection_id: UUID, items: Sequence[CatalogItem]) -> None:
-    """Write items down, the changes of their costs too. Locks: the offers, in the order of their supplier's SKU."""
+async def _keep(tx: Tx, connection_id: UUID, items: Sequence[CatalogItem], *, read_from: datetime | None = None) -> None:
+    """Write items down, the changes of their costs too. What a notice told since the reading began stays: it is newer.
+
+    Locks: the offers, in the order of their supplier's SKU.
+    """
     if not items:
         return
     by_sku = {item.supplier_sku: item for item in items}
     before = {row["supplier_sku"]: row for row in await tx.fetch(_KNOWN, connection_id, sorted(by_sku))}
+    if read_from is not None:
+        told = {sku for sku, row in before.items() if row["noticed_at"] is not None and row["noticed_at"] >= read_from}
+        by_sku = {sku: item for sku, item in by_sku.items() if sku not in told}
     await tx.executemany(_KEEP, [_row(connection_id, by_sku[sku]) for sku in sorted(by_sku)])
-    changed = [before[sku] for sku, item in by_sku.items() if sku in before and _differs(before[sku], item)]
-    dearer = [row for row in changed if row["unit_cost"] != by_sku[row["supplier_sku"]].unit_cost]
-    rows = [(new_id(), row["id"], row["unit_cost"], by_sku[row["supplier_sku"]].unit_cost) for row in dearer]
-    await tx.executemany("insert into offer_change (id, offer_id, before, after) values ($1, $2, $3, $4)", rows)
+    known = [before[sku] for sku in by_sku if sku in before]
+    after = {before[sku]["id"]: (item.unit_cost, item.stock, item.is_on_sale) for sku, item in by_sku.items() if sku in before}
+    await note_changes(tx, known, after)
+
+
+async def note_changes(tx: Tx, before: Sequence[asyncpg.Record], after: Mapping[UUID, tuple[Decimal, int | None, bool]]) -> None:
+    """Write down which of these offers cost something else than before, and look again at the shelves of whatever changed. `after` is cost, stock, sale."""
+    changed = [row for row in before if (row["unit_cost"], row["stock"], row["is_on_sale"]) != after[row["id"]]]
+    costs = [
+        (new_id(), row["id"], row["unit_cost"], cost) for row in changed if row["unit_cost"] != (cost := after[row["id"]][0])
+    ]
+    await tx.executemany("insert into offer_change (id, offer_id, before, after) values ($1, $2, $3, $4)", costs)
     await _look_at_shelves(tx, [row["id"] for row in changed])
-
-
-def _differs(row: asyncpg.Record, item: CatalogItem) -> bool:
-    return bool((row["unit_cost"], row["stock"], row["is_on_sale"]) != (item.unit_cost, item.stock, item.is_on_sale))
 
 
 def _row(connection_id: UUID, item: CatalogItem) -> tuple[object, ...]:
@@ -155,7 +168,7 @@ from (select distinct offer_id from supply_minute where connection_id = $1 and m
 join supplier_offer o on o.id = m.offer_id
 """
 _KNOWN = """
-select id, supplier_sku, unit_cost, stock, is_on_sale from supplier_offer
+select id, supplier_sku, unit_cost, stock, is_on_sale, noticed_at from supplier_offer
 where connection_id = $1 and supplier_sku = any($2)
 order by supplier_sku
 for update

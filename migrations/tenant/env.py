@@ -12,6 +12,7 @@ import app.ledger.models
 import app.ordering.models
 import app.payments.models
 import app.pricing.models
+import app.replenishment.models
 import app.settlement.models
 import app.suppliers.models  # noqa: F401
 from app.kernel.models import HomeBase, TenantBase

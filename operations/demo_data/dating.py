@@ -66,6 +66,14 @@ _STATEMENTS = (
     "update subscription_cycle c set due_on = c.due_on - b.days from subscribed b where b.id = c.subscription_id",
     "update history h set at = h.at + b.back from subscribed b where h.subject_id = b.id",
     "update task set run_at = now() where kind = 'ordering.turn_subscription'",
+    """
+    update attempt a set created_at = a.created_at + l.back, updated_at = a.updated_at + l.back, sent_at = a.sent_at + l.back,
+           decided_at = a.decided_at + l.back
+    from lag l where a.order_id = l.order_id
+    """,
+    "update history h set at = h.at + l.back from lag l join attempt a on a.order_id = l.order_id where h.subject_id = a.id",
+    "update supplier set created_at = created_at - interval '16 days', updated_at = updated_at - interval '16 days'",
+    "update exchange_rate set valid_from = valid_from - interval '16 days', created_at = created_at - interval '16 days'",
     "update history h set at = h.at + l.back from lag l join payment p on p.order_id = l.order_id where h.subject_id = p.id",
     "update history h set at = h.at + l.back from lag l join refund r on r.order_id = l.order_id where h.subject_id = r.id",
     """

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field
 
+from app.catalog.accounts import AccountField, FieldKind
 from app.catalog.models import DeliveryKind
 
 
@@ -34,8 +35,8 @@ class Item:
     wanted: int = 5
     steps: tuple[tuple[int, int], ...] = ()
     """From so many on, one costs so much."""
-    by_value: tuple[int, int, int, str] | None = None
-    """Least value, greatest, step and rate, where it is sold by any value; the price is then that of the least."""
+    by_value: tuple[int, int, int, str, str] | None = None
+    """Least value, greatest, step, rate and currency, where it is sold by any value; the price is then that of the least."""
     few_left: int = 0
     """While fewer than so many are left, a tenth is put on the price."""
 
@@ -63,6 +64,8 @@ class Good:
     """Where a link leads."""
     file: tuple[str, str] = ("", "")
     """A file it hands out: name and text."""
+    account: tuple[AccountField, ...] = ()
+    """What its buyer states of the account a top-up credits."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -257,10 +260,23 @@ NANZHI = Merchant(
             (
                 Item("50 元", 4980, _NO_POOL, None, 5000),
                 Item("100 元", 9950, _NO_POOL, None, 10000),
-                Item("任意金额", 995, _NO_POOL, by_value=(1000, 50_000, 500, "0.995")),
             ),
             delivery_kind=DeliveryKind.DIRECT_TOP_UP,
             is_on_sale=False,
+            account=(AccountField("phone", "手机号", FieldKind.PHONE),),
+        ),
+        Good(
+            "海外话费",
+            "生活缴费",
+            "globe",
+            4,
+            "充到国外手机号，面值任选",
+            "<p>面值以美元计，按当日售价折合人民币。号码要带国家代码。</p>",
+            "",
+            (Item("任意金额", 3750, _NO_POOL, by_value=(500, 5_000, 500, "7.5", "USD")),),
+            delivery_kind=DeliveryKind.DIRECT_TOP_UP,
+            is_on_sale=False,
+            account=(AccountField("phone", "手机号", FieldKind.WORLD_PHONE, hint="带国家代码，例如 +44 7400 123456。"),),
         ),
         Good(
             "下午茶组合",

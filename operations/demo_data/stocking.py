@@ -95,6 +95,7 @@ async def _make(session: AsyncSession, good: Good, actor: Actor) -> list[Shelved
         cover_icon=good.icon,
         cover_hue=good.hue,
         buyer_limit=good.buyer_limit,
+        account_fields=good.account,
     )
     product = await catalog.create_product(session, terms, actor=actor)
     if good.weeks:
@@ -118,8 +119,8 @@ async def _price(session: AsyncSession, product_id: UUID, sku_id: UUID, item: It
     if item.steps:
         await pricing.set_tiers(session, product_id, {sku_id: dict(item.steps)}, actor=actor)
     if item.by_value:
-        least, most, step, rate = item.by_value
-        await set_range(session, product_id, sku_id, ValueRange(least, most, step, Decimal(rate)), actor=actor)
+        least, most, step, rate, currency = item.by_value
+        await set_range(session, product_id, sku_id, ValueRange(least, most, step, Decimal(rate), currency), actor=actor)
     if item.few_left:
         scarce = RuleTerms(Effect.SHARE, 1_000, sku_id, stock_below=item.few_left, priority=1)
         await pricing.add_rule(session, product_id, scarce, actor=actor)

@@ -25,6 +25,8 @@ class Client:
     currency: str
     notice_url: str
     """Where a protocol without an address per purchase tells this client what happened; may be empty."""
+    goods_url: str
+    """Where this client is told of changes of goods; may be empty."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -179,6 +181,7 @@ def _client(row: Row) -> Client:
         balance=money(row["balance_micro"]),
         currency=row["currency"],
         notice_url=row["notice_url"],
+        goods_url=row["goods_url"],
     )
 
 
@@ -195,7 +198,7 @@ def _goods(row: Row) -> Goods:
 SCHEMA = """
 create table if not exists client (
   id integer primary key, name text not null, credentials text not null, balance_micro integer not null,
-  currency text not null, notice_url text not null, created_at real not null
+  currency text not null, notice_url text not null, goods_url text not null default '', created_at real not null
 );
 create table if not exists goods (
   sku text primary key, name text not null, kind text not null check (kind in ('card', 'top_up')),
@@ -233,6 +236,9 @@ create table if not exists sent (
   id integer primary key, event_id integer not null, at real not null, status integer, answer text not null, altered text not null
 );
 create index if not exists sent_event on sent (event_id);
+create table if not exists goods_sent (
+  id integer primary key, client_id integer not null, sku text not null, at real not null, status integer, answer text not null, altered text not null
+);
 create table if not exists asked (
   id integer primary key, at real not null, step text not null, out_no text, client_id integer, ending text not null
 );

@@ -62,6 +62,7 @@ class Company:
         self.protocol_repeats = repeats
         self.action: Action = GOOD
         self.announce: Callable[[int], None] = lambda _event_id: None
+        self.announce_goods: Callable[[str], None] = lambda _sku: None
         self._clients = {client.id: client for client in book.clients()}
 
     @contextmanager
@@ -88,8 +89,12 @@ class Company:
             )
         return self._remember(client_id)
 
-    def change_client(self, client_id: int, *, balance: Decimal | None = None, notice_url: str | None = None) -> Client:
+    def change_client(
+        self, client_id: int, *, balance: Decimal | None = None, notice_url: str | None = None, goods_url: str | None = None
+    ) -> Client:
         with self.book.write():
+            if goods_url is not None:
+                self.book.run("update client set goods_url = ? where id = ?", goods_url, client_id)
             if balance is not None:
                 self.book.run("update client set balance_micro = ? where id = ?", micro(balance), client_id)
             if notice_url is not None:
@@ -103,6 +108,11 @@ class Company:
 
     def client(self, client_id: int) -> Client:
         return self._clients[client_id]
+
+    @property
+    def clients(self) -> list[Client]:
+        """All of them; their balances may be old: see `balance_of`."""
+        return list(self._clients.values())
 
     def balance_of(self, client: Client) -> Decimal:
         return self.book.client(client.id).balance
@@ -133,6 +143,15 @@ class Company:
                 raise Refusal("bad_account", f"{field['name']} is missing.")
         if any(value.startswith("bad") for value in account.values()):
             raise Refusal("bad_account", "There is no such account.")
+
+    def told_goods(self, sku: str) -> Goods | None:
+        """One of the goods as the action wants it told; None where there is none."""
+        goods = self.book.goods(sku)
+        return None if goods is None else self._told_goods(goods)
+
+    def _goods_changed(self, sku: str) -> None:
+        """Have clients told once it is on disk. The caller is writing."""
+        self.book.after_commit.append(lambda: self.announce_goods(sku))
 
     # Purchases
 
@@ -195,6 +214,8 @@ class Company:
             raise Refusal("no_balance", "The balance does not suffice.")
         if not self.book.run(TAKE_STOCK, wanted.quantity, goods.sku, wanted.quantity):
             raise Refusal("out_of_stock", "The goods are sold out.")
+        if goods.stock is not None:
+            self._goods_changed(goods.sku)
         decide_ms = self.conduct.decide_ms if self.action.decide_ms is None else self.action.decide_ms
         purchase_id = self.book.insert(
             "purchase",
@@ -245,6 +266,7 @@ class Company:
         if row["decision"] == "failure":
             self.book.run("update client set balance_micro = balance_micro + ? where id = ?", row["cost_micro"], row["client_id"])
             self.book.run("update goods set stock = stock + ? where sku = ?", row["quantity"], row["sku"])
+            self._goods_changed(row["sku"])
             self._end(row, "failed", "The operator refused.")
             return
         goods = self.book.goods(row["sku"])

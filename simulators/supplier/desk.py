@@ -36,11 +36,13 @@ class NewClient(msgspec.Struct, forbid_unknown_fields=True):
     credentials: dict[str, str] = {}
     """Instead of fresh ones, where a test or a demo knows them beforehand."""
     notice_url: str = ""
+    goods_url: str = ""
 
 
 class ClientChange(msgspec.Struct, forbid_unknown_fields=True):
     balance: Decimal | None = None
     notice_url: str | None = None
+    goods_url: str | None = None
 
 
 class NewGoods(msgspec.Struct, forbid_unknown_fields=True):
@@ -90,14 +92,15 @@ async def open_client(request: AnyRequest, data: NewClient) -> Json:
     desk = desk_of(request)
     credentials = data.credentials or desk.protocol.new_credentials()
     client = desk.company.open_client(data.name, credentials, data.balance, data.currency)
-    if data.notice_url:
-        desk.company.change_client(client.id, notice_url=data.notice_url)
+    if data.notice_url or data.goods_url:
+        desk.company.change_client(client.id, notice_url=data.notice_url, goods_url=data.goods_url)
     return {"client_id": client.id, "credentials": dict(client.credentials)}
 
 
 @patch("/clients/{client_id:int}")
 async def change_client(request: AnyRequest, client_id: int, data: ClientChange) -> Json:
-    client = desk_of(request).company.change_client(client_id, balance=data.balance, notice_url=data.notice_url)
+    changes = msgspec.structs.asdict(data)
+    client = desk_of(request).company.change_client(client_id, **changes)
     return {"client_id": client.id, "balance": str(client.balance)}
 
 
@@ -112,6 +115,8 @@ async def put_goods(request: AnyRequest, data: list[NewGoods]) -> Json:
             values["name"] = goods.name or f"Goods {goods.sku}"
             book.run("delete from goods where sku = ?", goods.sku)
             book.insert("goods", cost_micro=cost_micro, account_fields=fields, changed_at=now(), **values)
+    for goods in data:
+        desk_of(request).company.announce_goods(goods.sku)
     return {"goods": len(data)}
 
 
@@ -126,6 +131,7 @@ async def change_goods(request: AnyRequest, sku: str, data: GoodsChange) -> Json
             book.run("update goods set stock = ?, changed_at = ? where sku = ?", data.stock, now(), sku)
         if data.is_on_sale is not None:
             book.run("update goods set is_on_sale = ?, changed_at = ? where sku = ?", data.is_on_sale, now(), sku)
+    desk_of(request).company.announce_goods(sku)
     goods = book.goods(sku)
     return {} if goods is None else {"sku": sku, "cost": str(goods.cost), "stock": goods.stock, "is_on_sale": goods.is_on_sale}
 
@@ -256,8 +262,15 @@ where :out_no is null or purchase.out_no = :out_no
 order by event.id desc, sent.id desc
 limit :limit
 """,
+    "goods_notices": """
+select id, client_id, sku, at, status, answer, altered
+from goods_sent
+where :out_no is null
+order by id desc
+limit :limit
+""",
     "clients": """
-select id, name, balance_micro / 1000000.0 as balance, currency, notice_url
+select id, name, balance_micro / 1000000.0 as balance, currency, notice_url, goods_url
 from client
 order by id
 limit :limit

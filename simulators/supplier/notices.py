@@ -14,6 +14,7 @@ from simulators.supplier.protocol import Message, Protocol
 WAITS_S = (0.2, 1.0, 5.0, 30.0, 120.0, 600.0)  # after the 1st, 2nd, … attempt; then it is given up
 MAX_AT_ONCE = 64
 ANSWER_S = 10.0
+OLDER_S = 60.0
 
 
 class Sender:
@@ -28,6 +29,7 @@ class Sender:
         limits = httpx2.Limits(max_connections=MAX_AT_ONCE, max_keepalive_connections=MAX_AT_ONCE)
         self._http = httpx2.AsyncClient(limits=limits, timeout=ANSWER_S, trust_env=False, follow_redirects=False)
         company.announce = self.announce
+        company.announce_goods = self.announce_goods
         for event in self._book.all("select id from event where state = 'open' order by id limit 10000"):
             self.announce(event["id"])
 
@@ -35,6 +37,50 @@ class Sender:
         task = self._loop.create_task(self._attempt(event_id))
         self._tasks.add(task)
         task.add_done_callback(self._tasks.discard)
+
+    def announce_goods(self, sku: str) -> None:
+        """Tell every client who wants it what one of the goods costs now and how many there are. A restart forgets whom it had still to tell."""
+        for client in self._company.clients:
+            if client.goods_url:
+                task = self._loop.create_task(self._tell_goods(client, sku))
+                self._tasks.add(task)
+                task.add_done_callback(self._tasks.discard)
+
+    async def _tell_goods(self, client: Client, sku: str) -> None:
+        """As the script says, until it is acknowledged."""
+        for wait_s in WAITS_S:
+            action, at = self._script.take("notice", out_no=None, sku=sku, client_id=client.id), now()
+            await asyncio.sleep(action.delay_ms / 1000)
+            told = [False]
+            if not (action.drop or action.before == "drop"):
+                told = await asyncio.gather(*(self._send_goods(client, sku, at, action) for _ in range(1 + action.repeat)))
+                if action.reorder:
+                    await self._send_goods(client, sku, at - OLDER_S, action, is_older=True)
+            if all(told):
+                return
+            await asyncio.sleep(wait_s)
+
+    async def _send_goods(self, client: Client, sku: str, at: float, action: Action, *, is_older: bool = False) -> bool:
+        """Whether it was acknowledged. An older one tells of another cost, as it was some time ago."""
+        with self._company.acting(action):
+            goods = self._company.told_goods(sku)
+        if goods is None:
+            return True
+        if is_older:
+            goods = replace(goods, cost=goods.cost + 1)
+        if action.forge == "signature":
+            client = _stranger(client)
+        message = self._protocol.goods_notice(client, goods, at)
+        if message is None:
+            return True
+        if action.forge == "body":
+            message = replace(message, body=message.body.replace(sku.encode(), sku.encode()[:-1] + b"~"))
+        status, body = await self._post(message, message.url)
+        altered = f"{action.forge or ''}{action.misstate or ''}{'older' if is_older else ''}"
+        with self._book.write():
+            answer = body[:200].decode("utf-8", "replace")
+            self._book.insert("goods_sent", client_id=client.id, sku=sku, at=now(), status=status, answer=answer, altered=altered)
+        return status is not None and self._protocol.is_acknowledged(status, body)
 
     async def aclose(self) -> None:
         for task in list(self._tasks):
@@ -70,22 +116,25 @@ class Sender:
     async def _send(self, event: Row, action: Action, *, url: str | None = None, told: str = "") -> int | None:
         client, purchase = self._subject(event)
         message = self._message(client, replace(purchase, state=told or event["told"]), action)
-        target, host = _reachable(url or message.url)
-        status, body = None, b""
+        status, body = await self._post(message, url or message.url)
+        self._record(event, status=status, body=body, altered=f"{action.forge or ''}{action.misstate or ''}{told}")
+        return status
+
+    async def _post(self, message: Message, url: str) -> tuple[int | None, bytes]:
+        """Status and body of the answer; None and the fault's name where there is none."""
+        target, host = _reachable(url)
         async with self._slots:
             try:
                 headers = {**message.headers, "Host": host}
                 response = await self._http.request(message.method, target, content=message.body, headers=headers)
-                status, body = response.status_code, response.content
             except (httpx2.HTTPError, httpx2.InvalidURL) as fault:
-                body = type(fault).__name__.encode()
-        self._record(event, status=status, body=body, altered=f"{action.forge or ''}{action.misstate or ''}{told}")
-        return status
+                return None, type(fault).__name__.encode()
+        return response.status_code, response.content
 
     def _message(self, client: Client, purchase: Purchase, action: Action) -> Message:
         """`body` is changed on the way, under the true one's signature; `signature` is made with secrets that are not the client's."""
         if action.forge == "signature":
-            client = replace(client, credentials={name: value[::-1] for name, value in client.credentials.items()})
+            client = _stranger(client)
         if action.forge == "other_client":
             others = [other for other in self._book.clients() if other.id != client.id]
             client = replace(others[0], notice_url=client.notice_url) if others else client
@@ -121,6 +170,11 @@ class Sender:
     def _close(self, event: Row, state: str) -> None:
         with self._book.write():
             self._book.run("update event set state = ? where id = ? and state = 'open'", state, event["id"])
+
+
+def _stranger(client: Client) -> Client:
+    """The client with secrets that are nobody's."""
+    return replace(client, credentials={name: value[::-1] for name, value in client.credentials.items()})
 
 
 def _reachable(url: str) -> tuple[str, str]:

@@ -8,7 +8,7 @@ from functools import cached_property
 from typing import Any, ClassVar
 from urllib.parse import parse_qsl
 
-from simulators.supplier.book import Client, Purchase
+from simulators.supplier.book import Client, Goods, Purchase
 from simulators.supplier.company import Company, Refusal
 from simulators.supplier.faults import Step
 
@@ -98,6 +98,10 @@ class Protocol(ABC):
 
     def notice(self, client: Client, purchase: Purchase) -> Message | None:
         """What the client is told of a purchase as it stands; None where the protocol or the client wants no notices."""
+        return None
+
+    def goods_notice(self, client: Client, goods: Goods, at: float) -> Message | None:
+        """What the client is told of one of the goods as it stood at an instant; None where the protocol or the client wants no such notices."""
         return None
 
     def is_acknowledged(self, status: int, body: bytes) -> bool:

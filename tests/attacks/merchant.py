@@ -43,6 +43,10 @@ from app.ordering import desk
 from app.pricing import service as pricing
 from app.pricing.rules import Effect
 from app.pricing.service import RuleTerms
+from app.replenishment import desks
+from app.replenishment import queries as replenishments
+from app.replenishment import service as replenishing
+from app.replenishment.service import WantedGoods
 from app.settlement import importing as statements
 from app.settlement import matching
 from app.settlement.importing import Given
@@ -60,8 +64,8 @@ from tests.app.fulfillment.links import bought_link, link
 from tests.app.ordering.subscriptions import subscription
 from tests.world import STAFF, World
 
-COUNTERS = frozenset({"rate_counter", "user_session"})
-"""Tables that count tries and note when a session was seen, and so change by trying."""
+COUNTERS = frozenset({"rate_counter", "user_session", "supplier_desk"})
+"""Tables that count tries and note when a session or a supplier's link was seen, and so change by trying."""
 
 
 @dataclass
@@ -98,6 +102,7 @@ async def merchant(world: World, tenant: Tenant, *, canary: str = "Skylark") -> 
     made.ids |= await _linked(world, made)
     made.ids |= await _staffed(world, made)
     made.ids |= await _supplied(made)
+    made.ids |= await _asked(made, sku.id)
     made.ids |= await _priced(made, product.id)
     season = await subscription(world, sku.id, tenant=tenant)
     subscribed = await world.bought(season.skus[0].listing.id, tenant=tenant, contact="13800132046")
@@ -239,6 +244,21 @@ async def _supplied(made: Merchant) -> dict[str, object]:
         "test_id": test_id,
     }
     return {**found, "attempt_id": new_id(), "robot_id": await _told(made), **await _settled(made, supplier.id, connection.id)}
+
+
+async def _asked(made: Merchant, sku_id: UUID) -> dict[str, object]:
+    """Goods asked of the supplier, who has confirmed them, and his private link."""
+    supplier_id = made.ids["supplier_id"]
+    assert isinstance(supplier_id, UUID)
+    async with tenant_tx(made.tenant) as tx:
+        goods = [WantedGoods(sku_id, 10, Decimal("14.7"))]
+        no = await replenishing.ask(tx, replenishing.Request(new_id(), supplier_id, goods), actor=STAFF)
+        assert no
+        row = await replenishments.one_or_404(tx, no, lock=True)
+        wanted_id = (await replenishments.lines_of(tx, row["id"]))[0]["id"]
+        await replenishing.confirm(tx, row, {wanted_id: 10}, promised_on=clock.business_day(), actor=STAFF)
+        desk = (await desks.address_of(tx, supplier_id)).rpartition("/")[2]
+    return {"replenishment_no": no, "wanted_id": wanted_id, "desk": desk}
 
 
 async def _settled(made: Merchant, supplier_id: UUID, connection_id: UUID) -> dict[str, object]:

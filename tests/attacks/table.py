@@ -28,6 +28,7 @@ class For(StrEnum):
     HALF_LOGGED_IN = "whoever still owes the second factor"
     OPERATORS = "the platform's operators"
     BUYERS = "the buyers of a shop, on its host"
+    SUPPLIERS = "a supplier, by his private link"
     GATEWAYS = "gateways, by signature"
     SCRAPER = "a scraper on this machine"
     MACHINES = "programs of a merchant, by their token"
@@ -74,6 +75,7 @@ MERCHANTS: dict[Visitor, Answer] = {
 ANSWERS: dict[For, dict[Visitor, Answer]] = {
     For.ANYBODY: dict.fromkeys(Visitor, A.IN),
     For.BUYERS: dict.fromkeys(Visitor, A.IN),
+    For.SUPPLIERS: dict.fromkeys(Visitor, A.IN),
     For.GATEWAYS: dict.fromkeys(Visitor, A.IN),
     For.SCRAPER: dict.fromkeys(Visitor, A.IN),
     For.MACHINES: dict.fromkeys(Visitor, A.LOG_IN),
@@ -102,6 +104,8 @@ M = "/m/{tenant_slug}"
 ORDER = M + "/orders/{order_no}"
 AFTER_SALE = M + "/after-sales/{case_no}"
 SUPPLY = M + "/suppliers/connections/{supply_id}"
+ASKED = M + "/suppliers/replenishments/{replenishment_no}"
+DESK = "/supply/{tenant_slug}/{desk}"
 BOUGHT = "/s/orders/{order_no}/{signature}"
 ROWS: dict[str, frozenset[Role] | For] = {
     # The front door
@@ -129,6 +133,7 @@ ROWS: dict[str, frozenset[Role] | For] = {
     "GET /metrics": For.SCRAPER,
     "POST /hooks/{tenant_slug}/{connection_id}": For.GATEWAYS,
     "POST /hooks/{tenant_slug}/supply/{connection_id}": For.GATEWAYS,
+    "POST /hooks/{tenant_slug}/supply/{connection_id}/goods": For.GATEWAYS,
     # What programs ask
     "POST /api/v1/token": For.ANYBODY,
     "GET /api/v1/openapi.json": For.ANYBODY,
@@ -377,6 +382,29 @@ ROWS: dict[str, frozenset[Role] | For] = {
     f"GET {M}/suppliers/bills/{{bill_id}}": EVERY_ROLE,
     f"GET {M}/suppliers/bills/{{bill_id}}/lines.csv": EVERY_ROLE,
     f"POST {M}/suppliers/bills/{{bill_id}}/payment": REFUNDS,
+    f"GET {M}/suppliers/replenishments": EVERY_ROLE,
+    f"POST {M}/suppliers/replenishments": RUNS,
+    f"GET {M}/suppliers/replenishments/new": RUNS,
+    f"GET {ASKED}": EVERY_ROLE,
+    f"POST {ASKED}/confirmation": RUNS,
+    f"POST {ASKED}/cancellation": RUNS,
+    f"POST {ASKED}/closure": RUNS,
+    f"POST {ASKED}/messages": RUNS,
+    f"POST {ASKED}/lines/{{wanted_id}}/batches": RUNS,
+    f"GET {ASKED}/lines/{{wanted_id}}/imports": RUNS,
+    f"POST {ASKED}/lines/{{wanted_id}}/imports": RUNS,
+    f"POST {M}/suppliers/{{supplier_id}}/desk": RUNS,
+    f"POST {M}/suppliers/{{supplier_id}}/desk/revocation": RUNS,
+    f"GET {M}/card-pools/{{sku_id}}/restock": EVERY_ROLE,
+    f"POST {M}/card-pools/{{sku_id}}/restock": RUNS,
+    f"GET {DESK}": For.SUPPLIERS,
+    f"GET {DESK}/{{replenishment_no}}": For.SUPPLIERS,
+    f"POST {DESK}/{{replenishment_no}}/confirmation": For.SUPPLIERS,
+    f"POST {DESK}/{{replenishment_no}}/refusal": For.SUPPLIERS,
+    f"POST {DESK}/{{replenishment_no}}/sending": For.SUPPLIERS,
+    f"POST {DESK}/{{replenishment_no}}/messages": For.SUPPLIERS,
+    f"GET {DESK}/{{replenishment_no}}/lines/{{wanted_id}}/files": For.SUPPLIERS,
+    f"POST {DESK}/{{replenishment_no}}/lines/{{wanted_id}}/files": For.SUPPLIERS,
     f"GET {SUPPLY}/imports": RUNS,
     f"POST {SUPPLY}/imports": RUNS,
     f"GET {M}/suppliers/imports/{{import_id}}": EVERY_ROLE,

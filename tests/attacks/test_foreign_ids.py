@@ -39,6 +39,10 @@ FORMS: dict[str, dict[str, str]] = {
     "POST /m/{tenant_slug}/after-sales/{case_no}/questions": {"text": REASON},
     "POST /m/{tenant_slug}/after-sales/{case_no}/notes": {"note": REASON},
     "POST /m/{tenant_slug}/after-sales/claims/{claim_id}/decision": {"decision": "accepted", "note": REASON},
+    "POST /m/{tenant_slug}/suppliers/replenishments/{replenishment_no}/cancellation": {"reason": REASON},
+    "POST /m/{tenant_slug}/suppliers/replenishments/{replenishment_no}/messages": {"text": REASON},
+    "POST /m/{tenant_slug}/suppliers/replenishments/{replenishment_no}/lines/{wanted_id}/batches": {"batch": "{batch_no}"},
+    "POST /m/{tenant_slug}/suppliers/replenishments/{replenishment_no}/lines/{wanted_id}/imports": {"keys": "NEW-KEY-0002"},
     "POST /s/orders/{order_no}/{signature}/help/{line_id}/{unit_no}/report": {"complaint": "invalid"},
     "POST /s/orders/{order_no}/{signature}/reports/{report_id}/messages": {"words": REASON},
     "POST /s/orders/{order_no}/{signature}/subscriptions/{subscription_id}/renewal": {

@@ -35,6 +35,8 @@ QUERIES: dict[str, tuple[str, ...]] = {
     "/m/{tenant_slug}/products": ("q", "view", "category", "page", "sort"),
     "/m/{tenant_slug}/audit": ("action", "actor", "object", "from", "to", "before"),
     "/m/{tenant_slug}/card-pools": ("low",),
+    "/m/{tenant_slug}/suppliers/replenishments": ("state", "supplier", "before"),
+    "/m/{tenant_slug}/suppliers/replenishments/new": ("supplier", "sku", "low", "again"),
     "/m/{tenant_slug}/cases": ("state", "kind", "page"),
     "/m/{tenant_slug}/after-sales": ("view", "complaint", "connection", "batch", "sku", "q", "page"),
     "/m/{tenant_slug}/after-sales/claims": ("state", "page"),

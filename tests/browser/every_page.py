@@ -56,6 +56,7 @@ def surfaces(shop: Shop, operator: str) -> dict[str, Surface]:
     airtime = shop.hands.ask("airtime", slug=shop.slug)
     shared = shop.product(name="Kestrel Books", skus=[["K1", 1990], ["K2", 5490]])
     split = shop.hands.ask("channel", slug=shop.slug, product=shared["id"])
+    asked = shop.hands.ask("replenish", slug=shop.slug, sku=made["skus"][0])
     app, desk, front = shop.system.app_url, shop.desk, shop.front
     return {
         "stranger": Surface(
@@ -132,6 +133,14 @@ def surfaces(shop: Shop, operator: str) -> dict[str, Surface]:
                 "robots": desk("/settings/robots"),
                 "new robot": desk("/settings/robots/new?company=feishu"),
                 "notices": desk("/notices"),
+                "replenishments": desk("/suppliers/replenishments"),
+                "no such replenishment": desk("/suppliers/replenishments?state=declined"),
+                "ask for more": desk(f"/suppliers/replenishments/new?sku={made['skus'][0]}"),
+                "replenishment": desk(f"/suppliers/replenishments/{asked['confirmed']}"),
+                "replenishment that waits": desk(f"/suppliers/replenishments/{asked['waiting']}"),
+                "keys of a replenishment": desk(f"/suppliers/replenishments/{asked['confirmed']}/lines/{asked['line']}/imports"),
+                "supplier": desk(f"/suppliers/{asked['supplier']}"),
+                "asks by itself": desk(f"/card-pools/{made['skus'][0]}/restock"),
                 "comparison": desk("/suppliers/comparison"),
                 "settlement": desk("/suppliers/settlement"),
                 "differences": desk("/suppliers/differences"),
@@ -141,6 +150,15 @@ def surfaces(shop: Shop, operator: str) -> dict[str, Surface]:
                 "security": f"{app}/me/security",
             },
             shop.token,
+        ),
+        "supplier": Surface(
+            {
+                "desk": f"{app}{asked['desk']}",
+                "asked": f"{app}{asked['desk']}/{asked['waiting']}",
+                "confirmed": f"{app}{asked['desk']}/{asked['confirmed']}",
+                "keys": f"{app}{asked['desk']}/{asked['confirmed']}/lines/{asked['line']}/files",
+                "dead link": f"{app}{asked['desk'][:-3]}xyz",
+            }
         ),
         "operator": Surface(
             {

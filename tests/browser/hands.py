@@ -226,6 +226,23 @@ async def airtime(world: Any, *, slug: str) -> dict[str, str]:
     return {"product": str(made.id)}
 
 
+async def replenish(world: Any, *, slug: str, sku: str) -> dict[str, str]:
+    """Goods asked of a supplier who has confirmed them, others that wait for his answer; and his desk."""
+    from app.replenishment import desks
+    from app.settings import settings
+    from tenants.session import tenant_tx
+    from tests.app.replenishment.asked import asked, line_of, supplier
+
+    tenant = await _tenant(slug)
+    north = await supplier(world, "Northbank Cards", email="orders@northbank.example", tenant=tenant)
+    confirmed = await asked(world, north, (UUID(sku), 100), confirmed=True, tenant=tenant)
+    waiting = await asked(world, north, (UUID(sku), 40), note="Before the feast, please.", tenant=tenant)
+    async with tenant_tx(tenant) as tx:
+        path = (await desks.address_of(tx, north.supplier_id)).removeprefix(settings().app_url)
+    line = str(await line_of(world, confirmed, tenant=tenant))
+    return {"supplier": str(north.supplier_id), "confirmed": confirmed, "line": line, "waiting": waiting, "desk": path}
+
+
 async def by_hand(world: Any, *, slug: str) -> dict[str, str]:
     """A product that people deliver, and an order of it that waits for them."""
     from app.catalog.models import DeliveryKind
@@ -321,6 +338,7 @@ VERBS = {
         top_up,
         voucher,
         own_type,
+        replenish,
         airtime,
         channel,
         by_hand,

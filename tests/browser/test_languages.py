@@ -53,7 +53,7 @@ def is_right(page: Page, language: str) -> list[str]:
     return [] if said == wanted else [f"lang is {said}"]
 
 
-@pytest.mark.parametrize("who", ["stranger", "merchant", "operator", "buyer"])
+@pytest.mark.parametrize("who", ["stranger", "merchant", "supplier", "operator", "buyer"])
 def test_every_page_is_wholly_chinese(
     surf: Surf, everything: dict[str, Surface], english: tuple[frozenset[str], list[str]], who: str
 ) -> None:
@@ -70,7 +70,7 @@ def test_every_page_is_wholly_chinese(
     assert not faults, "\n".join(faults)
 
 
-@pytest.mark.parametrize("who", ["stranger", "merchant", "operator", "buyer"])
+@pytest.mark.parametrize("who", ["stranger", "merchant", "supplier", "operator", "buyer"])
 def test_every_page_is_wholly_english(surf: Surf, everything: dict[str, Surface], who: str) -> None:
     def look(page: Page) -> list[str]:
         return is_right(page, "en") + [text for text in page.evaluate(WORDS) if HAN.search(text) or RAW.search(text)]

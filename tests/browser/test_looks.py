@@ -39,7 +39,7 @@ def wrong_with(page: Page) -> list[str]:
     return found
 
 
-@pytest.mark.parametrize("who", ["stranger", "merchant", "operator", "buyer"])
+@pytest.mark.parametrize("who", ["stranger", "merchant", "supplier", "operator", "buyer"])
 def test_axe_finds_nothing_on_any_page(surf: Surf, everything: dict[str, Surface], who: str) -> None:
     found = everything[who].visit(surf, wrong_with)
     assert not found, "\n".join(found)

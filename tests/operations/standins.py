@@ -48,14 +48,14 @@ BROKEN = 'raise SystemExit("a setting is missing: QUANYI_EXAMPLE")'
 
 
 def put(folder: Path, **instead: str) -> Path:
-    """A folder to run from; `app`, `workers`, `gateway` or `outbox` replace one program's text."""
+    """A folder to run from; `app`, `workers`, `gateway`, `outbox` or `supplier` replace one program's text."""
     programs = {
         "app/main.py": instead.get("app", APP),
         "app/kernel/patience.py": PROTOCOL,
         "workers/__main__.py": instead.get("workers", WORKER),
         "simulators/gateway/__main__.py": instead.get("gateway", LISTENER.format(names=["--port"])),
         "simulators/outbox/__main__.py": instead.get("outbox", LISTENER.format(names=["--smtp-port", "--http-port"])),
-        "simulators/supplier/__main__.py": SUPPLIER,
+        "simulators/supplier/__main__.py": instead.get("supplier", SUPPLIER),
     }
     for name, text in programs.items():
         file = folder / name

@@ -3,6 +3,7 @@
 import http.client
 import json
 import signal
+import socket
 import stat
 import subprocess
 import sys
@@ -16,7 +17,7 @@ import pytest
 
 from operations import leftovers
 from operations.places import ROOT
-from operations.ports import answers
+from operations.ports import Ports, answers, choose_supplier_ports, free_ports
 from operations.processes import Plan, System
 from operations.record import read_record
 from operations.trouble import Trouble
@@ -80,6 +81,40 @@ def test_simulated_suppliers_come_up_beside_it(tmp_path: Path) -> None:
         assert not any(map(is_alive, pids))
     finally:
         system.delete()
+
+
+def test_a_demo_starts_without_a_simulated_supplier_and_says_so_once(tmp_path: Path) -> None:
+    said: list[str] = []
+    wanted = replace(plan(standins.put(tmp_path, supplier=standins.BROKEN)), suppliers=("kasushou",), spares_suppliers=True)
+    system = System.temporary(wanted)
+    system.say = said.append
+    try:
+        with system:
+            assert set(system.children) == {"gateway", "outbox", "web", "worker"}
+            assert system.first_ended() is None
+            assert not system.supplier_ports
+        assert [one for one in said if "supplier" in one] == [
+            f"The simulated supplier kasushou did not start; going on without it. See {system.folder}/logs/supplier-kasushou.log."
+        ]
+    finally:
+        system.delete()
+
+
+def test_a_simulated_supplier_that_is_not_spared_stops_the_start(tmp_path: Path) -> None:
+    system = System.temporary(replace(plan(standins.put(tmp_path, supplier=standins.BROKEN)), suppliers=("kasushou",)))
+    try:
+        with pytest.raises(Trouble, match="supplier-kasushou"):
+            system.start()
+    finally:
+        system.delete()
+
+
+def test_suppliers_keep_the_ports_the_demo_knows_them_by() -> None:
+    known, ports = free_ports(2), Ports()
+    chosen = choose_supplier_ports(("a", "b"), ports, usual=True, known={"b": known[0]})
+    assert chosen["b"] == known[0]
+    with socket.create_server(("127.0.0.1", known[1])):
+        assert choose_supplier_ports(("a",), ports, usual=True, known={"a": known[1]})["a"] != known[1]
 
 
 def test_second_start_keeps_secrets_and_data(system: System) -> None:

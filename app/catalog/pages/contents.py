@@ -19,7 +19,7 @@ from app.catalog.pages import quotas
 from app.catalog.pages.shared import base, may_do, shop_changed
 from app.kernel.actor import Actor
 from app.kernel.errors import N_, NotFound
-from app.kernel.forms import Count, Form, InvalidForm, OptionalCount, OptionalDay, RawForm, fail, invalid, parse
+from app.kernel.forms import EMPTY_IS_NONE, Count, Form, InvalidForm, OptionalDay, RawForm, fail, invalid, parse
 from app.kernel.i18n import said
 from app.kernel.web import AnyRequest, page, see_other
 from tenants.directory import Tenant
@@ -48,7 +48,7 @@ class ContentForm(Form):
 
     address: Annotated[str, StringConstraints(max_length=500), AfterValidator(_address)] = ""
     valid_until: OptionalDay = None
-    valid_days: Annotated[OptionalCount, Field(ge=1, le=3650)] = None
+    valid_days: Annotated[Annotated[Count, Field(ge=1, le=3650)] | None, EMPTY_IS_NONE] = None
     most_uses: Annotated[Count, BeforeValidator(lambda value: value or OPENINGS), Field(ge=1, le=MOST_USES)] = OPENINGS
 
 

@@ -12,7 +12,7 @@ from sqlalchemy.ext.asyncio import AsyncSession
 from app.catalog.models import Product
 from app.inventory import queries as stock
 from app.inventory import service as inventory
-from app.kernel.forms import Form, OptionalCount, RawForm, parse
+from app.kernel.forms import EMPTY_IS_NONE, Count, Form, RawForm, parse
 from tenants.session import raw
 
 NO_LIMIT = 1_000_000
@@ -20,7 +20,7 @@ NO_LIMIT = 1_000_000
 
 
 class QuotaForm(Form):
-    quota: Annotated[OptionalCount, Field(le=NO_LIMIT)] = None
+    quota: Annotated[Annotated[Count, Field(le=NO_LIMIT)] | None, EMPTY_IS_NONE] = None
 
 
 async def context_of(session: AsyncSession, product: Product) -> dict[str, Any]:

@@ -21,7 +21,7 @@ from app.catalog.pages import quotas
 from app.catalog.pages.shared import base, may_do, shop_changed
 from app.kernel.actor import Actor
 from app.kernel.errors import N_, NotFound
-from app.kernel.forms import Count, Form, OptionalCount, OptionalDay, RawForm, Text, fail, invalid, parse
+from app.kernel.forms import EMPTY_IS_NONE, Count, Form, OptionalDay, RawForm, Text, fail, invalid, parse
 from app.kernel.web import AnyRequest, page, see_other
 from tenants.directory import Tenant
 
@@ -52,7 +52,7 @@ class RulesForm(Form):
     shops: Annotated[Text, AfterValidator(_shops)] = ""
     valid_from: OptionalDay = None
     valid_until: OptionalDay = None
-    valid_days: Annotated[OptionalCount, Field(ge=1, le=3650)] = None
+    valid_days: Annotated[Annotated[Count, Field(ge=1, le=3650)] | None, EMPTY_IS_NONE] = None
     weekdays: list[str] = Field(default_factory=list)
     opens: Annotated[time | None, BeforeValidator(_empty)] = None
     closes: Annotated[time | None, BeforeValidator(_empty)] = None

@@ -4,13 +4,14 @@ from __future__ import annotations
 
 from functools import partial
 from typing import Any
+from uuid import UUID
 
 from litestar import Response
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from app.access.permissions import Permission, allows
 from app.catalog.models import DeliveryKind, ProductState
-from app.kernel.errors import N_
+from app.kernel.errors import N_, NotFound
 from app.kernel.templating import register_states
 from app.kernel.web import AnyRequest, fragment, is_partial, page
 from app.storefront.shelf import forget_shelf
@@ -52,6 +53,16 @@ def may_do(request: AnyRequest, permission: Permission) -> bool:
 def either(request: AnyRequest, whole: str, part: str, **context: Any) -> Response[str]:
     """The page `whole`, or where htmx asked for a part of it the fragment `part`, which the page includes."""
     return fragment(request, part, **context) if is_partial(request) else page(request, whole, **context)
+
+
+def maybe_id(text: str | None) -> UUID | None:
+    """An id that an address may name. Raises: NotFound for what is none."""
+    if not text:
+        return None
+    try:
+        return UUID(text)
+    except ValueError:
+        raise NotFound from None
 
 
 async def shop_changed(session: AsyncSession, tenant: Tenant) -> None:

@@ -19,7 +19,7 @@ from app.inventory.allocating import NoQuotas, NotThere, SameQuota
 from app.inventory.models import Allocation, MoveReason
 from app.kernel.actor import Actor
 from app.kernel.errors import N_, NotFound
-from app.kernel.forms import Count, Form, InvalidForm, OptionalCount, RawForm, fail, parse
+from app.kernel.forms import EMPTY_IS_NONE, Count, Form, InvalidForm, RawForm, fail, parse
 from app.kernel.i18n import gettext, said
 from app.kernel.web import AnyRequest, page, see_other
 from tenants.directory import Tenant
@@ -51,7 +51,7 @@ class ModeForm(Form):
 
 
 class IdleForm(Form):
-    idle: Annotated[OptionalCount, Field(ge=1, le=2160)] = None
+    idle: Annotated[Annotated[Count, Field(ge=1, le=2160)] | None, EMPTY_IS_NONE] = None
 
 
 class MoveForm(Form):

@@ -21,6 +21,7 @@ from app.kernel.forms import RawForm, parse
 from app.kernel.i18n import gettext
 from app.kernel.money import line_minor
 from app.kernel.web import fragment, is_partial, page, see_other
+from app.replenishment.queries import number_of_batch
 from tenants.directory import Tenant
 from tenants.session import raw
 
@@ -137,6 +138,7 @@ async def _context(request: AnyRequest, session: AsyncSession, tenant: Tenant, b
         "may_void": may_do(request, Permission.INVENTORY_VOID),
         "may_replace": may_do(request, Permission.AFTERSALES_DECIDE) and may_do(request, Permission.INVENTORY_VOID),
         "may_reveal": may_do(request, Permission.ORDERS_REVEAL),
+        "replenishment_no": await number_of_batch(await raw(session), batch.id),
         "now": clock.now(),
     }
     if batch.state == BatchState.READY:

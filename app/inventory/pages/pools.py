@@ -13,21 +13,17 @@ from app.access.guards import may
 from app.access.permissions import Permission
 from app.catalog.pages.shared import base, either, may_do
 from app.inventory import importing, queries
-from app.inventory.files import LARGEST_BYTES
 from app.inventory.forms import ImportForm
 from app.inventory.models import NEVER
+from app.inventory.pages.uploading import MOST_BODY_BYTES, upload, upload_problem
 from app.kernel import clock
 from app.kernel.actor import Actor
-from app.kernel.errors import N_
 from app.kernel.forms import LONGEST_VALUE, InvalidForm, RawForm, invalid, parse
 from app.kernel.web import page, see_other
 from tenants.directory import Tenant
 
 AnyRequest = Request[Any, Any, Any]
-_BODY = LARGEST_BYTES + 512 * 1024
 _FORM = "inventory/import.html"
-_FILE_TOO_LARGE = N_("This file is larger than 64 MB. Split it and import the parts one after another.")
-_BOTH = N_("Paste keys or choose a file, not both.")
 EXPIRING_DAYS = 30
 
 
@@ -48,6 +44,7 @@ class PoolPages(Controller):
             "low_count": len(low),
             "only_low": only_low,
             "may_import": may_do(request, Permission.INVENTORY_IMPORT),
+            "may_ask": may_do(request, Permission.SUPPLY_EDIT),
         }
         return either(request, "inventory/index.html", "inventory/_pools.html", **context)
 
@@ -64,6 +61,7 @@ class PoolPages(Controller):
             "expiring_days": EXPIRING_DAYS,
             "never": NEVER,
             "may_import": may_do(request, Permission.INVENTORY_IMPORT),
+            "may_ask": may_do(request, Permission.SUPPLY_EDIT),
         }
         return either(request, "inventory/show.html", "inventory/_batches.html", **context)
 
@@ -73,7 +71,7 @@ class PoolPages(Controller):
     ) -> Response[str]:
         return page(request, _FORM, **await _context(session, tenant, sku_id))
 
-    @post("/{sku_id:uuid}/imports", guards=[may(Permission.INVENTORY_IMPORT)], request_max_body_size=_BODY)
+    @post("/{sku_id:uuid}/imports", guards=[may(Permission.INVENTORY_IMPORT)], request_max_body_size=MOST_BODY_BYTES)
     async def start_import(
         self, request: AnyRequest, session: AsyncSession, tenant: Tenant, *, actor: Actor, sent: RawForm, sku_id: FromPath[UUID]
     ) -> Response[Any]:
@@ -85,8 +83,8 @@ class PoolPages(Controller):
             form = parse(ImportForm, sent)
         except InvalidForm as refusal:
             faults = refusal.errors
-        body, name = await _upload(sent)
-        if (problem := _upload_problem(sent, body)) or form is None:
+        body, name = await upload(sent)
+        if (problem := upload_problem(sent, body)) or form is None:
             more = invalid(sent, {"file": problem} if problem else {}, retry=_FORM, **context)
             raise InvalidForm({**more.errors, **faults}, more.values, _FORM, context)
         try:
@@ -101,19 +99,3 @@ class PoolPages(Controller):
 async def _context(session: AsyncSession, tenant: Tenant, sku_id: UUID) -> dict[str, Any]:
     sku, product, stock = await queries.pool_or_404(session, sku_id)
     return {"base": base(tenant), "sku": sku, "product": product, "stock": stock, "longest_paste": LONGEST_VALUE}
-
-
-async def _upload(sent: RawForm) -> tuple[bytes, str]:
-    """The bytes that were sent, by file or pasted, and the file's name without its folders."""
-    if upload := sent.files.get("file"):
-        name = upload.filename.replace("\\", "/").rpartition("/")[2]
-        return await upload.read(LARGEST_BYTES + 1), "".join(sign for sign in name if sign.isprintable())
-    return sent.get("keys").encode(), ""
-
-
-def _upload_problem(sent: RawForm, body: bytes) -> str:
-    if len(body) > LARGEST_BYTES:
-        return _FILE_TOO_LARGE
-    if sent.files.get("file") and sent.get("keys").strip():
-        return _BOTH
-    return "" if body.strip() else importing.EmptyImport.message

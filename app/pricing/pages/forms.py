@@ -14,7 +14,7 @@ from pydantic import AfterValidator, BeforeValidator, Field, StringConstraints
 
 from app.kernel import clock
 from app.kernel.errors import N_
-from app.kernel.forms import Amount, Count, Form, InvalidForm, OptionalCount, RawForm, fail, parse
+from app.kernel.forms import EMPTY_IS_NONE, Amount, Count, Form, InvalidForm, RawForm, fail, parse
 from app.kernel.i18n import gettext
 from app.kernel.money import parse_minor
 from app.ordering.rules import MOST_UNITS
@@ -26,6 +26,7 @@ ENDS_BEFORE_START = N_("The end must be after the start.")
 _MOST_LESS = 9_900
 _MOST_MORE = 100_000
 _MOST_FLOOR = 9_999
+MOST_CAPPED, LONGEST_HOURS = 10_000, 8_760
 
 
 def _above_zero(value: int) -> int:
@@ -115,6 +116,7 @@ class Kind(StrEnum):
     SHARE_MORE = "share_more"
     AMOUNT_LESS = "amount_less"
     AMOUNT_MORE = "amount_more"
+    NONE = "none"
 
 
 def _instant(value: object) -> object:
@@ -139,14 +141,16 @@ class RuleForm(Form):
     """A rule. `sku` is empty for all of the product's, `audience` a word or the id of a level, `value` an amount or a percentage by `kind`."""
 
     kind: Kind
-    value: Annotated[str, StringConstraints(min_length=1, max_length=20)]
+    value: Annotated[str, StringConstraints(max_length=20)] = ""
     sku: Annotated[UUID | None, BeforeValidator(lambda value: value or None)] = None
     least_quantity: Annotated[Count, BeforeValidator(lambda value: value or "1"), Field(ge=1, le=MOST_UNITS)] = 1
     audience: Annotated[str, StringConstraints(max_length=40)] = Audience.EVERYONE
     starts_at: Instant = None
     ends_at: Instant = None
-    stock_below: Annotated[OptionalCount, Field(ge=1)] = None
+    stock_below: Annotated[Annotated[Count, Field(ge=1)] | None, EMPTY_IS_NONE] = None
     priority: Annotated[Count, BeforeValidator(lambda value: value or "0"), Field(le=1000)] = 0
+    most_units: Annotated[Annotated[Count, Field(ge=1, le=MOST_CAPPED)] | None, EMPTY_IS_NONE] = None
+    within_hours: Annotated[Annotated[Count, Field(ge=1, le=LONGEST_HOURS)] | None, EMPTY_IS_NONE] = None
 
 
 def read_rule(sent: RawForm, levels: Sequence[UUID]) -> RuleTerms:
@@ -159,6 +163,11 @@ def read_rule(sent: RawForm, levels: Sequence[UUID]) -> RuleTerms:
             N_("Type a percentage such as 12.5.") if effect is Effect.SHARE else N_("Type an amount above zero, such as 12.50.")
         )
         faults["value"] = gettext(wanted)
+    if form.kind is Kind.NONE and form.most_units is None:
+        faults["most_units"] = gettext(N_("A rule that leaves the price says how many one buyer may order."))
+    elif (form.most_units is None) != (form.within_hours is None):
+        missing = "most_units" if form.most_units is None else "within_hours"
+        faults[missing] = gettext(N_("Say both: how many units, and within how many hours."))
     if form.starts_at and form.ends_at and form.ends_at <= form.starts_at:
         faults["ends_at"] = gettext(ENDS_BEFORE_START)
     level = next((level for level in levels if str(level) == form.audience), None)
@@ -168,7 +177,7 @@ def read_rule(sent: RawForm, levels: Sequence[UUID]) -> RuleTerms:
         raise InvalidForm(faults, sent.values())
     return RuleTerms(
         effect, value, form.sku, form.least_quantity, Audience.LEVEL if level else Audience(form.audience), level,
-        form.starts_at, form.ends_at, form.stock_below, form.priority,
+        form.starts_at, form.ends_at, form.stock_below, form.priority, form.most_units, form.within_hours,
     )  # fmt: skip
 
 
@@ -186,6 +195,8 @@ def _effect(form: RuleForm) -> tuple[Effect, int | None]:
             return Effect.AMOUNT, -amount if amount else None
         case Kind.AMOUNT_MORE:
             return Effect.AMOUNT, parse_minor(form.value) or None
+        case Kind.NONE:
+            return Effect.NONE, 0
 
 
 def _share_bp(text: str, *, most: int) -> int | None:
@@ -198,6 +209,8 @@ def kind_of(effect: str, value: int) -> Kind:
     """How people chose what a rule does."""
     if effect == Effect.UNIT_PRICE:
         return Kind.UNIT_PRICE
+    if effect == Effect.NONE:
+        return Kind.NONE
     if effect == Effect.SHARE:
         return Kind.SHARE_LESS if value < 0 else Kind.SHARE_MORE
     return Kind.AMOUNT_LESS if value < 0 else Kind.AMOUNT_MORE

@@ -35,6 +35,7 @@ KINDS = {
     Kind.SHARE_MORE: N_("More by a percentage"),
     Kind.AMOUNT_LESS: N_("Less by an amount"),
     Kind.AMOUNT_MORE: N_("More by an amount"),
+    Kind.NONE: N_("The price stays"),
 }
 _GONE = N_("This SKU is gone. Reload the page and choose again.")
 

@@ -30,6 +30,8 @@ class Ability(StrEnum):
     BALANCE = "balance"
     STATEMENT = "statement"
     NOTICES = "notices"
+    GOODS_NOTICES = "goods_notices"
+    """It tells by itself what its goods cost and how many there are."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -284,11 +286,34 @@ class PurchaseNotice:
 
 
 @dataclass(frozen=True, slots=True)
+class GoodsTold:
+    """What a message says of one of the goods. What it leaves out is None and stays as it was.
+
+    `told_at` is the supplier's own time of it; None where its messages carry none.
+    """
+
+    supplier_sku: str
+    unit_cost: Decimal | None = None
+    stock: int | None = None
+    is_on_sale: bool | None = None
+    told_at: datetime | None = None
+
+    def __post_init__(self) -> None:
+        assert self.unit_cost is None or (self.unit_cost.is_finite() and self.unit_cost >= 0)
+        assert self.stock is None or self.stock >= 0
+
+
+@dataclass(frozen=True, slots=True)
 class GoodsNotice:
-    """A genuine message that goods changed in price, stock or sale: a hint to read them again."""
+    """A genuine message that goods changed in price, stock or sale: a hint to read them again, or where `told` says how, what they are now.
+
+    `unread` counts entries that made no sense: nothing is concluded from those.
+    """
 
     event_key: str
     supplier_sku: str
+    told: tuple[GoodsTold, ...] = ()
+    unread: int = 0
 
 
 @dataclass(frozen=True, slots=True)
@@ -335,6 +360,11 @@ class Connector(Protocol):
         """The account a connection's settings describe, over the process's client unless another is given. Raises: IncompleteConnection."""
         ...
 
+    @property
+    def abilities(self) -> frozenset[Ability]:
+        """What this account offers of its protocol's abilities."""
+        ...
+
     async def place(self, purchase: Purchase) -> Outcome:
         """Buy one unit. Sent once; whether it may be sent again under the same number is the engine's to say."""
         ...
@@ -363,4 +393,12 @@ class Connector(Protocol):
 
     def acknowledge(self) -> tuple[int, bytes, str]:
         """Status, body and media type the supplier waits for before it stops repeating a notice. Sent only after our commit."""
+        ...
+
+    def verify_goods_notice(self, raw: RawNotice, now: datetime) -> GoodsNotice | Forged:
+        """As `verify_notice`, of a message at the address for notices of goods."""
+        ...
+
+    def acknowledge_goods(self) -> tuple[int, bytes, str]:
+        """As `acknowledge`, of a notice of goods."""
         ...

@@ -7,7 +7,7 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from datetime import UTC, date, datetime
 from decimal import Decimal
-from typing import Any
+from typing import Any, ClassVar
 from urllib.parse import quote
 
 import msgspec
@@ -16,17 +16,20 @@ from app.kernel import strict_json
 from app.kernel.http import MAX_BODY_BYTES, Call, CallFailed, Client, NotSent
 from app.kernel.strict_json import NotStrictJson
 from app.suppliers.connectors.port import (
+    Ability,
     AccountFits,
     AccountRefused,
     Balance,
     CatalogItem,
     CatalogPage,
     Forged,
+    GoodsNotice,
     NoSuchGoods,
     Notice,
     Purchase,
     RawNotice,
     StatementPage,
+    Traits,
     Unknown,
 )
 
@@ -217,6 +220,12 @@ def instant(text: str) -> datetime:
 class NotOffered:
     """The answers of a protocol without these calls; a connector overrides what its supplier has."""
 
+    traits: ClassVar[Traits]
+
+    @property
+    def abilities(self) -> frozenset[Ability]:
+        return self.traits.abilities
+
     async def catalog(self, cursor: str | None, since: datetime | None) -> CatalogPage | Unknown:
         return not_offered("a catalog")
 
@@ -236,6 +245,12 @@ class NotOffered:
         return Forged("this supplier sends no notices")
 
     def acknowledge(self) -> tuple[int, bytes, str]:
+        return 200, b"ok", "text/plain"
+
+    def verify_goods_notice(self, raw: RawNotice, now: datetime) -> GoodsNotice | Forged:
+        return Forged("this supplier sends no notices of goods")
+
+    def acknowledge_goods(self) -> tuple[int, bytes, str]:
         return 200, b"ok", "text/plain"
 
 

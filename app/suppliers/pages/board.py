@@ -126,6 +126,7 @@ def _sku(row: Any, route: Route, names: dict[Any, dict[str, Any]]) -> dict[str, 
         "row": row,
         "able": sum(1 for one in route.candidates if rules.obstacle(one, most_cost=limit) is None),
         "offers": len(route.candidates),
+        "is_uncounted": rules.is_uncounted(route.candidates, most_cost=limit),
         "serving": names.get(choice.candidate.offer_id) if choice else None,
         "says": choice.says if choice else "",
     }

@@ -20,7 +20,7 @@ from app.kernel.errors import N_, NotFound
 from app.kernel.forms import InvalidForm, RawForm, parse
 from app.kernel.i18n import gettext, said
 from app.kernel.web import AnyRequest, page, see_other
-from app.suppliers import adjusting, health, importing, overview, queries, service, testing
+from app.suppliers import adjusting, health, importing, noticing, overview, queries, service, testing
 from app.suppliers.connectors import CONNECTORS
 from app.suppliers.connectors.declarative.presets import preset, preset_names
 from app.suppliers.connectors.port import Ability, IncompleteConnection
@@ -210,6 +210,10 @@ async def connection_context(request: AnyRequest, tx: Tx, tenant: Tenant, connec
         "has_check": traits is not None and bool({Ability.BALANCE, Ability.CATALOG} & traits.abilities),
         "has_catalog": traits is not None and Ability.CATALOG in traits.abilities,
         "notice_url": links.supply_notice(tenant, connection_id) if traits and Ability.NOTICES in traits.abilities else "",
+        "goods_notice_url": links.goods_notice(tenant, connection_id)
+        if traits and Ability.GOODS_NOTICES in traits.abilities
+        else "",
+        "goods_notices": await noticing.newest(tx, connection_id),
         "tests": tests,
         "is_testing": any(row["state"] in OPEN_TESTS for row in tests),
         "imports": await importing.imports_of(tx, connection_id),

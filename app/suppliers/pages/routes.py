@@ -83,6 +83,7 @@ async def _context(request: AnyRequest, session: AsyncSession, tenant: Tenant, s
         **choices_of_route(await service.said_by_category(session, product.category_id)),
         "policy_words": POLICY_WORDS,
         "default_minutes": _DEFAULT_MINUTES,
+        "is_uncounted": route is not None and rules.is_uncounted(route.candidates, most_cost=limit),
         "rows": [_row(candidate, details[candidate.offer_id], limit, price_minor) for candidate in route.candidates]
         if route
         else [],

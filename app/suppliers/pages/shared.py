@@ -78,6 +78,7 @@ ABILITY_WORDS: Final = {
     Ability.BALANCE: N_("Balance"),
     Ability.STATEMENT: N_("Statement"),
     Ability.NOTICES: N_("Notices"),
+    Ability.GOODS_NOTICES: N_("Notices of price and stock"),
 }
 _SECONDS: Final = N_("%(seconds)s s")
 _MULTI_LINE: Final = "-----BEGIN KEY-----\nAA\n-----END KEY-----"

@@ -19,6 +19,9 @@ from app.kernel.errors import N_
 from app.kernel.forms import InvalidForm, RawForm, parse
 from app.kernel.i18n import said
 from app.kernel.web import AnyRequest, page, see_other
+from app.replenishment import desks
+from app.replenishment import queries as replenishment
+from app.replenishment.models import OPEN
 from app.suppliers import adjusting, overview, service
 from app.suppliers.forms import SupplierForm
 from app.suppliers.models import Supplier
@@ -91,7 +94,9 @@ class SupplierPages(Controller):
 
 
 def _terms(form: SupplierForm) -> SupplierTerms:
-    return SupplierTerms(form.name, form.contact, form.settlement_days, form.claim_days, form.terms)
+    return SupplierTerms(
+        form.name, form.contact, form.settlement_days, form.claim_days, form.terms, email=form.email, locale=form.locale
+    )
 
 
 def _taken(refusal: service.NameTaken, sent: RawForm, context: dict[str, Any]) -> InvalidForm:
@@ -101,9 +106,14 @@ def _taken(refusal: service.NameTaken, sent: RawForm, context: dict[str, Any]) -
 async def _context(request: AnyRequest, session: AsyncSession, tenant: Tenant, supplier_id: UUID) -> dict[str, Any]:
     supplier = await adjusting.supplier_or_404(session, supplier_id)
     tx = await raw(session)
+    given = shared(request, tenant)
     return {
-        **shared(request, tenant),
+        **given,
         "supplier": supplier,
+        "email": await adjusting.email_of(session, supplier) if given["may_edit"] else supplier.email_masked,
+        "desk": await desks.desk_of(tx, supplier_id),
+        "desk_address": await desks.address_of(tx, supplier_id) if given["may_edit"] else "",
+        "replenishments": await replenishment.listed(tx, OPEN, supplier_id=supplier_id),
         "rates": await failing.of_supplier(tx, supplier_id),
         "policy": await aftersales.policy_of(tx),
         "may_void": may_do(request, Permission.INVENTORY_VOID),

@@ -12,7 +12,7 @@ from cryptography.exceptions import InvalidSignature
 from cryptography.hazmat.primitives import hashes, serialization
 from cryptography.hazmat.primitives.asymmetric import padding, rsa
 
-from simulators.supplier.book import Client, Purchase
+from simulators.supplier.book import Client, Goods, Purchase
 from simulators.supplier.company import Refusal, Wanted
 from simulators.supplier.protocol import Asked, Message, Protocol, Reply, Task
 
@@ -86,6 +86,18 @@ class Family962699(Protocol):
         form = {"customerOrderNo": purchase.out_no, "orderNo": purchase.own_no, "status": str(STATES[purchase.state])}
         form["sign"] = _md5(_pairs(form) + client.credentials["app_key"])
         return Message(address, urlencode(form).encode(), {"Content-Type": "application/x-www-form-urlencoded"})
+
+    def goods_notice(self, client: Client, goods: Goods, at: float) -> Message | None:
+        """This company's own: the public text describes none. Stock is left out where it is not counted."""
+        told = {
+            "productId": goods.sku,
+            "price": str(goods.cost),
+            "state": "1" if goods.is_on_sale else "0",
+            "time": str(int(at * 1000)),
+        }
+        form = told if goods.stock is None else {**told, "stock": str(goods.stock)}
+        form["sign"] = _md5(_pairs(form) + client.credentials["app_key"])
+        return Message(client.goods_url, urlencode(form).encode(), {"Content-Type": "application/x-www-form-urlencoded"})
 
     def is_acknowledged(self, status: int, body: bytes) -> bool:
         return status == 200 and body == b"success"

@@ -44,6 +44,17 @@ TAMPERINGS = {
                 insert into channel_quota (sku_id, channel_code, units) select sku_id, 'storefront', 1 from stock""",
     "CYCLE": """insert into subscription (id, order_line_id, cycle_unit, cycle_length, grace_days, first_day, last_day)
                 select gen_random_uuid(), id, 'day', 1, 0, current_date, current_date from order_line limit 1""",
+    "RESTOCK": """insert into supplier (id, name) values (gen_random_uuid(), 'Northbank');
+                insert into replenishment (id, replenishment_no, supplier_id, state, asked_by) select gen_random_uuid(), 'H', id, 'done', 'x' from supplier;
+                insert into replenishment_line (id, replenishment_id, position, sku_id, units, unit_cost)
+                select gen_random_uuid(), r.id, 0, b.sku_id, 1, b.unit_cost + 1 from replenishment r cross join import_batch b;
+                insert into replenishment_batch (batch_id, line_id, brought_by) select b.id, l.id, 'staff' from import_batch b cross join replenishment_line l""",
+    "RESTOCK uncounted": """insert into supplier (id, name) values (gen_random_uuid(), 'Northbank');
+                insert into replenishment (id, replenishment_no, supplier_id, state, asked_by) select gen_random_uuid(), 'H', id, 'sent', 'x' from supplier;
+                insert into replenishment_line (id, replenishment_id, position, sku_id, units, unit_cost)
+                select gen_random_uuid(), r.id, 0, b.sku_id, 1, b.unit_cost from replenishment r cross join import_batch b;
+                insert into replenishment_batch (batch_id, line_id, brought_by) select b.id, l.id, 'staff' from import_batch b cross join replenishment_line l;
+                delete from task""",
     "LIMIT": "update buyer_usage set units = 0",
     "USES": """insert into content_file (id, product_id, name, media_type, size_bytes, sha256)
                 select gen_random_uuid(), id, 'x', 'text/plain', 1, 'x' from product""",

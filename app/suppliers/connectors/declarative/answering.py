@@ -90,7 +90,7 @@ def outcome(recipe: Recipe, part: AnswerPart, said: Said, ours: Ours, values: Ma
                 return Delivered(
                     supplier_ref=ref or ours.out_no,
                     issued=tuple(_issued(recipe, part, said.document, values)),
-                    unit_cost=_optional_amount(said.document, part.unit_cost),
+                    unit_cost=optional_amount(said.document, part.unit_cost),
                     evidence=said.evidence,
                 )
             case ("accepted", _, _):
@@ -189,9 +189,9 @@ def catalog_items(recipe: Recipe, part: AnswerPart, document: Any) -> tuple[list
 
 def _item(recipe: Recipe, places: Item, entry: Any) -> CatalogItem | None:
     try:
-        cost, value = amount_at(entry, places.unit_cost), _optional_amount(entry, places.face_value)
+        cost, value = amount_at(entry, places.unit_cost), optional_amount(entry, places.face_value)
         sku, name = word_at(entry, places.supplier_sku), word_at(entry, places.name)
-        stock = _optional_amount(entry, places.stock)
+        stock = optional_amount(entry, places.stock)
         if not sku or not name or (stock is not None and stock != stock.to_integral_value()):
             return None
         return CatalogItem(
@@ -236,5 +236,6 @@ def amount_at(document: Any, pointer: str) -> Decimal:
     return Decimal(text)
 
 
-def _optional_amount(document: Any, pointer: str | None) -> Decimal | None:
+def optional_amount(document: Any, pointer: str | None) -> Decimal | None:
+    """As `amount_at`, or None where nothing stands. Raises: NotStrictJson."""
     return None if pointer is None or word_at(document, pointer) == "" else amount_at(document, pointer)

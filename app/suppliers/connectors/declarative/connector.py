@@ -17,7 +17,16 @@ from app.kernel.http import Answer, CallFailed, Client, NotSent
 from app.kernel.strict_json import NotStrictJson
 from app.suppliers.connectors.declarative import answering, asking, messages, values
 from app.suppliers.connectors.declarative.answering import Ours, Said
-from app.suppliers.connectors.declarative.recipe import AnswerPart, BadRecipe, CallName, CallPart, Recipe, read_recipe
+from app.suppliers.connectors.declarative.messages import Clock
+from app.suppliers.connectors.declarative.recipe import (
+    AnswerPart,
+    BadRecipe,
+    CallName,
+    CallPart,
+    MessagePart,
+    Recipe,
+    read_recipe,
+)
 from app.suppliers.connectors.declarative.signing import BadKey, private_key, public_key
 from app.suppliers.connectors.declarative.values import Missing
 from app.suppliers.connectors.port import (
@@ -30,6 +39,7 @@ from app.suppliers.connectors.port import (
     CatalogPage,
     Forged,
     Found,
+    GoodsNotice,
     IncompleteConnection,
     NoSuchGoods,
     NoSuchPurchase,
@@ -76,7 +86,9 @@ class Declarative:
             ),
             Setting("base_url", N_("Address"), help=N_("Instead of the recipe's own address."), pattern=r"(https?://[^\s?#]+)?"),
         ),
-        abilities=frozenset({Ability.CATALOG, Ability.STOCK, Ability.PRE_CHECK, Ability.BALANCE, Ability.NOTICES}),
+        abilities=frozenset(
+            {Ability.CATALOG, Ability.STOCK, Ability.PRE_CHECK, Ability.BALANCE, Ability.NOTICES, Ability.GOODS_NOTICES}
+        ),
         not_found_grace=timedelta(minutes=10),
         idempotency_life=None,
         calls_per_second=5.0,
@@ -92,6 +104,14 @@ class Declarative:
     def for_connection(cls, config: Mapping[str, str], client: Client | None = None) -> Self:
         recipe, settings = read_config(config)
         return cls(recipe, settings, client or http.shared())
+
+    @property
+    def abilities(self) -> frozenset[Ability]:
+        """Those the recipe describes."""
+        described = {Ability(name) for name in ("catalog", "pre_check", "balance") if name in self.recipe.calls}
+        described |= {Ability.STOCK} if "goods" in self.recipe.calls else set()
+        described |= {Ability.NOTICES} if self.recipe.notice else set()
+        return frozenset(described | ({Ability.GOODS_NOTICES} if self.recipe.goods_notice else set()))
 
     async def place(self, purchase: Purchase) -> Outcome:
         name: CallName = "place_top_up" if purchase.account and "place_top_up" in self.recipe.calls else "place"
@@ -172,10 +192,16 @@ class Declarative:
         return messages.verify(self.recipe.notice, raw, values.common(self.settings, now, self.recipe.zone))
 
     def acknowledge(self) -> tuple[int, bytes, str]:
-        if self.recipe.notice is None:
-            return 200, b"ok", "text/plain"
-        said = self.recipe.notice.acknowledge
-        return said.status, said.text.encode("utf-8"), said.media_type
+        return _acknowledged(self.recipe.notice)
+
+    def verify_goods_notice(self, raw: RawNotice, now: datetime) -> GoodsNotice | Forged:
+        if self.recipe.goods_notice is None:
+            return Forged("the recipe describes no notices of goods")
+        named = values.common(self.settings, now, self.recipe.zone)
+        return messages.verify_goods(self.recipe.goods_notice, raw, named, Clock(now, self.recipe.zone))
+
+    def acknowledge_goods(self) -> tuple[int, bytes, str]:
+        return _acknowledged(self.recipe.goods_notice)
 
     async def _about(self, name: CallName, named: Mapping[str, str], ours: Ours) -> Found:
         part = self.recipe.calls[name]
@@ -206,6 +232,13 @@ class Declarative:
         except CallFailed as fault:
             return Unknown(fault.reason)
         return answering.read(part.answer, answer)
+
+
+def _acknowledged(part: MessagePart | None) -> tuple[int, bytes, str]:
+    if part is None:
+        return 200, b"ok", "text/plain"
+    said = part.acknowledge
+    return said.status, said.text.encode("utf-8"), said.media_type
 
 
 def read_config(config: Mapping[str, str]) -> tuple[Recipe, dict[str, str]]:
@@ -250,8 +283,9 @@ def _check_keys(recipe: Recipe, settings: Mapping[str, str]) -> None:
     try:
         if recipe.signing is not None and recipe.signing.hash == "rsa-sha256":
             private_key(values.fill(recipe.signing.key, named))
-        if recipe.notice is not None and recipe.notice.signing.hash == "rsa-sha256":
-            public_key(values.fill(recipe.notice.signing.key, named))
+        for part in (recipe.notice, recipe.goods_notice):
+            if part is not None and part.signing.hash == "rsa-sha256":
+                public_key(values.fill(part.signing.key, named))
     except BadKey as fault:
         raise IncompleteConnection("credentials", str(fault)) from fault
     if recipe.secrets.cipher == "aes-256-ecb" and len(values.fill(recipe.secrets.key, named).encode()) != 32:

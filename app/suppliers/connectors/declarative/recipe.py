@@ -153,16 +153,43 @@ class Acknowledgement(_Part):
     media_type: str = Field("text/plain", max_length=100)
 
 
-class NoticePart(_Part):
+class MessagePart(_Part):
+    """A message the supplier sends by itself: how it is written, signed, told from others and acknowledged."""
+
     encoding: Literal["form", "json", "query"] = "form"
     signing: Signing
     ignores_case: bool = True
     """Whether a signature in hex may be written either way."""
-    out_no: Pointer
-    supplier_ref: Pointer | None = None
     event: tuple[Pointer, ...] = ()
     """What tells one event from another; the whole message where it is left out."""
     acknowledge: Acknowledgement = Acknowledgement()
+
+
+class NoticePart(MessagePart):
+    out_no: Pointer
+    supplier_ref: Pointer | None = None
+
+
+class GoodsNoticePart(MessagePart):
+    """What a message about goods says, seen from each entry, or from the message itself where `items` is left out."""
+
+    items: Pointer | None = None
+    supplier_sku: Pointer
+    unit_cost: Pointer | None = None
+    stock: Pointer | None = None
+    on_sale: Pointer | None = None
+    on_sale_values: tuple[str, ...] = ()
+    told_at: Pointer | None = None
+    """The supplier's own time of what it says: an older message then changes nothing."""
+    told_at_form: Literal["seconds", "milliseconds", "text", "compact"] = "milliseconds"
+
+    @model_validator(mode="after")
+    def _says_something(self) -> Self:
+        if self.unit_cost is None and self.stock is None and self.on_sale is None:
+            raise ValueError("say where the cost, the stock or the state of sale stands (unit_cost, stock, on_sale)")
+        if self.on_sale is not None and not self.on_sale_values:
+            raise ValueError("say which values mean that it is on sale (on_sale_values)")
+        return self
 
 
 class Note(_Part):
@@ -191,6 +218,7 @@ class Recipe(_Part):
     secrets: Secrets = Secrets()
     calls: dict[CallName, CallPart]
     notice: NoticePart | None = None
+    goods_notice: GoodsNoticePart | None = None
 
     @model_validator(mode="after")
     def _says_what_answers_mean(self) -> Self:
@@ -255,7 +283,8 @@ def _name_faults(document: Mapping[str, Any]) -> Iterator[tuple[str, str]]:
     for key in ("headers", "secrets"):
         yield from _unknown_names(document.get(key), key, declared, frozenset())
     yield from _unknown_names(document.get("signing"), "signing", declared, values.SIGNED | values.ALL)
-    yield from _unknown_names(document.get("notice"), "notice", declared, values.SIGNED | {"notice.*", "header.*"})
+    for key in ("notice", "goods_notice"):
+        yield from _unknown_names(document.get(key), key, declared, values.SIGNED | {"notice.*", "header.*"})
 
 
 def _unknown_names(part: Any, where: str, declared: set[str], allowed: frozenset[str] | set[str]) -> Iterator[tuple[str, str]]:

@@ -154,6 +154,10 @@ class Fulu:
             client=client or http.shared(),
         )
 
+    @property
+    def abilities(self) -> frozenset[Ability]:
+        return self.traits.abilities
+
     async def place(self, purchase: Purchase) -> Outcome:
         """Acceptance is no success, and cards are never in this answer: both are asked for.
 
@@ -229,6 +233,8 @@ class Fulu:
 
     pre_check = wire.NotOffered.pre_check
     statement = wire.NotOffered.statement
+    verify_goods_notice = wire.NotOffered.verify_goods_notice
+    acknowledge_goods = wire.NotOffered.acknowledge_goods
 
     def verify_notice(self, raw: RawNotice, now: datetime) -> Notice:
         """The signature is read as that of requests: the characters of the message without `sign`, in order, and the secret."""

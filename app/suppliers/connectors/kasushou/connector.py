@@ -144,6 +144,10 @@ class Kasushou:
             client=client or http.shared(),
         )
 
+    @property
+    def abilities(self) -> frozenset[Ability]:
+        return self.traits.abilities
+
     async def place(self, purchase: Purchase) -> Outcome:
         """Acceptance is no success, and cards are never in this answer: both are asked for."""
         if taken := OURS & set(purchase.account):
@@ -228,6 +232,8 @@ class Kasushou:
 
     pre_check = wire.NotOffered.pre_check
     statement = wire.NotOffered.statement
+    verify_goods_notice = wire.NotOffered.verify_goods_notice
+    acknowledge_goods = wire.NotOffered.acknowledge_goods
     acknowledge = wire.NotOffered.acknowledge
 
     def verify_notice(self, raw: RawNotice, now: datetime) -> Notice:
