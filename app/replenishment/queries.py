@@ -66,7 +66,7 @@ async def number_of_batch(tx: Tx, batch_id: UUID) -> str:
 
 
 async def linkable(tx: Tx, replenishment_id: UUID) -> dict[UUID, list[asyncpg.Record]]:
-    """For each line the batches of its SKU that are of no line yet and came at its cost, or still may; newest first."""
+    """For each line the batches of its SKU that are of no line yet, came since it was asked for, and at its cost, or still may; newest first."""
     found: dict[UUID, list[asyncpg.Record]] = {}
     for row in await tx.fetch(_LINKABLE, replenishment_id):
         found.setdefault(row["line_id"], []).append(row)
@@ -141,10 +141,11 @@ where b.batch_id = $1
 _LINKABLE = """
 select w.id as line_id, i.batch_no, i.state, i.created_at
 from replenishment_line w
+join replenishment r on r.id = w.replenishment_id
 cross join lateral (
   select i.batch_no, i.state, i.created_at from import_batch i
   where i.sku_id = w.sku_id and i.batch_no like 'B%' and i.state not in ('abandoned', 'rejected')
-    and (i.unit_cost = w.unit_cost or i.state in ('checking', 'ready'))
+    and i.created_at > r.created_at - interval '1 day' and (i.unit_cost = w.unit_cost or i.state in ('checking', 'ready'))
     and not exists (select 1 from replenishment_batch b where b.batch_id = i.id)
   order by i.created_at desc limit 20
 ) i

@@ -110,6 +110,10 @@ async def test_what_arrives_is_counted_from_batches_at_the_agreed_cost(world: Wo
     assert "1 too many" in (await owner.get(here)).text
     assert await world.value("select count(*) from replenishment_batch") == 2
     late = await world.stock(sku.id, 1)
+    other = await asked(world, north, (sku.id, 10), confirmed=True)
+    assert late in (await owner.get(f"{HOME}/{other}")).text
+    await world.rows("update import_batch set created_at = now() - interval '2 days' where batch_no = $1 returning 1", late)
+    assert late not in (await owner.get(f"{HOME}/{other}")).text
     assert (await owner.post(f"{here}/lines/{line}/batches", {"batch": late})).status_code == 409
 
 
