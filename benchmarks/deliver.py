@@ -45,7 +45,7 @@ SAMPLE_EVERY = 20
 GATEWAY_WAITS_S = (0.2, 1.0, 5.0, 30.0)
 """As the sandbox gateway sends a notice again that nobody acknowledged."""
 SETTLE_S = 60.0
-LOOK_EVERY_S = 0.01
+LOOK_EVERY_S = 0.05
 ACTOR = Actor(ActorKind.SYSTEM, None, "bench")
 
 

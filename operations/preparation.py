@@ -15,6 +15,8 @@ from tenants.bootstrap import identity_of
 MIGRATE_WAIT_S = 600.0
 SEED_WAIT_S = 600.0
 _SUPPLIER = "supplier "
+NOTE = "note: "
+"""What a line of a program's log begins with that the person who started it should read."""
 MIGRATION_SOURCES = ("migrations", "tenants", "operations/migrate.py", "app/ordering/sql", "app/inventory/sql")
 
 
@@ -72,7 +74,11 @@ def _run(command: str, arguments: list[str], folder: Path, environment: Mapping[
         return
     started = time.monotonic()
     child = Child(command, [PYTHON, "-m", "operations", command, *arguments], folder / "logs" / f"{command}.log", environment)
+    written = child.log.stat().st_size if child.log.exists() else 0
     run_to_its_end(child, wait_s=MIGRATE_WAIT_S if command == "migrate" else SEED_WAIT_S)
+    for line in child.log.read_bytes()[written:].decode(errors="replace").splitlines():
+        if line.startswith(NOTE):
+            say(line.removeprefix(NOTE))
     say(f"{command}: {time.monotonic() - started:.1f} s")
 
 

@@ -204,9 +204,9 @@ class System:
         self._write_record()
 
     def first_ended(self) -> str | None:
-        """Name of a part that ended by itself, or None while all are well."""
+        """Name of a part that ended by itself, or None while all are well. Simulated suppliers that are spared may end."""
         for name, child in self.children.items():
-            if not child.is_running():
+            if not child.is_running() and not (self.plan.spares_suppliers and name.startswith(SUPPLIER)):
                 return name
         if self.postgres is not None and not self.postgres.is_running():
             return "postgres"

@@ -33,6 +33,8 @@ from operations.demo_data.goods import MERCHANTS, Merchant
 from operations.demo_data.people import Login, Opened
 from operations.demo_data.stocking import Shelved
 from operations.demo_data.supplying import Supplied
+from operations.demo_data.trade import Traded
+from operations.preparation import NOTE
 from operations.trouble import Trouble
 from tenants.directory import PLATFORM
 from tenants.session import Databases, databases, tenant_tx, use_databases
@@ -86,10 +88,11 @@ async def _open(merchant: Merchant, owner_url: str, suppliers: Mapping[str, str]
     stocked = time.monotonic()
     supplied = await _supply(opened, shelved, suppliers)
     traded = await trade.trade(opened, shelved, orders=merchant.orders)
-    traded += await bought.buy(opened, supplied) if supplied else []
+    delivered = await _buy(opened, supplied) if supplied else []
+    traded += delivered
     await dating.date_back(owner_url, opened.tenant, traded)
     await own_types.sell(opened, by_hand)
-    if supplied:
+    if supplied and delivered:
         await bought.settle(opened, supplied)
     if merchant is MERCHANTS[0]:
         await channels.open_channels(opened, shelved)
@@ -107,9 +110,26 @@ async def _supply(opened: Opened, shelved: list[Shelved], suppliers: Mapping[str
         return None
     try:
         return await supplying.connect(opened, shelved, suppliers)
-    except (http.CallFailed, NotRead, TimeoutError) as error:
-        print(f"The simulated suppliers do not answer ({error}); the demo goes on without what they deliver.", flush=True)
+    except _AWAY as error:
+        _tell_away(error)
         return None
+
+
+async def _buy(opened: Opened, supplied: Supplied) -> list[Traded]:
+    """What buyers bought from the simulated suppliers; nothing, with a line that says so, where they went away meanwhile."""
+    try:
+        return await bought.buy(opened, supplied)
+    except _AWAY as error:
+        _tell_away(error)
+        return []
+
+
+def _tell_away(error: Exception) -> None:
+    why = str(error) or type(error).__name__
+    print(f"{NOTE}The simulated suppliers do not answer ({why}); the demo goes on without what they deliver.", flush=True)
+
+
+_AWAY = (http.CallFailed, NotRead, TimeoutError)
 
 
 async def _refuse_used_database() -> None:

@@ -68,11 +68,12 @@ async def application(installation: Installation, anyio_backend: str) -> AsyncIt
 
 
 @pytest.fixture(scope="session")
-async def recycler(application: object, installation: Installation) -> Recycler:
+async def recycler(application: object, installation: Installation) -> AsyncIterator[Recycler]:
     """Gives merchants of tests that are over to later tests, empty."""
     from tests.recycling import Recycler
 
-    return await Recycler.beside(installation)
+    async with Recycler.beside(installation) as made:
+        yield made
 
 
 @pytest.fixture

@@ -52,29 +52,40 @@ insert into tenant (id, state, schema_name, role_name, revision) select $1, 'spa
 
 
 class Recycler:
-    """Takes merchants back in the order they come. One whose schema is not what a new merchant's is stays where he is."""
+    """Takes merchants back in the order they come. One whose schema is not what a new merchant's is stays where he is.
 
-    def __init__(self, admin_url: str, shape: str) -> None:
-        self._admin_url, self._shape = admin_url, shape
+    One connection does it all: what a new one must first learn of so many tables costs more than the work.
+    """
+
+    def __init__(self, admin_url: str) -> None:
+        self._admin_url = admin_url
+        self._shape = ""
+        self._connection: asyncpg.Connection[asyncpg.Record] | None = None
         self._resting: deque[Tenant] = deque()
 
     @classmethod
-    async def beside(cls, installation: Installation) -> Self:
+    @asynccontextmanager
+    async def beside(cls, installation: Installation) -> AsyncIterator[Self]:
         """Remembers what the schema of a merchant is like that nobody has used."""
-        admin_url = installation.postgres.admin_url("quanyi")
+        made = cls(installation.postgres.admin_url("quanyi"))
         await provisioning.refill(installation.urls.owner_url, wanted=3)
-        async with _connected(admin_url) as connection:
-            unused = await connection.fetchval("select schema_name from tenant where state = 'spare' limit 1")
-            return cls(admin_url, await _shape(connection, unused))
+        connection = await made._connected()
+        unused = await connection.fetchval("select schema_name from tenant where state = 'spare' limit 1")
+        made._shape = await _shape(connection, unused)
+        yield made
+        await (await made._connected()).close()
 
     async def take_back(self, tenants: list[Tenant]) -> None:
         """The merchants of a test that is over. Those that rested long enough are spare when this returns."""
         self._resting.extend(tenants)
-        if len(self._resting) <= RESTS:
-            return
-        async with _connected(self._admin_url) as connection:
-            while len(self._resting) > RESTS:
-                await self._empty(connection, self._resting.popleft())
+        while len(self._resting) > RESTS:
+            await self._empty(await self._connected(), self._resting.popleft())
+
+    async def _connected(self) -> asyncpg.Connection[asyncpg.Record]:
+        """The connection, made anew when a test has ended it."""
+        if self._connection is None or self._connection.is_closed():
+            self._connection = await asyncpg.connect(self._admin_url)
+        return self._connection
 
     async def _empty(self, connection: asyncpg.Connection[asyncpg.Record], tenant: Tenant) -> None:
         if await _shape(connection, tenant.schema) != self._shape:
@@ -84,15 +95,6 @@ class Recycler:
             for statement in _GO:
                 await connection.execute(statement, tenant.id)
             await connection.execute(_COME_BACK.format(schema=tenant.schema), UUID(bytes=uuid7().bytes), tenant.schema)
-
-
-@asynccontextmanager
-async def _connected(admin_url: str) -> AsyncIterator[asyncpg.Connection[asyncpg.Record]]:
-    connection = await asyncpg.connect(admin_url)
-    try:
-        yield connection
-    finally:
-        await connection.close()
 
 
 async def _shape(connection: asyncpg.Connection[asyncpg.Record], schema: str) -> str:

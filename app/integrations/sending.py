@@ -46,8 +46,10 @@ class _Written:
         return f"_Written({self.id})"
 
 
-MoreLines = Callable[[Tx, str, dict[str, Any]], Awaitable[list[str]]]
-"""What a slice above adds to a message, from its template and params, at the moment it is sent."""
+Facts = tuple[str, dict[str, Any]]
+"""A message's template and params."""
+MoreLines = Callable[[Tx, Sequence[Facts]], Awaitable[list[list[str]]]]
+"""What a slice above adds to each of some messages at the moment they are sent."""
 
 
 async def send(tenant: Tenant, message_ids: Sequence[UUID], *, more_lines: MoreLines) -> None:
@@ -56,8 +58,7 @@ async def send(tenant: Tenant, message_ids: Sequence[UUID], *, more_lines: MoreL
     Idempotent: a message that was sent is not sent again. Raises: NotHandedOver, once all are noted, when one was not taken.
     """
     async with tenant_tx(tenant) as tx:
-        rows = await tx.fetch(_WAITING, list(message_ids))
-        written = [await _write(tx, row, more_lines) for row in rows]
+        written = await _write(tx, await tx.fetch(_WAITING, list(message_ids)), more_lines)
     problems = await _hand_over(written)
     await fault("message.handed_over")
     async with tenant_tx(tenant) as tx:
@@ -66,13 +67,17 @@ async def send(tenant: Tenant, message_ids: Sequence[UUID], *, more_lines: MoreL
         raise NotHandedOver(", ".join(sorted(set(problems.values()))))
 
 
-async def _write(tx: Tx, row: asyncpg.Record, more_lines: MoreLines) -> _Written:
+async def _write(tx: Tx, rows: Sequence[asyncpg.Record], more_lines: MoreLines) -> list[_Written]:
     ring = await keyring(tx)
-    recipient = ring.open("outgoing_message", "recipient", row["id"], row["recipient"]).reveal()
-    params = json.loads(ring.open("outgoing_message", "params", row["id"], row["params"]).reveal())
-    added = await more_lines(tx, row["template"], params)
-    text = await templates.render(tx, row["template"], row["locale"], params, added)
-    return _Written(row["id"], row["medium"], recipient, text)
+    facts = [
+        (row["template"], json.loads(ring.open("outgoing_message", "params", row["id"], row["params"]).reveal())) for row in rows
+    ]
+    written = []
+    for row, (template, params), added in zip(rows, facts, await more_lines(tx, facts), strict=True):
+        recipient = ring.open("outgoing_message", "recipient", row["id"], row["recipient"]).reveal()
+        text = await templates.render(tx, template, row["locale"], params, added)
+        written.append(_Written(row["id"], row["medium"], recipient, text))
+    return written
 
 
 async def _hand_over(written: Sequence[_Written]) -> dict[UUID, str]:

@@ -6,6 +6,8 @@ of the request left us, so the same call may be made again; `Unanswered` means t
 has to be asked for.
 """
 
+from __future__ import annotations
+
 import asyncio
 import ipaddress
 import logging
@@ -14,18 +16,19 @@ import ssl
 import time
 from collections.abc import Awaitable, Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
-from types import MappingProxyType
-from typing import Any, NoReturn
+from types import MappingProxyType, SimpleNamespace
 
-import httpcore2
-import httpx2
+import aiohttp
+import certifi
+from aiohttp.abc import AbstractResolver, ResolveResult
+from yarl import URL
 
 CONNECT_S = 3.0
+"""For connecting, TLS included; as long again to wait for a free place among the connections."""
 READ_S = 15.0
 TOTAL_S = 30.0
 MAX_BODY_BYTES = 1_000_000
 MAX_CONNECTIONS = 200
-MAX_IDLE_CONNECTIONS = 40
 IDLE_S = 3.0
 """Shorter than the five seconds after which many servers close: a call on a connection that ends that moment would have no answer."""
 MAX_ADDRESSES_TRIED = 3
@@ -79,45 +82,76 @@ class Client:
     """A pool of checked connections for one event loop. Make one per process with `start`, end it with `aclose`."""
 
     def __init__(self, *, allow_loopback: bool, resolve: Resolver | None = None, tls: ssl.SSLContext | None = None) -> None:
-        self._pool = httpcore2.AsyncConnectionPool(
-            ssl_context=tls or httpx2.create_ssl_context(trust_env=False),
-            max_connections=MAX_CONNECTIONS,
-            max_keepalive_connections=MAX_IDLE_CONNECTIONS,
-            keepalive_expiry=IDLE_S,
-            http1=True,
-            http2=False,
-            retries=0,
-            network_backend=_CheckedBackend(resolve or resolve_by_system, allow_loopback),
-        )
+        self._allow_loopback = allow_loopback
+        self._resolver = _CheckedResolver(resolve or resolve_by_system, allow_loopback)
+        self._tls = tls
+        self._session: aiohttp.ClientSession | None = None
+
+    def _opened(self) -> aiohttp.ClientSession:
+        """The pool, on the loop of the first call."""
+        if self._session is None:
+            connector = aiohttp.TCPConnector(
+                resolver=self._resolver,
+                use_dns_cache=False,
+                ssl=self._tls or ssl.create_default_context(cafile=certifi.where()),
+                limit=MAX_CONNECTIONS,
+                keepalive_timeout=IDLE_S,
+            )
+            self._session = aiohttp.ClientSession(
+                connector=connector,
+                trust_env=False,
+                auto_decompress=False,
+                cookie_jar=aiohttp.DummyCookieJar(),
+                skip_auto_headers=("User-Agent", "Accept", "Content-Type"),
+                trace_configs=[_sending()],
+            )
+            self._session._retry_connection = (
+                False  # no setting for it: else what is asked on a connection that ends is asked twice
+            )
+        return self._session
 
     async def send(self, call: Call, *, read_s: float = READ_S, total_s: float = TOTAL_S) -> Answer:
         """Make one call and return its answer, redirects included. At most `total_s` seconds from start to last byte.
 
         Never repeats a call by itself. Raises: ForbiddenDestination or NotSent before, Unanswered after the first byte.
         """
-        request, progress = _request(call, read_s), _Progress()
-        request.extensions["trace"] = progress.note
+        url, progress = _plain_url(call.url), _Progress()
+        host = str(url.raw_host)
+        if _is_address(host):
+            check_addresses(host, [host], allow_loopback=self._allow_loopback)
+        _refuse_line_breaks(call.headers)
         started = time.monotonic()
+        for _ in range(2):  # so that the loop hears of idle connections that were closed, before one is chosen
+            await asyncio.sleep(0)
         try:
             async with asyncio.timeout(total_s):
-                answer = await self._exchange(request)
-        except _NETWORK_FAULTS as fault:
-            progress.fail(fault, host=request.url.host.decode("ascii"))
-        elapsed_ms = (time.monotonic() - started) * 1000
-        log.debug("called %s %s: %d in %.0f ms", call.method, request.url.host.decode("ascii"), answer.status, elapsed_ms)
+                answer = await self._exchange(call, url, read_s, progress)
+        except (aiohttp.ClientError, OSError) as fault:  # TLS refusals and TimeoutError are among the latter
+            what = type(fault).__name__
+            if progress.is_sent:
+                raise Unanswered(f"{host} gave no complete answer ({what})") from fault
+            raise NotSent(f"{host} could not be reached ({what})") from fault
+        log.debug("called %s %s: %d in %.0f ms", call.method, host, answer.status, (time.monotonic() - started) * 1000)
         return answer
 
-    async def _exchange(self, request: httpcore2.Request) -> Answer:
-        response = await self._pool.handle_async_request(request)
-        try:
+    async def _exchange(self, call: Call, url: URL, read_s: float, progress: _Progress) -> Answer:
+        asked = self._opened().request(
+            call.method,
+            url,
+            data=call.body or None,
+            headers={"Accept-Encoding": "identity", **call.headers},
+            allow_redirects=False,
+            timeout=aiohttp.ClientTimeout(total=None, connect=2 * CONNECT_S, sock_connect=CONNECT_S, sock_read=read_s),
+            trace_request_ctx=progress,
+        )
+        async with asked as response:
             body = await _read_bounded(response)
-        finally:
-            await response.aclose()
         return Answer(status=response.status, body=body, headers=_headers_of(response))
 
     async def aclose(self) -> None:
         """Close every connection. Calls under way end as `Unanswered`."""
-        await self._pool.aclose()
+        if self._session is not None:
+            await self._session.close()
 
 
 # The process's own client, so that code deep in the domain need not be handed one. ------------------------------------
@@ -179,120 +213,103 @@ async def resolve_by_system(host: str, port: int) -> Sequence[str]:
     return [str(entry[4][0]) for entry in found]
 
 
-class _CheckedBackend(httpcore2.AsyncNetworkBackend):
-    """Connects to the very address it has checked, so a second, different answer of the name server changes nothing."""
+class _CheckedResolver(AbstractResolver):
+    """Has connected the very addresses it has checked, so a second, different answer of the name server changes nothing."""
 
     def __init__(self, resolve: Resolver, allow_loopback: bool) -> None:
         self._resolve = resolve
         self._allow_loopback = allow_loopback
-        self._sockets = httpcore2.AnyIOBackend()
 
-    async def connect_tcp(
-        self,
-        host: str,
-        port: int,
-        timeout: float | None = None,  # noqa: ASYNC109  # the interface's own parameter
-        local_address: str | None = None,
-        socket_options: Iterable[httpcore2.SOCKET_OPTION] | None = None,
-    ) -> httpcore2.AsyncNetworkStream:
-        assert local_address is None
-        async with asyncio.timeout(timeout):
-            found = await self._resolve(host, port)
-        addresses = check_addresses(host, found, allow_loopback=self._allow_loopback)[:MAX_ADDRESSES_TRIED]
-        fault: Exception = NotSent(f"{host} has no address")
-        for address in addresses:
-            try:
-                return await self._sockets.connect_tcp(address, port, timeout=(timeout or CONNECT_S) / len(addresses))
-            except (httpcore2.ConnectError, httpcore2.ConnectTimeout) as error:
-                fault = error
-        raise fault
+    async def resolve(self, host: str, port: int = 0, family: socket.AddressFamily = socket.AF_UNSPEC) -> list[ResolveResult]:
+        found = check_addresses(host, await self._resolve(host, port), allow_loopback=self._allow_loopback)
+        return [
+            ResolveResult(
+                hostname=host,
+                host=address,
+                port=port,
+                family=socket.AF_INET6 if ":" in address else socket.AF_INET,
+                proto=0,
+                flags=socket.AI_NUMERICHOST,
+            )
+            for address in found[:MAX_ADDRESSES_TRIED]
+        ]
 
-    async def connect_unix_socket(
-        self,
-        path: str,
-        timeout: float | None = None,  # noqa: ASYNC109  # the interface's own parameter
-        socket_options: Iterable[httpcore2.SOCKET_OPTION] | None = None,
-    ) -> httpcore2.AsyncNetworkStream:
-        raise ForbiddenDestination("local sockets are not called")
-
-    async def sleep(self, seconds: float) -> None:
-        await asyncio.sleep(seconds)
+    async def close(self) -> None:
+        """There is nothing to close."""
 
 
 # One request, one answer. ---------------------------------------------------------------------------------------------
 
 
+@dataclass
 class _Progress:
-    """Knows whether the request had begun to leave, which is all that tells `NotSent` from `Unanswered`."""
+    """Whether the request had begun to leave, which is all that tells `NotSent` from `Unanswered`."""
 
-    def __init__(self) -> None:
-        self.is_sent = False
-
-    async def note(self, event: str, _details: Mapping[str, Any]) -> None:
-        if event.endswith(".send_request_headers.started"):
-            self.is_sent = True
-
-    def fail(self, fault: Exception, *, host: str) -> NoReturn:
-        what = type(fault).__name__
-        if self.is_sent:
-            raise Unanswered(f"{host} gave no complete answer ({what})") from fault
-        raise NotSent(f"{host} could not be reached ({what})") from fault
+    is_sent: bool = False
 
 
-def _request(call: Call, read_s: float) -> httpcore2.Request:
-    url = _plain_url(call.url)
-    headers = [("Host", url.netloc.decode("ascii")), ("Accept-Encoding", "identity"), *call.headers.items()]
-    if call.body or call.method not in ("GET", "HEAD", "DELETE"):
-        headers.append(("Content-Length", str(len(call.body))))
-    if any(char in name + value for name, value in headers for char in "\r\n\0"):
+def _sending() -> aiohttp.TraceConfig:
+    """Notes on a call's `_Progress` that its head is about to leave."""
+
+    async def note(_session: aiohttp.ClientSession, context: SimpleNamespace, _what: object) -> None:
+        context.trace_request_ctx.is_sent = True
+
+    tracing = aiohttp.TraceConfig()
+    tracing.on_request_headers_sent.append(note)
+    return tracing
+
+
+def _refuse_line_breaks(headers: Mapping[str, str]) -> None:
+    if any(char in name + value for name, value in headers.items() for char in "\r\n\0"):
         raise NotSent("a header holds a line break")
-    return httpcore2.Request(
-        method=call.method.encode("ascii"),
-        url=httpcore2.URL(scheme=url.raw_scheme, host=url.raw_host, port=url.port, target=url.raw_path),
-        headers=[(name.encode("ascii"), value.encode("utf-8")) for name, value in headers],
-        content=call.body,
-        extensions={"timeout": {"connect": CONNECT_S, "pool": CONNECT_S, "read": read_s, "write": read_s}},
-    )
 
 
-def _plain_url(text: str) -> httpx2.URL:
-    """Raises: ForbiddenDestination unless it is http(s), names a host, carries no user and no privileged odd port."""
+def _is_address(host: str) -> bool:
+    """Whether a host is written as an address, for which no resolver is asked."""
     try:
-        url = httpx2.URL(text)
-    except (httpx2.InvalidURL, UnicodeError, ValueError) as error:
-        raise ForbiddenDestination("the address is not a web address") from error
-    if url.scheme not in ("http", "https") or not url.host:
+        ipaddress.ip_address(host)
+    except ValueError:
+        return False
+    return True
+
+
+def _plain_url(text: str) -> URL:
+    """Raises: ForbiddenDestination unless it is http(s), names a host, carries no user and no privileged odd port.
+
+    What is plain ASCII goes out letter by letter, because suppliers sign it.
+    """
+    if any(char <= " " or char == "\x7f" for char in text):
         raise ForbiddenDestination("the address is not a web address")
-    if url.userinfo:
+    try:
+        url = URL(text, encoded=text.isascii())
+        port = url.explicit_port
+    except (UnicodeError, ValueError) as error:
+        raise ForbiddenDestination("the address is not a web address") from error
+    if url.scheme not in ("http", "https") or not url.raw_host:
+        raise ForbiddenDestination("the address is not a web address")
+    if url.raw_user is not None or url.raw_password is not None:
         raise ForbiddenDestination("the address carries a user name")
-    if url.port is not None and url.port not in (80, 443) and not 1024 <= url.port <= 65535:
-        raise ForbiddenDestination(f"port {url.port} is not called")
+    if port is not None and port not in (80, 443) and not 1024 <= port <= 65535:
+        raise ForbiddenDestination(f"port {port} is not called")
     return url
 
 
-async def _read_bounded(response: httpcore2.Response) -> bytes:
+async def _read_bounded(response: aiohttp.ClientResponse) -> bytes:
     body = bytearray()
-    async for chunk in response.aiter_stream():
+    async for chunk in response.content.iter_any():
         body += chunk
         if len(body) > MAX_BODY_BYTES:
+            response.close()
             raise Unanswered(f"the answer is longer than {MAX_BODY_BYTES} bytes")
     return bytes(body)
 
 
-def _headers_of(response: httpcore2.Response) -> Mapping[str, str]:
+def _headers_of(response: aiohttp.ClientResponse) -> Mapping[str, str]:
     headers: dict[str, str] = {}
-    for name, value in response.headers:
+    for name, value in response.raw_headers:
         headers.setdefault(name.decode("latin-1").lower(), value.decode("latin-1"))
     return MappingProxyType(headers)
 
-
-_NETWORK_FAULTS = (
-    httpcore2.TimeoutException,
-    httpcore2.NetworkError,
-    httpcore2.ProtocolError,
-    httpcore2.UnsupportedProtocol,
-    OSError,  # TLS refusals and TimeoutError are among them
-)
 
 # Addresses the standard library calls global, or did in some version, and which still lead inside or in disguise.
 _NEVER = tuple(

@@ -31,7 +31,7 @@ from tenants.session import tenant_tx
 from workers.drain import drain_home
 
 _SEED = 7
-_WITHIN_S = 20
+_WITHIN_S = 60
 _TRADED = (
     (("话费直充", "50 元"), 9, 0),
     (("话费直充", "100 元"), 6, 0),

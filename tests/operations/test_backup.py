@@ -8,7 +8,7 @@ import os
 import subprocess
 import sys
 import tarfile
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -156,6 +156,11 @@ async def test_what_was_restored_neither_sells_nor_sends_until_it_is_reconciled(
     assert "closed" in (await world.client().get("/")).text
 
 
+def money_moved(world: World) -> dict[str, Mapping[str, int]]:
+    """What the gateway's book counts, but for notices: one of an earlier test may be sent again at any moment."""
+    return {name: counts for name, counts in world.gateway.totals().items() if name != "sent"}
+
+
 @pytest.mark.case("J10")
 async def test_an_hour_later_nothing_is_done_twice_and_every_difference_is_listed(world: World, tmp_path: Path) -> None:
     sku = await shop(world)
@@ -170,7 +175,7 @@ async def test_an_hour_later_nothing_is_done_twice_and_every_difference_is_liste
     lost = await world.bought(sku.listing.id, contact="13900000002")
     handed_out = {row["id"] for row in await world.rows("select id from card_key where state = 'delivered'")}
     numbers = {row["order_no"] for row in await world.rows("select order_no from shop_order")}
-    refunds = world.gateway.totals()
+    moved = money_moved(world)
     await restore(file, world.tenant.slug)
     differences = await reconciled(world)
     assert [(found.number, found.ours, found.theirs) for found in differences] == [(payment_no, "open", "captured")]
@@ -182,7 +187,7 @@ async def test_an_hour_later_nothing_is_done_twice_and_every_difference_is_liste
     assert await world.value("select count(*) from delivery_unit where state = 'delivered'") == 0, (
         "nothing is delivered a second time"
     )
-    assert world.gateway.totals() == refunds, "nothing is refunded or charged a second time"
+    assert money_moved(world) == moved, "nothing is refunded or charged a second time"
     assert await world.value("select state from shop_order where id = $1", owed.id) == "paid"
     waits = await world.rows("select subject_id, state from task where kind = 'fulfillment.deliver'")
     assert {row["subject_id"]: row["state"] for row in waits} == {owed.id: "failed", open_order.id: "failed"}, (

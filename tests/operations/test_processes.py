@@ -100,6 +100,17 @@ def test_a_demo_starts_without_a_simulated_supplier_and_says_so_once(tmp_path: P
         system.delete()
 
 
+def test_a_spared_supplier_that_ends_later_ends_nothing_else(tmp_path: Path) -> None:
+    system = System.temporary(replace(plan(standins.put(tmp_path)), suppliers=("kasushou",), spares_suppliers=True))
+    try:
+        with system:
+            system.kill("supplier-kasushou")
+            assert wait_until(lambda: not system.children["supplier-kasushou"].is_running())
+            assert system.first_ended() is None
+    finally:
+        system.delete()
+
+
 def test_a_simulated_supplier_that_is_not_spared_stops_the_start(tmp_path: Path) -> None:
     system = System.temporary(replace(plan(standins.put(tmp_path, supplier=standins.BROKEN)), suppliers=("kasushou",)))
     try:

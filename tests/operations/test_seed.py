@@ -16,10 +16,10 @@ import pytest
 from app.access import passwords
 from app.insight.invariants import breaches
 from app.kernel import clock
-from operations.demo_data import SUPPLIERS, bought, dating, people, stocking, supplying, trade
+from operations.demo_data import MAINLAND, SUPPLIERS, bought, dating, people, stocking, supplying, trade
 from operations.demo_data.goods import MERCHANTS, NANZHI, Merchant
 from operations.demo_data.people import Login, Opened
-from operations.seed import _supply, seed, write_logins
+from operations.seed import _buy, _supply, seed, write_logins
 from operations.trouble import Trouble
 from tenants import provisioning
 from tenants.directory import PLATFORM
@@ -72,7 +72,7 @@ def companies(tmp_path: Path) -> Iterator[dict[str, SupplierSimulator]]:
 
 
 async def test_its_suppliers_delivered_what_was_bought_of_them_and_a_second_seed_does_nothing(
-    world: World, companies: dict[str, SupplierSimulator], tmp_path: Path
+    world: World, companies: dict[str, SupplierSimulator], tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     await provisioning.refill(world.urls.owner_url, wanted=3)
     opened = await people.open_merchant(replace(NANZHI, slug=f"demo-{secrets.token_hex(4)}"))
@@ -100,6 +100,9 @@ async def test_its_suppliers_delivered_what_was_bought_of_them_and_a_second_seed
     before = [company.totals()["asked"] for company in companies.values()]
     await refuse_to_seed(tmp_path / "logins.json", {name: company.url for name, company in companies.items()})
     assert [company.totals()["asked"] for company in companies.values()] == before
+    companies[MAINLAND].process.kill()
+    assert await _buy(opened, supplied) == []
+    assert capsys.readouterr().out.count("The simulated suppliers do not answer") == 1
 
 
 async def test_without_its_suppliers_it_goes_on(world: World, capsys: pytest.CaptureFixture[str]) -> None:

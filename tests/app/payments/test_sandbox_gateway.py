@@ -246,7 +246,7 @@ async def test_gateway_that_is_away_is_unknown_and_says_that_nothing_was_sent(cl
     base_url = f"http://127.0.0.1:{server.sockets[0].getsockname()[1]}"
     server.close()
     away = SandboxGateway.for_connection(CONFIG | {"base_url": base_url}, client)
-    assert await away.create_payment(asked()) == Unknown("127.0.0.1 could not be reached (ConnectError)", is_sent=False)
+    assert await away.create_payment(asked()) == Unknown("127.0.0.1 could not be reached (ClientConnectorError)", is_sent=False)
 
 
 async def test_delay_within_the_deadline_is_only_slow(gateway: SandboxGateway, simulator: GatewaySimulator) -> None:

@@ -24,6 +24,8 @@ from app.suppliers.models import ConnectionMode, RoutePolicy
 from app.suppliers.service import ConnectionTerms, RouteTerms, SupplierTerms
 from app.suppliers.syncing import _keep
 from tenants.session import tenant_session, tenant_tx
+from tests.app.staff import staff
+from tests.app.storefront.buyer import words
 from tests.app.suppliers.connectors.mainland.companies import completed
 from tests.simulators import SupplierSimulator, supplier_simulator
 from tests.world import STAFF, World
@@ -214,6 +216,18 @@ async def test_what_is_unclear_is_not_guessed(told: Told, fields: dict[str, str]
     assert await told.counts() == [counted]
     assert await told.is_to_be_read()
     assert await told.world.value("select count(*) from supplier_offer where supplier_sku = 'NOBODYS'") == 0
+
+
+async def test_the_connections_page_shows_the_address_and_what_became_of_the_newest(told: Told) -> None:
+    owner = await staff(told.world)
+    path = f"/suppliers/connections/{told.id}"
+    assert "None has come yet." in words((await owner.get(path)).text)
+    await told.say(price="12")
+    await told.say(price="-1")
+    shown = words((await owner.get(path)).text)
+    assert f"/hooks/{told.world.tenant.slug}/supply/{told.id}/goods" in shown
+    assert "1 applied, 0 out of date, 0 unclear" in shown
+    assert "0 applied, 0 out of date, 1 unclear" in shown
 
 
 async def test_a_list_is_read_entry_by_entry_and_one_named_twice_not_at_all(world: World, company: SupplierSimulator) -> None:
