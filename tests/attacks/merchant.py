@@ -108,7 +108,6 @@ async def merchant(world: World, tenant: Tenant, *, canary: str = "Skylark") -> 
     subscribed = await world.bought(season.skus[0].listing.id, tenant=tenant, contact="13800132046")
     made.ids["card_key_id"] = await world.value("select id from card_key where state = 'free' limit 1", tenant=tenant)
     made.ids["subscription_id"] = await world.value("select id from subscription", tenant=tenant)
-    made.ids["card_key_id"] = await world.value("select id from card_key where state = 'free' limit 1", tenant=tenant)
     made.subscribed = {**made.ids, **await _addressed(made, subscribed.id)}
     made.unpaid = {**made.ids, **await _addressed(made, waiting.id)}
     return made
