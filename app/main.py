@@ -41,7 +41,7 @@ from app.kernel.errors import DomainError, NotFound
 from app.kernel.faults import use_faults
 from app.kernel.hosts import Hosts
 from app.kernel.patience import allow_many_connections
-from app.kernel.starting import when_there
+from app.kernel.starting import keep_what_is_loaded, when_there
 from app.kernel.tasks import use_ringer
 from app.kernel.vault import forget_keyrings, refuse_wrong_keys
 from app.ordering.pages import OrderListPages, OrderPages, OrderViewPages, SubscriptionPages
@@ -133,6 +133,7 @@ async def _lifespan(_app: Litestar) -> AsyncIterator[None]:
     use_ringer(Ringer(queue).ring)
     share_queue(queue)
     follower = asyncio.create_task(routing.listen(forget_keyrings))
+    keep_what_is_loaded()
     try:
         yield
     finally:

@@ -15,7 +15,7 @@ from app.fulfillment import buying
 from app.kernel import http, logs
 from app.kernel.bell import Ringer, open_queue
 from app.kernel.faults import use_faults
-from app.kernel.starting import when_there
+from app.kernel.starting import keep_what_is_loaded, when_there
 from app.kernel.tasks import Lane, use_ringer
 from app.kernel.vault import forget_keyrings, refuse_wrong_keys
 from app.settings import settings
@@ -74,6 +74,7 @@ async def main() -> None:
         dequeue_timeout=1,
     )
     follower = asyncio.create_task(routing.listen(forget_keyrings))
+    keep_what_is_loaded()
     _log.info("worker.started")
     try:
         await worker.start()

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import gc
 from collections.abc import Awaitable, Callable
 
 import psycopg
@@ -33,3 +34,12 @@ async def when_there(step: Callable[[], Awaitable[None]]) -> None:
                 raise
             _log.warning("start.waits", error=type(error).__name__)
             await asyncio.sleep(_PAUSE_S)
+
+
+def keep_what_is_loaded() -> None:
+    """Take what a process has loaded out of the garbage collector's sight, once it is ready to work.
+
+    Modules, tables and routes are there to stay; walking 300,000 of them stands every request still for 0.2 s, again and again under load.
+    """
+    gc.collect()
+    gc.freeze()

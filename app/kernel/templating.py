@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import hashlib
 import re
+import sys
 from collections.abc import Callable, Mapping
 from contextvars import ContextVar
 from datetime import date, datetime
@@ -15,8 +16,9 @@ from functools import cache, lru_cache
 from pathlib import Path
 from typing import Any, Final
 
+import jinja2
 import segno
-from jinja2 import Environment, FileSystemLoader, StrictUndefined, Template
+from jinja2 import Environment, FileSystemBytecodeCache, FileSystemLoader, StrictUndefined, Template
 from jinja2.environment import TemplateModule
 from markupsafe import Markup
 
@@ -72,6 +74,7 @@ def environment(*, watch: bool = False) -> Environment:
         lstrip_blocks=True,
         auto_reload=watch,
         cache_size=-1,
+        bytecode_cache=_compiled(),
         extensions=["jinja2.ext.i18n"],
     )
     made.template_class = HouseTemplate
@@ -80,6 +83,19 @@ def environment(*, watch: bool = False) -> Environment:
     made.globals.update(_globals())
     made.filters.update(_filters())
     return made
+
+
+def _compiled() -> FileSystemBytecodeCache | None:
+    """Where templates stand compiled: beside Python's own modules, where it was told a place for those; else each process compiles its own.
+
+    Jinja knows a changed template. What this module does to the language, and Jinja's version, are in the names.
+    """
+    if sys.pycache_prefix is None or sys.dont_write_bytecode:
+        return None
+    folder = Path(sys.pycache_prefix) / "templates"
+    folder.mkdir(parents=True, exist_ok=True)
+    language = hashlib.sha256(Path(__file__).read_bytes() + jinja2.__version__.encode()).hexdigest()[:12]
+    return FileSystemBytecodeCache(str(folder), f"{language}-%s")
 
 
 def render(template: str, /, **context: Any) -> str:

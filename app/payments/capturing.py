@@ -151,14 +151,12 @@ async def _book(tx: Tx, taken: Sequence[Taken], orders: Mapping[UUID, asyncpg.Re
             captures.append(_Capture(new_id(), one.payment, one.money, is_surplus=one.payment["order_id"] in paid))
             booked.add(txn)
             paid.add(one.payment["order_id"])
-    rows = [
-        (
-            c.id, c.payment["connection_id"], c.payment["id"], c.payment["order_id"], c.money.gateway_txn, c.money.amount_minor,
-            c.money.currency, "surplus" if c.is_surplus else "order", c.money.at,
-        )
-        for c in captures
+    columns = [
+        [c.id for c in captures], [c.payment["connection_id"] for c in captures], [c.payment["id"] for c in captures],
+        [c.payment["order_id"] for c in captures], [c.money.gateway_txn for c in captures], [c.money.amount_minor for c in captures],
+        [c.money.currency for c in captures], ["surplus" if c.is_surplus else "order" for c in captures], [c.money.at for c in captures],
     ]  # fmt: skip
-    await tx.executemany(_CAPTURE, rows)
+    await tx.execute(_CAPTURE, *columns)
     return captures
 
 
@@ -194,11 +192,15 @@ async def _locked_payments(tx: Tx, notices: Sequence[tuple[UUID, PaymentNotice]]
 
 
 async def _keep_notices(tx: Tx, notices: Sequence[tuple[UUID, PaymentNotice]]) -> None:
-    rows = [
-        (new_id(), connection_id, notice.event_key, f"payment.{notice.event}", notice.out_no, NoticeAnswer.TAKEN)
-        for connection_id, notice in notices
-    ]
-    await tx.executemany(_NOTICE, rows)
+    await tx.execute(
+        _NOTICE,
+        [new_id() for _ in notices],
+        [connection_id for connection_id, _ in notices],
+        [notice.event_key for _, notice in notices],
+        [f"payment.{notice.event}" for _, notice in notices],
+        [notice.out_no for _, notice in notices],
+        NoticeAnswer.TAKEN,
+    )
 
 
 async def _refund_surplus(tx: Tx, captured: _Capture) -> None:
@@ -217,7 +219,8 @@ async def _suspend(tx: Tx, taken: Taken) -> None:
     await ordering.lock_order(tx, payment["order_id"])
     capture_id = new_id()
     txn = (money.gateway_txn, money.amount_minor, money.currency, "surplus", money.at)
-    if not await tx.execute(_CAPTURE_ONCE, capture_id, payment["connection_id"], payment["id"], payment["order_id"], *txn):
+    row = (capture_id, payment["connection_id"], payment["id"], payment["order_id"], *txn)
+    if not await tx.execute(_CAPTURE_ONCE, *([value] for value in row)):
         return
     if payment["state"] in (PaymentState.OPENING, PaymentState.OPEN):
         await move_payments(tx, [payment], PaymentState.CLOSED)
@@ -247,12 +250,14 @@ for update of payment
 _PAYMENT_BY_ID = f"select {_PAYMENT_COLUMNS} from payment where id = $1 for update"  # noqa: S608
 _NOTICE = """
 insert into gateway_notice (id, connection_id, event_key, kind, payment_no, answer)
-values ($1, $2, $3, $4, $5, $6)
+select n.*, $6 from unnest($1::uuid[], $2::uuid[], $3::text[], $4::text[], $5::text[]) as n (id, connection_id, event_key, kind, payment_no)
 on conflict (connection_id, event_key) do nothing
 """
 _CAPTURE = """
 insert into capture (id, connection_id, payment_id, order_id, gateway_txn, amount_minor, currency, purpose, captured_at)
-values ($1, $2, $3, $4, $5, $6, $7, $8, $9)
+select c.id, c.connection_id, c.payment_id, c.order_id, c.gateway_txn, c.minor, c.currency, c.purpose, c.at
+from unnest($1::uuid[], $2::uuid[], $3::uuid[], $4::uuid[], $5::text[], $6::bigint[], $7::text[], $8::text[], $9::timestamptz[])
+  as c (id, connection_id, payment_id, order_id, gateway_txn, minor, currency, purpose, at)
 """
 _BEFORE = """
 select order_id, purpose, connection_id, gateway_txn from capture where order_id = any($1)

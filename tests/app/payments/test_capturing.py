@@ -113,9 +113,8 @@ async def test_red_without_the_captures_own_number_a_repeat_is_booked_again(
     world: World, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     notice = await notice_for(world, await unpaid(world))
-    forgetful = capturing._CAPTURE.replace(
-        "values ($1, $2, $3, $4, $5,", "values ($1, $2, $3, $4, $5 || gen_random_uuid()::text,"
-    )
+    forgetful = capturing._CAPTURE.replace("c.gateway_txn,", "c.gateway_txn || gen_random_uuid()::text,")
+    assert forgetful != capturing._CAPTURE
     monkeypatch.setattr(capturing, "_CAPTURE", forgetful)
     await asyncio.gather(*(notice.send(world) for _ in range(5)))
     assert await world.value("select count(*) from capture") > 1
