@@ -116,6 +116,14 @@ _FACTS: Final[Mapping[str, str]] = {
     "entries": N_("Entries"),
     "state": N_("State"),
     "delivered": N_("Delivered"),
+    "no": N_("Replenishment"),
+    "lines": N_("Lines"),
+    "offers": N_("Offers"),
+    "connection": N_("Connection"),
+    "product": N_("Product"),
+    "sku": N_("SKU"),
+    "cost": N_("Cost"),
+    "code": N_("Channel code"),
 }
 """What the facts of an entry are called to a reader; the export keeps their own names."""
 
