@@ -1,11 +1,13 @@
 """Who never pays cannot empty a shop: bounds of one buyer, of a share of the stock and of one network address, and everything back in time."""
 
 import asyncio
+import re
 from collections import Counter
 from collections.abc import Callable
 from dataclasses import replace
 from typing import Any
 
+import asyncpg
 import pytest
 
 from app.catalog.service import SkuTerms
@@ -63,6 +65,18 @@ async def test_red_without_the_buyers_lock_he_holds_more(world: World, bound: Bo
         requests = [await world.request(sku.listing.id, contact=f"138{buyer:08d}") for _ in range(40)]
         held.append((await at_once(world, requests, placing.place_single))["placed"])
     assert max(held) > 1
+
+
+async def test_what_a_buyer_holds_is_found_by_his_own_orders_even_where_the_tables_seemed_empty(world: World) -> None:
+    """A plan made then is kept: one by an index of all unpaid orders made every order slower than the one before it."""
+    owner = await asyncpg.connect(world.urls.owner_url)
+    try:
+        await owner.execute(f"set search_path to {world.tenant.schema}; analyze shop_order; analyze delivery_unit; set enable_seqscan = off")
+        lines = await owner.fetch("explain select * from held_unpaid('\\x00', interval '15 minutes')")
+    finally:
+        await owner.close()
+    plan = "\n".join(row[0] for row in lines)
+    assert {index for index in re.findall(r"\b(?:ix|uq|pk)_\w+", plan)} == {"ix_shop_order_contact", "ix_delivery_unit_order"}, plan
 
 
 @KINDS

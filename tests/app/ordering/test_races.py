@@ -154,6 +154,23 @@ async def test_a_failed_batch_falls_back_to_single_orders(world: World, monkeypa
     assert await at_once(world, requests) == {"placed": 5, "SoldOut": 3}
 
 
+async def test_a_batch_with_a_number_that_is_taken_draws_again_and_stays_together(world: World, monkeypatch: pytest.MonkeyPatch) -> None:
+    sku = (await world.product(SkuTerms("Month", 1990, is_hot=True))).skus[0]
+    await world.stock(sku.id, 20)
+    drawn = [f"N261121-00000{n:02d}" for n in range(20)]
+    (taken, *fresh), alone = drawn, []
+    monkeypatch.setattr(placing, "new_number", lambda _letter: taken)
+    await placing.place(world.tenant, await world.request(sku.listing.id, contact="13900000000"))
+    numbers = iter([taken, *fresh])
+    monkeypatch.setattr(placing, "new_number", lambda _letter: next(numbers))
+    monkeypatch.setattr(placing, "place_single", lambda _tenant, request: alone.append(request))
+    placing._batchers.clear()
+    requests = [await world.request(sku.listing.id, contact=f"138{n:08d}") for n in range(8)]
+    assert await at_once(world, requests) == {"placed": 8}
+    assert alone == []
+    assert await world.value("select count(distinct order_no) from shop_order") == 9
+
+
 async def test_a_buyer_who_lost_his_answer_finds_his_order_by_his_key(world: World) -> None:
     product = await world.product(SkuTerms("Month", 1990, is_hot=True))
     sku = product.skus[0]
