@@ -27,8 +27,10 @@ class Seeding:
     suppliers: Mapping[str, int]
 
 
-def prepare(folder: Path, environment: Mapping[str, str], *, seeding: Seeding | None, say: Callable[[str], None]) -> None:
-    """Bring the database to the newest revision and, when asked, put the demo's data in.
+def prepare(
+    folder: Path, environment: Mapping[str, str], *, seeding: Callable[[], Seeding] | None, say: Callable[[str], None]
+) -> None:
+    """Bring the database to the newest revision and, when asked, put the demo's data in; `seeding` is called only then, and may wait for suppliers.
 
     Idempotent: what was done for this very database and these very migrations is not done again, so a warm start loses no time.
     Raises: Trouble with the end of the log.
@@ -42,9 +44,10 @@ def prepare(folder: Path, environment: Mapping[str, str], *, seeding: Seeding | 
         done = {**done, "migrations": revision}
         _write(folder, done)
     if seeding is not None and done.get("seeded") != "yes":
-        addresses = [f"--supplier={name}=http://127.0.0.1:{port}" for name, port in seeding.suppliers.items()]
+        suppliers = seeding().suppliers
+        addresses = [f"--supplier={name}=http://127.0.0.1:{port}" for name, port in suppliers.items()]
         _run("seed", ["--logins", str(logins_file(folder)), *addresses], folder, environment, say=say)
-        _write(folder, {**done, "seeded": "yes", **{_SUPPLIER + name: str(port) for name, port in seeding.suppliers.items()}})
+        _write(folder, {**done, "seeded": "yes", **{_SUPPLIER + name: str(port) for name, port in suppliers.items()}})
 
 
 def ports_of_suppliers(folder: Path) -> dict[str, int]:

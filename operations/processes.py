@@ -133,6 +133,8 @@ class System:
             self.start_database()
             self._prepare_data()
             self._start_application()
+            self._await_simulators()
+            self._await_application()
         except BaseException:
             self.stop()
             raise
@@ -269,12 +271,18 @@ class System:
             self._start(SUPPLIER + protocol, supplier, environment, stop_wait_s=5)
 
     def _prepare_data(self) -> None:
+        if self.plan.migrated:
+            seeding = self._seeding if self.plan.seeded else None
+            preparation.prepare(self.folder, self.env, seeding=seeding, say=self.say)
+
+    def _seeding(self) -> preparation.Seeding:
+        self._await_simulators()
+        return preparation.Seeding(self.supplier_ports)
+
+    def _await_simulators(self) -> None:
         for name in ("gateway", "outbox"):
             self._await(name)
         self._await_suppliers()
-        if self.plan.migrated:
-            seeding = preparation.Seeding(self.supplier_ports) if self.plan.seeded else None
-            preparation.prepare(self.folder, self.env, seeding=seeding, say=self.say)
 
     def _await_suppliers(self) -> None:
         for protocol in list(self.supplier_ports):
@@ -291,6 +299,8 @@ class System:
     def _start_application(self) -> None:
         self._start("web", web_command(port=self.ports.web, processes=self.plan.web_processes), self.env, stop_wait_s=15)
         self._start("worker", ["-m", "workers"], self.env, stop_wait_s=20)
+
+    def _await_application(self) -> None:
         self._await("web")
         self._await("worker")
 

@@ -15,7 +15,8 @@ Asked = TypeVar("Asked")
 Answer = TypeVar("Answer")
 DATABASE_FAULTS = (asyncpg.PostgresError, asyncpg.InterfaceError, OSError, TimeoutError)
 _FAULTS = (*DATABASE_FAULTS, CannotOpen, KeyWornOut)
-_AT_MOST = 64
+_AT_MOST = 32
+"""One batch is put together while another is in the database: 64 waiting callers in one batch leave each half idle in turn."""
 _BATCHES_AT_ONCE = 2
 _batches: set[asyncio.Task[None]] = set()
 

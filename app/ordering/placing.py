@@ -1,6 +1,6 @@
 """Placing an order: one call of one function takes every claim or none.
 
-Orders of one line go through a micro-batch per process: up to 64 buyers in one call, first come first served; whoever comes alone is placed at once.
+Orders of one line go through a micro-batch per process: up to 32 buyers in one call, first come first served; whoever comes alone is placed at once.
 A hot SKU has batches of its own, so that others do not wait for its row. A failed batch falls back to single calls; a client that lost its answer
 asks again with its idempotency key and finds its order.
 """

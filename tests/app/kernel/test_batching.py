@@ -63,7 +63,7 @@ async def test_who_waits_rides_with_the_others() -> None:
     counter.gate.set()
     assert await asyncio.gather(*asking) == [number * 2 for number in range(100, 200)]
     assert sum(len(batch) for batch in counter.batches) == 100
-    assert max(len(batch) for batch in counter.batches) == 64
+    assert max(len(batch) for batch in counter.batches) == 32
 
 
 async def test_one_refusal_is_its_own_callers_alone() -> None:

@@ -154,7 +154,9 @@ async def test_a_failed_batch_falls_back_to_single_orders(world: World, monkeypa
     assert await at_once(world, requests) == {"placed": 5, "SoldOut": 3}
 
 
-async def test_a_batch_with_a_number_that_is_taken_draws_again_and_stays_together(world: World, monkeypatch: pytest.MonkeyPatch) -> None:
+async def test_a_batch_with_a_number_that_is_taken_draws_again_and_stays_together(
+    world: World, monkeypatch: pytest.MonkeyPatch
+) -> None:
     sku = (await world.product(SkuTerms("Month", 1990, is_hot=True))).skus[0]
     await world.stock(sku.id, 20)
     drawn = [f"N261121-00000{n:02d}" for n in range(20)]
