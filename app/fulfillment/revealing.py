@@ -44,14 +44,28 @@ async def reveal(tx: Tx, *, order_id: UUID, order_line_id: UUID, unit_no: int, a
         if found is None:
             raise NotFound
         return found
+    return await _shown(tx, order_id, row, actor=actor, reason=reason)
+
+
+async def reveal_all(tx: Tx, *, order_id: UUID, at_most: int, actor: Actor) -> dict[tuple[UUID, int], Revealed]:
+    """Every key the buyer of an order holds now, by line and number of its unit; each is written down like a single one.
+
+    The units are locked before they are read: one that goes back meanwhile is left out.
+    """
+    rows = await tx.fetch(_UNITS, order_id, at_most)
+    return {(row["order_line_id"], row["unit_no"]): await _shown(tx, order_id, row, actor=actor, reason="") for row in rows}
+
+
+async def _shown(tx: Tx, order_id: UUID, row: asyncpg.Record, *, actor: Actor, reason: str) -> Revealed:
+    """A unit opened, with the entries of who saw it."""
     kind, subject_id, shown = await _opened(tx, row)
     if actor.kind is ActorKind.BUYER:
         await tx.execute(
             "update delivery_unit set revealed_at = coalesce(revealed_at, now()) where order_line_id = $1 and unit_no = $2",
-            order_line_id,
-            unit_no,
+            row["order_line_id"],
+            row["unit_no"],
         )
-    facts = {"order_no": row["order_no"], "unit_no": unit_no, "masked": row["masked"]}
+    facts = {"order_no": row["order_no"], "unit_no": row["unit_no"], "masked": row["masked"]}
     await audit.record(tx, actor, f"{kind}.revealed", subject=(kind, subject_id), reason=reason, facts=facts)
     await history.record(tx, Happened("order", order_id, f"{kind}.revealed", note=reason, facts=facts), actor=actor)
     return shown
@@ -85,14 +99,16 @@ select ra.account, ra.masked, ra.shown::text as shown, o.order_no
 from recharge_account ra join order_line l on l.id = ra.order_line_id join shop_order o on o.id = l.order_id
 where l.order_id = $1 and l.id = $2
 """
-_UNIT = """
-select u.card_key_id, u.minted_id, u.handover_id, o.order_no, coalesce(k.masked, m.masked, h.masked) as masked
+_HELD = """
+select u.order_line_id, u.unit_no, u.card_key_id, u.minted_id, u.handover_id, o.order_no, coalesce(k.masked, m.masked, h.masked) as masked
 from delivery_unit u
 join shop_order o on o.id = u.order_id
+join order_line l on l.id = u.order_line_id
 left join card_key k on k.id = u.card_key_id
 left join minted_good m on m.id = u.minted_id
 left join handover h on h.id = u.handover_id and h.secret is not null
-where u.order_id = $1 and u.order_line_id = $2 and u.unit_no = $3 and u.state = 'delivered' and coalesce(u.card_key_id, u.minted_id, h.id) is not null
+where u.order_id = $1 and u.state = 'delivered' and coalesce(u.card_key_id, u.minted_id, h.id) is not null
   and m.kind is distinct from 'link'
-for update of u
 """
+_UNIT = f"{_HELD} and u.order_line_id = $2 and u.unit_no = $3 for update of u"
+_UNITS = f"{_HELD} order by l.line_no, u.unit_no limit $2 for update of u"

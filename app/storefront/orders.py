@@ -178,20 +178,14 @@ class OrderPages(Controller):
                 "redeem_url": links.merchant(tenant, "/redeem"),
             }
             return fragment(request, "storefront/_revealed.html", headers=NO_STORE, **context)
-        return await _order_page(request, tenant, order, opened={unit.dom_id: opened})
+        return await _order_page(request, tenant, order, opened={(line_id, unit_no): opened})
 
     @post("/reveals")
     async def reveal_all(self, request: AnyRequest, tenant: Tenant, order: Record) -> Response[Any]:
         """Every delivered key of the order, for "copy all"; each is in the audit chain."""
         await rates.count(tenant, _REVEALS, order["order_no"])
-        opened: dict[str, Revealed] = {}
         async with tenant_tx(tenant) as tx:
-            all_bought = await queries.bought(tx, order)
-            units = [unit for line in all_bought.lines for unit in line.delivered if unit.has_key]
-            for unit in units[:_REVEALED_AT_ONCE]:
-                opened[unit.dom_id] = await revealing.reveal(
-                    tx, order_id=order["id"], order_line_id=unit.line_id, unit_no=unit.unit_no, actor=_buyer(order)
-                )
+            opened = await revealing.reveal_all(tx, order_id=order["id"], at_most=_REVEALED_AT_ONCE, actor=_buyer(order))
         if _wants_text(request):
             return _as_text(list(opened.values()))
         return await _order_page(request, tenant, order, opened=opened)
@@ -205,7 +199,7 @@ def mark_of(order: Record) -> str:
 
 
 async def _order_page(
-    request: AnyRequest, tenant: Tenant, order: Record, *, opened: dict[str, Revealed] | None = None
+    request: AnyRequest, tenant: Tenant, order: Record, *, opened: dict[tuple[UUID, int], Revealed] | None = None
 ) -> Response[str]:
     async with tenant_tx(tenant) as tx:
         all_bought = await queries.bought(tx, order)

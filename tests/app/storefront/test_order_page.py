@@ -359,6 +359,20 @@ async def test_refunded_by_the_merchant_before_it_was_seen(world: World) -> None
     assert "/reveals/" not in page.text
 
 
+async def test_keys_that_go_back_while_all_are_asked_for_are_left_out(world: World) -> None:
+    """The refund is under way when the buyer asks: he gets what is still his, here nothing, and never "no such page"."""
+    sku = await _stocked(world)
+    order = await world.bought(sku.listing.id, 2)
+    path, buyer = await _path(world, order), Buyer(world.client())
+    async with tenant_tx(world.tenant) as tx:
+        await refunding.refund_by_merchant(tx, order.id, reason="asked for it", actor=STAFF)
+        asked = asyncio.create_task(buyer.post(path, f"{path}/reveals", headers={"accept": "text/plain"}))
+        await world.until("select true from pg_locks where not granted limit 1")
+    answer = await asked
+    assert (answer.status_code, answer.text) == (200, "")
+    assert await world.value("select count(*) from audit_entry where action = 'card_key.revealed'") == 0
+
+
 async def test_an_unknown_refund_is_asked_about_and_never_called_done(world: World) -> None:
     sku = await _stocked(world)
     order = await world.bought(sku.listing.id)
