@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
+import traceback
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from itertools import groupby
@@ -202,22 +203,33 @@ async def _run(turn: _Turn, tasks: list[TaskRow]) -> None:
         tasks = [task for task in tasks if task not in lost]
     if not tasks:
         return
+    problem = await _handle(turn, kind, tasks)
+    if not problem:
+        await _finish(turn, tasks)
+        TASKS.labels(kind.name, "done").inc(len(tasks))
+    elif len(tasks) == 1:
+        await _put_back(turn, kind, tasks, problem)
+    else:
+        for task in tasks:
+            await _run(turn, [task])
+
+
+async def _handle(turn: _Turn, kind: TaskKind, tasks: list[TaskRow]) -> str:
+    """Run a kind's handler; how it failed, in words, or nothing.
+
+    What a failed handler held is let go first: with its error come its frames, and one that wanted all memory would leave none to write down that.
+    """
     try:
         async with asyncio.timeout(kind.timeout_s):
             await kind.handler(turn.home, tasks)
             await fault("task.handled")
     except Exception as error:
+        traceback.clear_frames(error.__traceback__)
         problem = logs.told(error).replace("\x00", "")
         wants_trace = logging.getLogger().isEnabledFor(logging.DEBUG)
         _log.warning("task.failed", kind=kind.name, tasks=len(tasks), error=problem, exc_info=wants_trace)
-        if len(tasks) == 1:
-            await _put_back(turn, kind, tasks, problem)
-            return
-        for task in tasks:
-            await _run(turn, [task])
-        return
-    await _finish(turn, tasks)
-    TASKS.labels(kind.name, "done").inc(len(tasks))
+        return problem
+    return ""
 
 
 async def _still_ours(turn: _Turn, tasks: list[TaskRow]) -> list[TaskRow]:

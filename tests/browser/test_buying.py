@@ -97,7 +97,7 @@ def test_the_first_load_is_light_and_soon_and_still(front: Open, shop: Shop, pat
     weights: dict[str, float] = {}
     wire.on("Network.responseReceived", lambda event: kinds.update({event["requestId"]: event["type"]}))
     wire.on("Network.loadingFinished", lambda event: weights.update({event["requestId"]: event["encodedDataLength"]}))
-    page.goto(shop.front(paths[which]), wait_until="networkidle")
+    page.goto(shop.front(paths[which]), wait_until="load", timeout=30_000)
     seen = page.evaluate(LOOKED)
     weight = sum(size for request, size in weights.items() if kinds.get(request) != "Image")
     assert weight < 120 * 1024

@@ -182,4 +182,7 @@ async def test_a_task_that_wants_all_memory_fails_alone(world: World, tmp_path: 
     async with worker(tmp_path, "tests.workers.with_little_memory") as process:
         await until(is_over, 240.0)
         await stop(process)
+    told = (tmp_path / "worker.log").read_text()
+    assert "task.failed" in told
+    assert not {failed for failed in ("turn.failed", "timer.failed", "Error processing job") if failed in told}
     await world.rows("delete from task where kind = 'tests.leak' returning id")

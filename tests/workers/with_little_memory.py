@@ -11,7 +11,7 @@ from app.kernel.tasks import Lane, TaskRow, handles
 from tenants.directory import Tenant
 
 ROOM = 300 * 2**20
-PIECE = 2**20
+PIECE = 2**12
 
 
 @handles("tests.leak", lane=Lane.ORDERS, timeout_s=60)
