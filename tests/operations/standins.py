@@ -2,6 +2,8 @@
 
 from pathlib import Path
 
+from operations.places import ROOT
+
 APP = """
 import os
 async def app(scope, receive, send):
@@ -51,7 +53,9 @@ def put(folder: Path, **instead: str) -> Path:
     """A folder to run from; `app`, `workers`, `gateway`, `outbox` or `supplier` replace one program's text."""
     programs = {
         "app/main.py": instead.get("app", APP),
+        "app/serving.py": (ROOT / "app/serving.py").read_text(),
         "app/kernel/patience.py": PROTOCOL,
+        "app/kernel/starting.py": "def keep_what_is_loaded(): pass",
         "workers/__main__.py": instead.get("workers", WORKER),
         "simulators/gateway/__main__.py": instead.get("gateway", LISTENER.format(names=["--port"])),
         "simulators/outbox/__main__.py": instead.get("outbox", LISTENER.format(names=["--smtp-port", "--http-port"])),
