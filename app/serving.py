@@ -13,8 +13,7 @@ from uvicorn.config import Config
 from uvicorn.main import main
 from uvicorn.supervisors import multiprocess
 
-import app.main  # noqa: F401  # loaded once, before the forks
-from app.kernel.starting import keep_what_is_loaded
+from app.kernel.loading import load
 
 _FORK = multiprocessing.get_context("fork")
 
@@ -37,5 +36,5 @@ class ForkedProcess(multiprocess.Process):
 
 if __name__ == "__main__":
     multiprocess.Process = ForkedProcess  # type: ignore[misc]
-    keep_what_is_loaded()
+    load("app.main")
     main()

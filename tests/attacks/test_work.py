@@ -8,7 +8,6 @@ from uuid import UUID, uuid4
 
 import pytest
 
-import workers.__main__ as worker
 from app.inventory.queries import sellable
 from app.kernel import rates
 from app.kernel.ids import new_id
@@ -22,6 +21,7 @@ from tests.attacks.merchant import buyers_session, fingerprint, merchant
 from tests.attacks.routes import Route
 from tests.attacks.visitors import Caller
 from tests.world import World
+from workers import worker
 from workers.drain import drain, drain_home
 
 pytestmark = [pytest.mark.anyio]

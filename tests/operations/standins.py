@@ -55,7 +55,7 @@ def put(folder: Path, **instead: str) -> Path:
         "app/main.py": instead.get("app", APP),
         "app/serving.py": (ROOT / "app/serving.py").read_text(),
         "app/kernel/patience.py": PROTOCOL,
-        "app/kernel/starting.py": "def keep_what_is_loaded(): pass",
+        "app/kernel/loading.py": (ROOT / "app/kernel/loading.py").read_text(),
         "workers/__main__.py": instead.get("workers", WORKER),
         "simulators/gateway/__main__.py": instead.get("gateway", LISTENER.format(names=["--port"])),
         "simulators/outbox/__main__.py": instead.get("outbox", LISTENER.format(names=["--smtp-port", "--http-port"])),

@@ -8,7 +8,7 @@ import sys
 
 import uvloop
 
-import workers.__main__ as worker
+from workers import worker
 
 
 def main() -> None:

@@ -6,9 +6,9 @@ import resource
 
 import uvloop
 
-import workers.__main__ as worker
 from app.kernel.tasks import Lane, TaskRow, handles
 from tenants.directory import Tenant
+from workers import worker
 
 ROOM = 300 * 2**20
 PIECE = 2**12

@@ -11,9 +11,9 @@ from pathlib import Path
 
 import uvloop
 
-import workers.__main__ as worker
 from app.kernel.tasks import Lane, TaskRow, handles
 from tenants.directory import Tenant
+from workers import worker
 
 FOLDER = Path(sys.argv[1])
 
