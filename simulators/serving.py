@@ -1,5 +1,6 @@
 """Runs one simulator: listens first, says where in one line of JSON, then serves until it is told to stop."""
 
+import gc
 import asyncio
 import json
 import socket
@@ -36,6 +37,8 @@ def announce(**addresses: str | int) -> None:
 
 def serve(app: ASGIApp, listener: socket.socket, *, loop: str) -> None:
     """Serve until SIGINT or SIGTERM; running requests get 1 second."""
+    gc.freeze()
+    gc.enable()
     config = uvicorn.Config(
         app,
         loop=loop,
