@@ -1,7 +1,7 @@
 """Runs one simulator: listens first, says where in one line of JSON, then serves until it is told to stop."""
 
-import gc
 import asyncio
+import gc
 import json
 import socket
 
