@@ -74,9 +74,10 @@ def prepare_database(admin_url: str, *, name: str, passwords: Passwords) -> Urls
         with psycopg.connect(admin_url, autocommit=True, connect_timeout=CONNECT_TIMEOUT_S) as admin:
             _refuse_old_server(admin)
             admin.execute("select pg_advisory_lock(%s)", [PREPARE_LOCK])
-            _make_roles(admin, passwords)
+            with admin.transaction():
+                _make_roles(admin, passwords)
             _make_database(admin, name)
-            with psycopg.connect(urls.owner_url, autocommit=True, connect_timeout=CONNECT_TIMEOUT_S) as owner:
+            with psycopg.connect(urls.owner_url, connect_timeout=CONNECT_TIMEOUT_S) as owner:
                 _close_to_strangers(owner, name)
     except psycopg.errors.InsufficientPrivilege as problem:
         raise DatabaseRefused(
