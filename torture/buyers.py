@@ -141,6 +141,9 @@ class Buyer:
                 shown = await self._until("POST", f"{self._path}/reveals", _token(page), accept="text/plain", fine=(200,))
                 told.keys = tuple(shown.text.split())
                 return
+            state = re.search(r"/status\?seen=(\w+)", page.text)
+            if state is None or state[1] == "refunding":
+                return
             await asyncio.sleep(LOOK_S)
 
     async def _until(

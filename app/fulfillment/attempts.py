@@ -163,8 +163,12 @@ async def lock_connections(tx: Tx, connection_ids: Sequence[UUID]) -> dict[UUID,
     return {row["id"]: row["configured_at"] for row in rows}
 
 
-async def take_to_send(tx: Tx, connection_ids: Sequence[UUID], *, at_most: int, yields: bool = False) -> list[Sending]:
+async def take_to_send(
+    tx: Tx, connection_ids: Sequence[UUID], *, at_most: int, over: Sequence[UUID] = (), yields: bool = False
+) -> list[Sending]:
     """Attempts of connections that may be sent now: as many as their limits allow, buyers who wait before batches.
+
+    `over` are attempts whose calls ended and whose outcome is not written yet: they hold no place any more.
 
     A connection that bears several calls keeps one free of batches, for who comes meanwhile; where batches yield, three of four. From the commit on
     the attempts count as sent; each is asked about should this process never write its outcome. The caller holds the connections.
@@ -173,7 +177,7 @@ async def take_to_send(tx: Tx, connection_ids: Sequence[UUID], *, at_most: int, 
     if not connection_ids:
         return []
     fence = new_id()
-    rows = await tx.fetch(_SEND, list(connection_ids), at_most, fence, yields)
+    rows = await tx.fetch(_SEND, list(connection_ids), at_most, fence, yields, list(over))
     if not rows:
         return []
     due = clock.now() + timedelta(seconds=CALL_S + _ASK_MARGIN_S)
@@ -321,7 +325,7 @@ with room as materialized (
     select id, case breaker when 'half_open' then 1 else calls_at_once end as most_at_once,
            least(greatest(calls_per_second, 1),
                  tokens + calls_per_second * extract(epoch from clock_timestamp() - coalesce(tokens_at, now() - interval '1 second'))) as tokens,
-           (select count(*)::int from attempt a where a.connection_id = c.id and a.state = 'sending') as in_flight
+           (select count(*)::int from attempt a where a.connection_id = c.id and a.state = 'sending' and a.id <> all($5)) as in_flight
     from supplier_connection c
     where id = any($1) and is_on and breaker <> 'open'
   ) c

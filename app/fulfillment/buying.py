@@ -31,7 +31,7 @@ from app.kernel.tasks import Lane, add_task
 from app.kernel.vault import Keyring, keyring
 from app.ordering import service as ordering
 from app.suppliers.connecting import Opened, connection_of, opened_as_of
-from app.suppliers.connectors.port import Purchase, Unknown
+from app.suppliers.connectors.port import Accepted, Delivered, Purchase, Unknown
 from app.suppliers.rules import most_cost
 from tenants.directory import Tenant
 from tenants.session import Tx, tenant_tx
@@ -39,6 +39,8 @@ from tenants.session import Tx, tenant_tx
 _log = structlog.get_logger(__name__)
 _GATHER_MS = 5
 """How long calls that end one after the other are waited for, so that what they came to is written down together."""
+_REFILL_MS = 2
+"""The same for the calls that take their places."""
 _IDLE_MS = 250
 """How often a pump looks by itself. While calls run it need not: their ends take what comes next, and a buyer who pays wakes it."""
 _BUSY_MS = 1_000
@@ -59,6 +61,8 @@ class _Pump:
         self.woken = asyncio.Event()
         """Set when something may be sent that was not there when the pump looked last."""
         self.calls: set[asyncio.Task[None]] = set()
+        self.answered: set[UUID] = set()
+        """Attempts whose calls are over and whose answers are being written down: the next calls do not wait for that."""
 
     def send(self, ready: Sequence[_Ready]) -> None:
         """Start the calls of attempts that are committed as sent."""
@@ -102,8 +106,10 @@ async def buy(tenant: Tenant, connection_id: UUID) -> None:
 
 _pumps: dict[tuple[UUID, UUID], asyncio.Task[None]] = {}
 _at_work: dict[tuple[UUID, UUID], _Pump] = {}
-_lines: dict[UUID, Batcher[tuple[_Pump, Answer], None]] = {}
+_lines: dict[UUID, Batcher[Answer, None]] = {}
 """Per tenant: what calls to all its suppliers came to is written down together, one wave after the other, so that no two wait for one order's lock."""
+_refills: dict[UUID, Batcher[_Pump, None]] = {}
+"""Per tenant: the places of calls that are over are taken together, while their answers are still being written down."""
 
 
 _waited_for: dict[UUID, int] = {}
@@ -126,7 +132,7 @@ async def finish(*, within_s: int) -> None:
         for pump in slow:
             pump.cancel()
         await asyncio.gather(*running, return_exceptions=True)
-    for known in (_pumps, _at_work, _lines, _waited_for):
+    for known in (_pumps, _at_work, _lines, _refills, _waited_for):
         known.clear()
     _leaving.clear()
 
@@ -135,7 +141,7 @@ _leaving = asyncio.Event()
 
 
 async def _run(pump: _Pump) -> None:
-    """Send what waits, and leave when nothing does. While calls run, each wave of answers takes the next attempts by itself."""
+    """Send what waits, and leave when nothing does. While calls run, each that ends has its place taken by itself."""
     try:
         idle = 0
         while idle < _IDLE_TURNS:
@@ -176,7 +182,8 @@ async def _take_for(tx: Tx, pumps: Sequence[_Pump]) -> dict[_Pump, list[_Ready]]
     ready: dict[_Pump, list[_Ready]] = defaultdict(list)
     ring = await keyring(tx)
     yields = asyncio.get_running_loop().time() < _waited_for.get(tx.tenant.id, 0)
-    for sending in await attempts.take_to_send(tx, sorted(opened), at_most=_AT_MOST, yields=yields):
+    over = [attempt_id for pump in pumps for attempt_id in pump.answered]
+    for sending in await attempts.take_to_send(tx, sorted(opened), at_most=_AT_MOST, over=over, yields=yields):
         connection = opened[sending.row["connection_id"]]
         purchase = _purchase(sending.row, ring, links.supply_notice(tx.tenant, connection.id))
         ready[by_id[connection.id]].append(_Ready(connection, sending, purchase))
@@ -207,34 +214,70 @@ async def _call(pump: _Pump, one: _Ready) -> None:
     except TimeoutError:
         found = Unknown("the call took too long")
     took_ms = round((time.perf_counter() - started) * 1000)
-    attempt_id = one.sending.row["id"]
+    await _end(pump, Answer(one.sending.row["id"], one.sending.fence, found, took_ms))
+
+
+async def _end(pump: _Pump, answer: Answer) -> None:
+    """Write down what a call came to, and have its place taken: meanwhile if it went well, else once its supplier's health is known."""
+    if isinstance(answer.found, Delivered | Accepted):
+        pump.answered.add(answer.attempt_id)
+        await asyncio.gather(_write(pump, answer), _refill(pump))
+    else:
+        await _write(pump, answer)
+        await _refill(pump)
+
+
+async def _write(pump: _Pump, answer: Answer) -> None:
     try:
-        await _line_of(pump.tenant).ask((pump, Answer(attempt_id, one.sending.fence, found, took_ms)))
+        await _line_of(pump.tenant).ask(answer)
     except DATABASE_FAULTS as error:
-        _log.warning("outcome.not_written", attempt=str(attempt_id), error=type(error).__name__)
+        _log.warning("outcome.not_written", attempt=str(answer.attempt_id), error=type(error).__name__)
+    finally:
+        pump.answered.discard(answer.attempt_id)
 
 
-def _line_of(tenant: Tenant) -> Batcher[tuple[_Pump, Answer], None]:
+def _line_of(tenant: Tenant) -> Batcher[Answer, None]:
     if tenant.id not in _lines:
         wave, alone = partial(_write_wave, tenant), partial(_write_alone, tenant)
         _lines[tenant.id] = Batcher(together=wave, alone=alone, at_once=1, gather_s=_GATHER_MS / 1000)
     return _lines[tenant.id]
 
 
-async def _write_wave(tenant: Tenant, ended: Sequence[tuple[_Pump, Answer]]) -> list[None]:
-    """Write down what a wave of calls came to, and take the next attempts of their connections in the same transaction."""
+async def _write_wave(tenant: Tenant, answers: Sequence[Answer]) -> list[None]:
     async with tenant_tx(tenant, plans_once=True) as tx:
-        await record(tx, [answer for _, answer in ended])
-        pumps = [] if _leaving.is_set() else list({pump.connection_id: pump for pump, _ in ended}.values())
-        taken = await _take_for(tx, pumps)
+        await record(tx, answers)
+    return [None] * len(answers)
+
+
+async def _write_alone(tenant: Tenant, answer: Answer) -> None:
+    async with tenant_tx(tenant) as tx:
+        await record(tx, [answer])
+
+
+async def _refill(pump: _Pump) -> None:
+    """Have the places of calls that are over taken. What fails here is taken when the pump looks next."""
+    if _leaving.is_set():
+        return
+    if pump.tenant.id not in _refills:
+        together, alone = partial(_take_for_all, pump.tenant), partial(_take_for_one, pump.tenant)
+        _refills[pump.tenant.id] = Batcher(together=together, alone=alone, at_once=1, gather_s=_REFILL_MS / 1000)
+    try:
+        await _refills[pump.tenant.id].ask(pump)
+    except DATABASE_FAULTS as error:
+        _log.warning("refill.failed", connection=str(pump.connection_id), error=type(error).__name__)
+        pump.woken.set()
+
+
+async def _take_for_all(tenant: Tenant, pumps: Sequence[_Pump]) -> list[None]:
+    async with tenant_tx(tenant, plans_once=True) as tx:
+        taken = await _take_for(tx, list(dict.fromkeys(pumps)))
     for pump, ready in taken.items():
         pump.send(ready)
-    return [None] * len(ended)
+    return [None] * len(pumps)
 
 
-async def _write_alone(tenant: Tenant, ended: tuple[_Pump, Answer]) -> None:
-    async with tenant_tx(tenant) as tx:
-        await record(tx, [ended[1]])
+async def _take_for_one(tenant: Tenant, pump: _Pump) -> None:
+    await _take_for_all(tenant, [pump])
 
 
 async def _is_over(pump: _Pump) -> bool:
