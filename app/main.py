@@ -32,7 +32,7 @@ from app.insight.audit_pages import AuditPages
 from app.insight.pages import DashboardPages
 from app.insight.profit_pages import ProfitPages
 from app.insight.stock_pages import StockReportPages
-from app.integrations.pages import NoticePages, RobotPages
+from app.integrations.pages import INTEGRATIONS
 from app.inventory.pages import INVENTORY
 from app.kernel import csrf, http, logs, metrics, web
 from app.kernel.assets import asset
@@ -82,8 +82,7 @@ ROUTES: list[ControllerRouterHandler] = [
     StockReportPages,
     RevocationPages,
     PaymentSettingsPages,
-    RobotPages,
-    NoticePages,
+    *INTEGRATIONS,
     AuditPages,
 ]
 """The slices' pages, in the order of the sidebar."""

@@ -11,7 +11,7 @@ from app.catalog import service as catalog
 from app.customers import service as customers
 from app.fulfillment import asking, buying, handing, mailing, shelving, showing
 from app.fulfillment import service as fulfillment
-from app.integrations import robots, sending
+from app.integrations import robots, sending, webhook_sending
 from app.integrations.alerts import Readers
 from app.inventory import allocating, importing, quarantining, warning
 from app.inventory import service as inventory
@@ -170,6 +170,7 @@ handles("inventory.check_import", lane=Lane.BULK, timeout_s=600, tries=3)(_calle
 handles("inventory.import_keys", lane=Lane.BULK, timeout_s=600)(_called(importing.import_keys))
 handles("inventory.turn_batch", lane=Lane.BULK, timeout_s=600)(_called(quarantining.go_on))
 handles("integrations.tell_robot", lane=Lane.MESSAGES, timeout_s=300)(_called(robots.tell))
+handles("integrations.tell_webhook", lane=Lane.MESSAGES, timeout_s=100)(_called(webhook_sending.tell))
 
 handles("replenishment.count", lane=Lane.BULK, timeout_s=60)(_in_one_transaction(receiving.count))
 handles("replenishment.ask_when_low", lane=Lane.BULK, timeout_s=30)(_in_one_transaction(restocking.ask_by_itself))
@@ -182,6 +183,9 @@ handles("settlement.match", lane=Lane.BULK, timeout_s=600)(_in_one_transaction(m
 handles("suppliers.probe", lane=Lane.ORDERS, timeout_s=30)(_in_one_transaction(health.probe))
 handles("payments.refund_order", lane=Lane.ORDERS, timeout_s=30)(_in_one_transaction(refunding.refund_order))
 
+handles("integrations.webhook_failed", lane=Lane.MESSAGES, timeout_s=30)(
+    _telling(webhook_sending.tell_failed, access_messages.stock_watchers)
+)
 handles("aftersales.watch", lane=Lane.MESSAGES, timeout_s=30)(_telling(deadlines.watch, access_messages.after_sale_watchers))
 handles("suppliers.tell_breaker", lane=Lane.MESSAGES, timeout_s=30)(
     _telling(alerting.tell_breaker, access_messages.stock_watchers)

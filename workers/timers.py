@@ -16,7 +16,7 @@ from app.access import repeats
 from app.customers import service as customers
 from app.customers import sessions as buyer_sessions
 from app.insight import alarms
-from app.integrations import alerts
+from app.integrations import alerts, webhooks
 from app.inventory import service as inventory
 from app.kernel import audit_heads, logs
 from app.kernel.rates import forget
@@ -102,6 +102,7 @@ async def _tidy_home(home: Tenant) -> None:
             await customers.forget_codes(tx)
             await buyer_sessions.forget_ended(tx)
             await alerts.forget(tx)
+            await webhooks.forget(tx)
     except (asyncpg.PostgresError, asyncpg.InterfaceError, OSError, TimeoutError) as error:
         _log.error("tidy.failed", tenant=home.slug, error=type(error).__name__)
 

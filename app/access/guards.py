@@ -67,6 +67,12 @@ async def identify(connection: Connection) -> Identity | None:
     return identity
 
 
+def may_do(connection: Connection, permission: Permission) -> bool:
+    """Whether the caller's role includes a right, for what a page offers; the guard of the route is what holds. An operator only looks."""
+    role = connection.scope["state"].get("role")
+    return role is not None and allows(role, permission)
+
+
 def may(permission: Permission) -> Guard:
     """Only members of the path's tenant whose role includes the right; operators who view it, read-only."""
 

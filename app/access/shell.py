@@ -94,6 +94,7 @@ COMMANDS = (
     Place(N_("Own domain"), "/settings/domain", "globe", Permission.SETTINGS_VIEW),
     Place(N_("API keys"), "/settings/api-keys", "key-round", Permission.API_EDIT),
     Place(N_("Group robots"), "/settings/robots", "megaphone", Permission.SETTINGS_VIEW),
+    Place(N_("Webhooks"), "/settings/webhooks", "webhook", Permission.SETTINGS_VIEW),
     Place(N_("Notices"), "/notices", "bell", Permission.DASHBOARD_VIEW),
     Place(N_("Invite a colleague"), "/team#invite", "user-plus", Permission.TEAM_EDIT),
 )

@@ -12,8 +12,8 @@ from litestar.params import FromPath
 from pydantic import StringConstraints
 from sqlalchemy.ext.asyncio import AsyncSession
 
-from app.access.guards import may
-from app.access.permissions import Permission, allows
+from app.access.guards import may, may_do
+from app.access.permissions import Permission
 from app.cases import queries, service
 from app.cases.models import CaseKind, CaseState
 from app.kernel import i18n
@@ -223,13 +223,12 @@ def _details(facts: dict[str, Any]) -> list[str]:
 
 async def _whole(request: AnyRequest, tx: Tx, tenant: Tenant, case_id: UUID) -> dict[str, Any]:
     case = _shown(await queries.case_or_404(tx, case_id))
-    role = request.scope["state"].get("role")
     has_money = case["kind"] in (CaseKind.REFUND_DECLINED, CaseKind.WRONG_AMOUNT)
     return {
         "case": case,
         "home": _home(tenant),
         "here": f"{_home(tenant)}/{case_id}",
         "orders_path": f"/m/{tenant.slug}/orders",
-        "may_close": role is not None and allows(role, Permission.ORDERS_NOTE),
-        "may_refund": has_money and role is not None and allows(role, Permission.ORDERS_REFUND),
+        "may_close": may_do(request, Permission.ORDERS_NOTE),
+        "may_refund": has_money and may_do(request, Permission.ORDERS_REFUND),
     }

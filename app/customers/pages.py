@@ -10,8 +10,8 @@ from litestar.params import FromPath
 from pydantic import BeforeValidator, StringConstraints
 from sqlalchemy.ext.asyncio import AsyncSession
 
-from app.access.guards import may
-from app.access.permissions import Permission, allows
+from app.access.guards import may, may_do
+from app.access.permissions import Permission
 from app.customers import levels
 from app.customers.levels import LevelNameTaken, TooManyLevels, UnknownBuyer
 from app.kernel.actor import Actor
@@ -87,7 +87,6 @@ class LevelPages(Controller):
 
 async def _context(request: AnyRequest, session: AsyncSession, tenant: Tenant) -> dict[str, Any]:
     tx = await raw(session)
-    role = request.scope["state"].get("role")
     found = await levels.levels(tx)
     return {
         "here": f"/m/{tenant.slug}/buyer-levels",
@@ -95,5 +94,5 @@ async def _context(request: AnyRequest, session: AsyncSession, tenant: Tenant) -
         "levels": found,
         "options": [("", gettext(N_("No level"))), *((str(level["id"]), level["name"]) for level in found)],
         "holders": await levels.holders(tx),
-        "may_edit": role is not None and allows(role, Permission.CATALOG_EDIT),
+        "may_edit": may_do(request, Permission.CATALOG_EDIT),
     }

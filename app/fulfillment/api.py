@@ -14,7 +14,7 @@ from pydantic import BaseModel, StringConstraints
 from app.access import repeats
 from app.access.machines import machine
 from app.access.models import Scope
-from app.fulfillment import minting, redeeming
+from app.fulfillment import minting, redeeming, uses
 from app.fulfillment.minting import CannotUseNow, GivenBack, NoSuchCode, ReferenceReused, Revoked, UsedUp
 from app.fulfillment.redeeming import NotTheLastUse, TooLateToVoid
 from app.kernel import api
@@ -102,7 +102,7 @@ class VoidOrder(Body):
 _USING = (NoSuchCode, UsedUp, CannotUseNow, Revoked, GivenBack, ReferenceReused)
 _PAGE = {
     "after": {"type": "string", "format": "uuid"},
-    "limit": {"type": "integer", "minimum": 1, "maximum": redeeming.MOST_LISTED},
+    "limit": {"type": "integer", "minimum": 1, "maximum": uses.MOST_LISTED},
     "reference": {"type": "string", "maxLength": 64},
 }
 
@@ -149,7 +149,7 @@ class RedemptionApi(Controller):
 
         async def use(tx: Tx) -> Redemption:
             used = await minting.use(tx, typed=body.code, place=body.place, actor=actor, reference=body.reference)
-            return _redemption(await redeeming.use_or_404(tx, used.use_id))
+            return _redemption(await uses.use_or_404(tx, used.use_id))
 
         return await repeats.once(request, tenant, body, use)
 
@@ -188,21 +188,21 @@ class RedemptionApi(Controller):
         after, limit = _page(request.query_params)
         reference = request.query_params.get("reference", "").replace("\x00", "")[:64]
         async with tenant_tx(tenant) as tx:
-            rows = await redeeming.uses(tx, after=after, reference=reference, limit=limit + 1)
+            rows = await uses.listed(tx, after=after, reference=reference, limit=limit + 1)
         items = [_redemption(row) for row in rows[:limit]]
         return api.answered(Redemptions(items=items, next=items[-1].id if len(rows) > limit else None))
 
 
 def _page(query: Mapping[str, str]) -> tuple[UUID | None, int]:
     """Where a page begins and how long it is. Raises: InvalidBody."""
-    faults, after, limit = [], None, query.get("limit", str(redeeming.MOST_LISTED))
+    faults, after, limit = [], None, query.get("limit", str(uses.MOST_LISTED))
     if named := query.get("after"):
         try:
             after = UUID(named)
         except ValueError:
             faults.append({"path": "/after", "message": gettext(_NOT_A_CURSOR)})
-    if not (limit.isascii() and limit.isdigit() and len(limit) <= 3 and 1 <= int(limit) <= redeeming.MOST_LISTED):
-        faults.append({"path": "/limit", "message": gettext(_NOT_A_LIMIT) % {"most": redeeming.MOST_LISTED}})
+    if not (limit.isascii() and limit.isdigit() and len(limit) <= 3 and 1 <= int(limit) <= uses.MOST_LISTED):
+        faults.append({"path": "/limit", "message": gettext(_NOT_A_LIMIT) % {"most": uses.MOST_LISTED}})
     if faults:
         raise InvalidBody(faults)
     return after, int(limit)

@@ -12,8 +12,8 @@ from litestar.params import FromPath
 from pydantic import StringConstraints
 from sqlalchemy.ext.asyncio import AsyncSession
 
-from app.access.guards import may
-from app.access.permissions import Permission, allows
+from app.access.guards import may, may_do
+from app.access.permissions import Permission
 from app.fulfillment import handing
 from app.fulfillment.handing import Handed, NothingHandedOver
 from app.kernel import clock
@@ -109,15 +109,14 @@ class HandoverPages(Controller):
 
 async def _context(request: AnyRequest, session: AsyncSession, tenant: Tenant, unit: tuple[UUID, int]) -> dict[str, Any]:
     row = await handing.one(await raw(session), *unit)
-    role = request.scope["state"].get("role")
     return {
         "base": f"/m/{tenant.slug}",
         "unit": row,
         "pairs": _pairs(row),
         "path": f"/m/{tenant.slug}/handovers/{unit[0]}/{unit[1]}",
-        "may_deliver": role is not None and allows(role, Permission.DELIVER),
-        "may_refund": role is not None and allows(role, Permission.ORDERS_REFUND),
-        "may_reveal": role is not None and allows(role, Permission.ORDERS_REVEAL),
+        "may_deliver": may_do(request, Permission.DELIVER),
+        "may_refund": may_do(request, Permission.ORDERS_REFUND),
+        "may_reveal": may_do(request, Permission.ORDERS_REVEAL),
         "now": clock.now(),
     }
 

@@ -14,7 +14,9 @@ import asyncpg
 
 from app.catalog import minting as rules
 from app.catalog.models import DeliveryKind
+from app.fulfillment import uses
 from app.fulfillment.models import MintedState
+from app.integrations.models import WebhookTopic
 from app.kernel import audit, clock, history, i18n
 from app.kernel.actor import Actor
 from app.kernel.errors import N_, DomainError
@@ -151,6 +153,7 @@ async def _use(tx: Tx, row: asyncpg.Record, place: str, actor: Actor, *, mark: s
     await audit.record(tx, actor, "minted_good.used", subject=("minted_good", row["id"]), facts=facts)
     event = "minted_good.opened" if row["kind"] == DeliveryKind.LINK else "minted_good.used"
     await history.record(tx, Happened("order", row["order_id"], event, facts=facts), actor=actor)
+    await uses.tell(tx, WebhookTopic.REDEMPTION_CREATED, use_id)
     return _used(row, use_id, use_no)
 
 

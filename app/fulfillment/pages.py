@@ -13,8 +13,8 @@ from litestar.params import FromPath
 from pydantic import StringConstraints
 from sqlalchemy.ext.asyncio import AsyncSession
 
-from app.access.guards import may
-from app.access.permissions import Permission, allows
+from app.access.guards import may, may_do
+from app.access.permissions import Permission
 from app.fulfillment import overriding, showing
 from app.fulfillment.models import AttemptState
 from app.kernel.actor import Actor
@@ -122,7 +122,6 @@ _GIVEN_UP = N_("Given up: its unit goes to another supplier, or its money back t
 
 
 async def _context(request: AnyRequest, named: Named, actor: Actor) -> dict[str, Any]:
-    role = request.scope["state"].get("role")
     standing = await overriding.standing(named.tx, named.order["id"], named.attempt_id)
     proposal: Any = standing["proposal"]
     return {
@@ -131,8 +130,8 @@ async def _context(request: AnyRequest, named: Named, actor: Actor) -> dict[str,
         "orders_path": named.orders_path,
         "path": named.path,
         "here": f"{named.path}/attempts/{named.attempt_id}",
-        "may_ask": role is not None and allows(role, Permission.ORDERS_NOTE),
-        "may_decide": role is not None and allows(role, Permission.ORDERS_REFUND),
-        "may_approve": role is not None and allows(role, Permission.SUPPLY_OVERRIDE),
+        "may_ask": may_do(request, Permission.ORDERS_NOTE),
+        "may_decide": may_do(request, Permission.ORDERS_REFUND),
+        "may_approve": may_do(request, Permission.SUPPLY_OVERRIDE),
         "is_maker": proposal is not None and proposal["maker_id"] == actor.id,
     }

@@ -1,4 +1,4 @@
-"""What tills ask of codes beside using them: what one is good for, taking the last use back, and the list of uses."""
+"""What tills ask of codes beside using them: what one is good for, and taking the last use back."""
 
 from __future__ import annotations
 
@@ -10,8 +10,10 @@ from uuid import UUID
 import asyncpg
 
 from app.catalog import minting as rules
+from app.fulfillment import uses
 from app.fulfillment.minting import NoSuchCode, normalised
 from app.fulfillment.models import MintedState
+from app.integrations.models import WebhookTopic
 from app.kernel import audit, clock, history, i18n
 from app.kernel.actor import Actor
 from app.kernel.errors import N_, DomainError, NotFound
@@ -21,7 +23,6 @@ from app.ordering.models import UnitState
 from tenants.session import Tx
 
 VOID_WITHIN = timedelta(minutes=30)
-MOST_LISTED = 100
 
 
 class TooLateToVoid(DomainError):
@@ -89,20 +90,8 @@ async def void(tx: Tx, use_id: UUID, *, reason: str, actor: Actor) -> asyncpg.Re
         await history.record(
             tx, Happened("order", row["order_id"], "minted_good.use_voided", note=reason, facts=facts), actor=actor
         )
-    return await use_or_404(tx, use_id)
-
-
-async def use_or_404(tx: Tx, use_id: UUID) -> asyncpg.Record:
-    """One use of a code. Raises: NotFound."""
-    row = await tx.fetchrow(_USES, None, "", 1, use_id)
-    if row is None:
-        raise NotFound
-    return row
-
-
-async def uses(tx: Tx, *, after: UUID | None, reference: str, limit: int) -> list[asyncpg.Record]:
-    """Uses of codes in the order they happened, from behind one of them; with a till's reference only that one's."""
-    return await tx.fetch(_USES, after, reference, limit, None)
+        await uses.tell(tx, WebhookTopic.REDEMPTION_VOIDED, use_id)
+    return await uses.use_or_404(tx, use_id)
 
 
 def voidable_until(used_at: datetime) -> datetime:
@@ -127,10 +116,3 @@ where w.id = $1 and m.kind <> 'link'
 for update of m, w
 """
 _VOID = "update minted_use set voided_at = now(), void_reason = $2 where id = $1"
-_USES = """
-select w.id, w.use_no, w.at, w.place, w.reference, w.who, w.voided_at, w.void_reason, m.most_uses, m.masked, l.product_name, l.sku_name, o.order_no
-from minted_use w join minted_good m on m.id = w.minted_id join order_line l on l.id = m.order_line_id join shop_order o on o.id = l.order_id
-where m.kind <> 'link' and ($1::uuid is null or w.id > $1) and ($2 = '' or w.reference = $2) and ($4::uuid is null or w.id = $4)
-order by w.id
-limit $3
-"""

@@ -79,6 +79,12 @@ ACTIONS: Final[Mapping[str, str]] = {
     "minted_good.used": N_("Used a code or opened a link"),
     "minted_good.use_voided": N_("Took a use of a code back"),
     "minted_good.revoked": N_("Took a code or link back"),
+    "webhook.added": N_("Added a webhook"),
+    "webhook.changed": N_("Changed a webhook"),
+    "webhook.secret_rolled": N_("Made a new secret for a webhook"),
+    "webhook.on": N_("Switched a webhook on"),
+    "webhook.off": N_("Switched a webhook off"),
+    "webhook.removed": N_("Removed a webhook"),
     "api_client.created": N_("Made an API key"),
     "api_client.rolled": N_("Made a new secret for an API key"),
     "api_client.revoked": N_("Revoked an API key"),
@@ -124,6 +130,8 @@ _FACTS: Final[Mapping[str, str]] = {
     "sku": N_("SKU"),
     "cost": N_("Cost"),
     "code": N_("Channel code"),
+    "url": N_("Address"),
+    "topics": N_("Told of"),
 }
 """What the facts of an entry are called to a reader; the export keeps their own names."""
 

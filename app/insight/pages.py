@@ -9,8 +9,8 @@ from typing import Any, Final
 from litestar import Controller, Response, get, post
 from sqlalchemy.ext.asyncio import AsyncSession
 
-from app.access.guards import may
-from app.access.permissions import Permission, allows
+from app.access.guards import may, may_do
+from app.access.permissions import Permission
 from app.aftersales import queries as after_sales
 from app.cases import queries as cases
 from app.insight import queries, rules
@@ -60,8 +60,7 @@ class DashboardPages(Controller):
         """The dashboard of a period. Raises: UnknownFilter for any other parameter or period."""
         period = _period(request)
         tx = await raw(session)
-        role = request.scope["state"].get("role")
-        may_edit = role is not None and allows(role, Permission.SETTINGS_EDIT)
+        may_edit = may_do(request, Permission.SETTINGS_EDIT)
         context = await _context(tx, tenant, period, clock.now())
         return page(request, "insight/dashboard.html", may_edit=may_edit, **context)
 

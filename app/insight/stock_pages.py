@@ -9,8 +9,8 @@ from litestar import Controller, Response, get, post
 from pydantic import AfterValidator
 from sqlalchemy.ext.asyncio import AsyncSession
 
-from app.access.guards import may
-from app.access.permissions import Permission, allows
+from app.access.guards import may, may_do
+from app.access.permissions import Permission
 from app.catalog import clearing
 from app.catalog.pages.shared import shop_changed
 from app.insight import stock_report
@@ -62,11 +62,10 @@ class StockReportPages(Controller):
 
 
 async def _context(request: AnyRequest, session: AsyncSession, tenant: Tenant) -> dict[str, Any]:
-    role = request.scope["state"].get("role")
     return {
         "base": f"/m/{tenant.slug}",
         "report": await stock_report.report(await raw(session)),
         "sold_days": stock_report.SOLD_DAYS,
-        "may_edit": role is not None and allows(role, Permission.CATALOG_EDIT),
-        "may_ask": role is not None and allows(role, Permission.SUPPLY_EDIT),
+        "may_edit": may_do(request, Permission.CATALOG_EDIT),
+        "may_ask": may_do(request, Permission.SUPPLY_EDIT),
     }

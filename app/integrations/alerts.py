@@ -44,6 +44,7 @@ EVENTS: Mapping[str, tuple[str, str]] = {
     "handover_overdue": (N_("Paid goods wait for somebody to hand them over"), "bad"),
     "failure_rate_high": (N_("Too much of what was delivered fails"), "bad"),
     "after_sale_overdue": (N_("A buyer's case waits too long"), "bad"),
+    "webhook_failing": (N_("A webhook takes nothing"), "bad"),
 }
 """What alerts are about, by template: the words a merchant chooses by, and the tone."""
 PAGE = 50

@@ -1,4 +1,4 @@
-"""Tables of what people are told: messages to one person, alerts for the merchant's people, and the robots that are told of them."""
+"""Tables of what people and systems are told: messages to one person, alerts for the merchant's people, their robots, and webhooks."""
 
 from __future__ import annotations
 
@@ -112,3 +112,60 @@ class RobotMessage(Row, TenantBase):
     times_tried: Mapped[int] = mapped_column(SmallInteger, server_default="0")
     sent_at: Mapped[datetime | None]
     last_error: Mapped[str] = mapped_column(server_default="")
+
+
+class WebhookTopic(StrEnum):
+    """What a merchant's own systems can be told of."""
+
+    REDEMPTION_CREATED = "redemption.created"
+    REDEMPTION_VOIDED = "redemption.voided"
+    TEST = "endpoint.test"
+
+
+class WebhookEndpoint(Row, TenantBase):
+    """A merchant's system that is told of chosen happenings."""
+
+    __tablename__ = "webhook_endpoint"
+    name: Mapped[str] = mapped_column(unique=True)
+    url: Mapped[str]
+    topics: Mapped[list[str]] = mapped_column(ARRAY(Text))
+    secrets: Mapped[bytes] = mapped_column(LargeBinary, info=sealed())
+    """What it is signed with, the newest first, each with the instant until which it signs, as sealed JSON."""
+    is_on: Mapped[bool] = mapped_column(server_default="true")
+
+
+class WebhookEvent(Row, TenantBase):
+    """Something that happened, as it is told; its id is the one under which receivers know it again."""
+
+    __tablename__ = "webhook_event"
+    __table_args__ = (one_of("topic", WebhookTopic), Index("ix_webhook_event_age", "created_at"))
+    topic: Mapped[str]
+    body: Mapped[str]
+    """The JSON that is signed and sent, sign by sign. It holds no key and no code."""
+
+
+class WebhookDeliveryState(StrEnum):
+    WAITING = "waiting"
+    DELIVERED = "delivered"
+    FAILED = "failed"
+
+
+class WebhookDelivery(Row, TenantBase):
+    """One event for one endpoint."""
+
+    __tablename__ = "webhook_delivery"
+    __table_args__ = (
+        one_of("state", WebhookDeliveryState),
+        UniqueConstraint("endpoint_id", "event_id"),
+        Index("ix_webhook_delivery_waiting", "endpoint_id", "due_at", postgresql_where=text("state = 'waiting'")),
+        Index("ix_webhook_delivery_event", "event_id"),
+    )
+    endpoint_id: Mapped[UUID] = mapped_column(ForeignKey("webhook_endpoint.id", ondelete="cascade"))
+    event_id: Mapped[UUID] = mapped_column(ForeignKey("webhook_event.id"))
+    state: Mapped[str] = mapped_column(server_default=WebhookDeliveryState.WAITING)
+    due_at: Mapped[datetime] = mapped_column(server_default=text("now()"))
+    times_tried: Mapped[int] = mapped_column(SmallInteger, server_default="0")
+    last_status: Mapped[int | None] = mapped_column(SmallInteger)
+    """What the receiver answered last; none where no answer came."""
+    last_error: Mapped[str] = mapped_column(server_default="")
+    delivered_at: Mapped[datetime | None]

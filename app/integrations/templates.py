@@ -167,6 +167,11 @@ WORDINGS: dict[str, Wording] = {
         ),
         N_("See the board"),
     ),
+    "webhook_failing": Wording(
+        N_("The webhook %(name)s does not take what it is told"),
+        (N_("Nothing is lost: what it did not take stays in its list, and you can have it sent again."),),
+        N_("See what it did not take"),
+    ),
     "supplier_back": Wording(
         N_("%(connection)s is back"),
         (N_("It answers again, and orders are bought from it as before."),),

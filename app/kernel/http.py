@@ -117,8 +117,7 @@ class Client:
         """
         url, progress = _plain_url(call.url), _Progress()
         host = str(url.raw_host)
-        if _is_address(host):
-            check_addresses(host, [host], allow_loopback=self._allow_loopback)
+        check_literal(host, allow_loopback=self._allow_loopback)
         _refuse_line_breaks(call.headers)
         started = time.monotonic()
         for _ in range(2):  # so that the loop hears of idle connections that were closed, before one is chosen
@@ -186,6 +185,12 @@ def is_public(address: IPAddress) -> bool:
     if not address.is_global or address.is_multicast or address.is_reserved or address.is_unspecified:
         return False
     return not any(address in network for network in _NEVER if network.version == address.version)
+
+
+def check_literal(host: str, *, allow_loopback: bool) -> None:
+    """Refuse a host that is written as an address we never call. Raises: ForbiddenDestination."""
+    if _is_address(host):
+        check_addresses(host, [host], allow_loopback=allow_loopback)
 
 
 def check_addresses(host: str, found: Iterable[str], *, allow_loopback: bool) -> list[str]:

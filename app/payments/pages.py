@@ -5,8 +5,8 @@ from __future__ import annotations
 from litestar import Controller, Response, get, post
 from sqlalchemy.ext.asyncio import AsyncSession
 
-from app.access.guards import may
-from app.access.permissions import Permission, allows
+from app.access.guards import may, may_do
+from app.access.permissions import Permission
 from app.kernel import http
 from app.kernel.actor import Actor
 from app.kernel.errors import N_, DomainError
@@ -40,13 +40,12 @@ class PaymentSettingsPages(Controller):
     async def show(self, request: AnyRequest, session: AsyncSession, *, tenant: Tenant) -> Response[str]:
         """The connections, each with what it has done lately. No credential is ever shown."""
         tx = await raw(session)
-        role = request.scope["state"].get("role")
         return page(
             request,
             "settings/payments.html",
             home=f"/m/{tenant.slug}",
             connections=await connecting.connections(tx),
-            may_edit=role is not None and allows(role, Permission.PAYMENTS_EDIT),
+            may_edit=may_do(request, Permission.PAYMENTS_EDIT),
             has_sandbox=settings().sandbox_gateway_url is not None,
         )
 

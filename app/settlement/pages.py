@@ -11,9 +11,9 @@ from litestar.params import FromPath
 from pydantic import StringConstraints
 from sqlalchemy.ext.asyncio import AsyncSession
 
-from app.access.guards import may
+from app.access.guards import may, may_do
 from app.access.permissions import Permission
-from app.catalog.pages.shared import either, may_do, maybe_id
+from app.catalog.pages.shared import either, maybe_id
 from app.inventory.files import UnreadableFile
 from app.kernel import clock, csvfile, history
 from app.kernel.actor import Actor

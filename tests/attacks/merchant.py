@@ -30,9 +30,10 @@ from app.customers import levels
 from app.customers import service as customers
 from app.customers import sessions as buyers
 from app.fulfillment.reissuing import UnitOf
-from app.integrations import robots
+from app.integrations import robots, webhooks
 from app.integrations.models import RobotCompany
 from app.integrations.robots import RobotTerms
+from app.integrations.webhooks import WebhookTerms
 from app.kernel import clock
 from app.kernel.actor import Actor, ActorKind
 from app.kernel.contact import Contact, parse_contact
@@ -243,7 +244,13 @@ async def _supplied(made: Merchant) -> dict[str, object]:
         "import_id": import_id,
         "test_id": test_id,
     }
-    return {**found, "attempt_id": new_id(), "robot_id": await _told(made), **await _settled(made, supplier.id, connection.id)}
+    return {
+        **found,
+        "attempt_id": new_id(),
+        "robot_id": await _told(made),
+        **await _webhook(made),
+        **await _settled(made, supplier.id, connection.id),
+    }
 
 
 async def _asked(made: Merchant, sku_id: UUID) -> dict[str, object]:
@@ -286,6 +293,16 @@ async def _told(made: Merchant) -> UUID:
     terms = RobotTerms(RobotCompany.DINGTALK, "Ops", address, "SEC", "en", ("supplier_failing",))
     async with tenant_session(made.tenant) as session:
         return await robots.keep(session, terms, actor=STAFF)
+
+
+async def _webhook(made: Merchant) -> dict[str, object]:
+    """A webhook of a program that is not there, and an event that waits for it."""
+    async with tenant_tx(made.tenant) as tx:
+        terms = WebhookTerms("Till", "http://127.0.0.1:9/hooks", ("redemption.created",))
+        endpoint_id, _ = await webhooks.add(tx, terms, actor=STAFF)
+        await webhooks.test(tx, endpoint_id)
+        await tx.execute("update webhook_endpoint set is_on = false")
+        return {"endpoint_id": endpoint_id, "delivery_id": await tx.fetchval("select id from webhook_delivery")}
 
 
 async def buyers_session(world: World, tenant: Tenant, phone: str = "13800132046") -> str:

@@ -57,6 +57,7 @@ def surfaces(shop: Shop, operator: str) -> dict[str, Surface]:
     shared = shop.product(name="Kestrel Books", skus=[["K1", 1990], ["K2", 5490]])
     split = shop.hands.ask("channel", slug=shop.slug, product=shared["id"])
     asked = shop.hands.ask("replenish", slug=shop.slug, sku=made["skus"][0])
+    hook = shop.hands.ask("webhook", slug=shop.slug)
     app, desk, front = shop.system.app_url, shop.desk, shop.front
     return {
         "stranger": Surface(
@@ -132,6 +133,9 @@ def surfaces(shop: Shop, operator: str) -> dict[str, Surface]:
                 "api keys": desk("/settings/api-keys"),
                 "robots": desk("/settings/robots"),
                 "new robot": desk("/settings/robots/new?company=feishu"),
+                "webhooks": desk("/settings/webhooks"),
+                "new webhook": desk("/settings/webhooks/new"),
+                "a webhook": desk(f"/settings/webhooks/{hook['id']}"),
                 "notices": desk("/notices"),
                 "replenishments": desk("/suppliers/replenishments"),
                 "no such replenishment": desk("/suppliers/replenishments?state=declined"),

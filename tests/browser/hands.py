@@ -243,6 +243,24 @@ async def replenish(world: Any, *, slug: str, sku: str) -> dict[str, str]:
     return {"supplier": str(north.supplier_id), "confirmed": confirmed, "line": line, "waiting": waiting, "desk": path}
 
 
+async def webhook(_world: Any, *, slug: str) -> dict[str, str]:
+    """A program that is told of redemptions but is not there, and one event that it did not take."""
+    from app.integrations import webhooks
+    from app.integrations.webhooks import WebhookTerms
+    from tenants.session import tenant_tx
+    from tests.world import STAFF
+
+    async with tenant_tx(await _tenant(slug)) as tx:
+        terms = WebhookTerms("Till", "http://127.0.0.1:9/hooks", ("redemption.created", "redemption.voided"))
+        endpoint_id, _ = await webhooks.add(tx, terms, actor=STAFF)
+        await webhooks.test(tx, endpoint_id)
+        await tx.execute(
+            "update webhook_delivery set state = 'failed', times_tried = 10, last_status = 502, last_error = 'answered 502'"
+        )
+        await webhooks.test(tx, endpoint_id)
+    return {"id": str(endpoint_id)}
+
+
 async def by_hand(world: Any, *, slug: str) -> dict[str, str]:
     """A product that people deliver, and an order of it that waits for them."""
     from app.catalog.models import DeliveryKind
@@ -339,6 +357,7 @@ VERBS = {
         voucher,
         own_type,
         replenish,
+        webhook,
         airtime,
         channel,
         by_hand,

@@ -11,13 +11,13 @@ from litestar.params import FromPath
 from pydantic import StringConstraints
 from sqlalchemy.ext.asyncio import AsyncSession
 
-from app.access.guards import may
+from app.access.guards import may, may_do
 from app.access.permissions import Permission
 from app.aftersales import checking, queries, remedying, reporting, rules, service, words
 from app.aftersales.models import Complaint, RemedyKind
 from app.aftersales.reporting import Report
 from app.aftersales.rules import Deed
-from app.catalog.pages.shared import base, either, may_do
+from app.catalog.pages.shared import base, either
 from app.fulfillment import showing
 from app.fulfillment.reissuing import UnitOf
 from app.kernel import clock, history, i18n

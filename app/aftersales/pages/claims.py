@@ -10,12 +10,12 @@ from litestar.params import FromPath
 from pydantic import StringConstraints
 from sqlalchemy.ext.asyncio import AsyncSession
 
-from app.access.guards import may
+from app.access.guards import may, may_do
 from app.access.permissions import Permission
 from app.aftersales import claiming, queries
 from app.aftersales.models import ClaimState
 from app.aftersales.words import CLAIM_STATES
-from app.catalog.pages.shared import base, may_do
+from app.catalog.pages.shared import base
 from app.kernel import i18n
 from app.kernel.actor import Actor
 from app.kernel.errors import N_, BadRequest

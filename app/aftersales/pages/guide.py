@@ -10,13 +10,13 @@ from litestar.params import FromPath
 from pydantic import AfterValidator
 from sqlalchemy.ext.asyncio import AsyncSession
 
-from app.access.guards import may
+from app.access.guards import may, may_do
 from app.access.permissions import Permission
 from app.aftersales import guiding
 from app.aftersales import queries as cases
 from app.aftersales.pages.settings import lines
 from app.catalog import queries
-from app.catalog.pages.shared import base, may_do
+from app.catalog.pages.shared import base
 from app.kernel.actor import Actor
 from app.kernel.errors import N_
 from app.kernel.forms import Checked, Form, RawForm, Text, fail, parse

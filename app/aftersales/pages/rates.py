@@ -10,11 +10,11 @@ from litestar.params import FromPath
 from pydantic import StringConstraints
 from sqlalchemy.ext.asyncio import AsyncSession
 
-from app.access.guards import may
+from app.access.guards import may, may_do
 from app.access.permissions import Permission
 from app.aftersales import failing, queries, recalling, service
 from app.aftersales.models import RateSubject
-from app.catalog.pages.shared import base, either, may_do
+from app.catalog.pages.shared import base, either
 from app.kernel.actor import Actor
 from app.kernel.errors import N_, NotFound
 from app.kernel.forms import Form, RawForm, parse

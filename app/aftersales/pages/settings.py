@@ -8,12 +8,12 @@ from litestar import Controller, Response, get, post
 from pydantic import AfterValidator, Field
 from sqlalchemy.ext.asyncio import AsyncSession
 
-from app.access.guards import may
+from app.access.guards import may, may_do
 from app.access.permissions import Permission
 from app.aftersales import service
 from app.aftersales.models import RemedyKind
 from app.aftersales.rules import Policy
-from app.catalog.pages.shared import base, may_do
+from app.catalog.pages.shared import base
 from app.kernel.actor import Actor
 from app.kernel.errors import N_
 from app.kernel.forms import Amount, Count, Form, RawForm, Text, fail, parse

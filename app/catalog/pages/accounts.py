@@ -10,13 +10,13 @@ from litestar import Controller, Response, get, post
 from litestar.params import FromPath
 from sqlalchemy.ext.asyncio import AsyncSession
 
-from app.access.guards import may
+from app.access.guards import may, may_do
 from app.access.permissions import Permission
 from app.catalog import accounts, queries
 from app.catalog import service as catalog
 from app.catalog.models import Product
 from app.catalog.pages.fields import BUYER_KINDS, context_of, read_fields, redrawn, rows_of
-from app.catalog.pages.shared import base, either, may_do, shop_changed
+from app.catalog.pages.shared import base, either, shop_changed
 from app.catalog.product_types import TYPED
 from app.kernel.actor import Actor
 from app.kernel.errors import N_, DomainError, NotFound

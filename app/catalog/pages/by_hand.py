@@ -10,14 +10,14 @@ from litestar.params import FromPath
 from pydantic import BeforeValidator, Field
 from sqlalchemy.ext.asyncio import AsyncSession
 
-from app.access.guards import may
+from app.access.guards import may, may_do
 from app.access.permissions import Permission
 from app.catalog import by_hand, queries
 from app.catalog import service as catalog
 from app.catalog.by_hand import MOST_HOURS, Promise
 from app.catalog.models import DeliveryKind, Product
 from app.catalog.pages import quotas
-from app.catalog.pages.shared import base, may_do, shop_changed
+from app.catalog.pages.shared import base, shop_changed
 from app.kernel.actor import Actor
 from app.kernel.errors import N_, NotFound
 from app.kernel.forms import Count, Form, RawForm, parse

@@ -9,12 +9,12 @@ from litestar import Controller, Request, Response, get, post
 from litestar.params import FromPath
 from sqlalchemy.ext.asyncio import AsyncSession
 
-from app.access.guards import may
+from app.access.guards import may, may_do
 from app.access.permissions import Permission
 from app.catalog import queries
 from app.catalog import service as catalog
 from app.catalog.forms import CategoryForm
-from app.catalog.pages.shared import base, may_do, shop_changed
+from app.catalog.pages.shared import base, shop_changed
 from app.kernel.actor import Actor
 from app.kernel.errors import N_, BadRequest
 from app.kernel.forms import InvalidForm, RawForm, parse

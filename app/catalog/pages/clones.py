@@ -10,11 +10,11 @@ from litestar.params import FromPath
 from pydantic import StringConstraints
 from sqlalchemy.ext.asyncio import AsyncSession
 
-from app.access.guards import may
+from app.access.guards import may, may_do
 from app.access.permissions import Permission
 from app.catalog import cloning, queries
 from app.catalog.models import Category, Product
-from app.catalog.pages.shared import base, may_do
+from app.catalog.pages.shared import base
 from app.catalog.service import CategoryNameTaken, TypeRetired
 from app.kernel.actor import Actor
 from app.kernel.errors import N_

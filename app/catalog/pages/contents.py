@@ -10,13 +10,13 @@ from litestar.params import FromPath
 from pydantic import AfterValidator, BeforeValidator, Field, StringConstraints
 from sqlalchemy.ext.asyncio import AsyncSession
 
-from app.access.guards import may
+from app.access.guards import may, may_do
 from app.access.permissions import Permission
 from app.catalog import contents, filetypes, minting, queries
 from app.catalog.minting import MOST_USES, MintingRules
 from app.catalog.models import DeliveryKind, Product
 from app.catalog.pages import quotas
-from app.catalog.pages.shared import base, may_do, shop_changed
+from app.catalog.pages.shared import base, shop_changed
 from app.kernel.actor import Actor
 from app.kernel.errors import N_, NotFound
 from app.kernel.forms import EMPTY_IS_NONE, Count, Form, InvalidForm, OptionalDay, RawForm, fail, invalid, parse

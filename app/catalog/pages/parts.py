@@ -10,12 +10,12 @@ from litestar.params import FromPath
 from pydantic import BeforeValidator, Field
 from sqlalchemy.ext.asyncio import AsyncSession
 
-from app.access.guards import may
+from app.access.guards import may, may_do
 from app.access.permissions import Permission
 from app.catalog import bundles, queries
 from app.catalog.bundles import MOST_OF_ONE, MOST_PARTS, Contents
 from app.catalog.models import BundlePolicy, DeliveryKind, Product, Sku
-from app.catalog.pages.shared import KINDS, base, may_do, shop_changed
+from app.catalog.pages.shared import KINDS, base, shop_changed
 from app.inventory.queries import sellable
 from app.kernel.actor import Actor
 from app.kernel.errors import N_, NotFound

@@ -10,11 +10,11 @@ from litestar.params import FromPath
 from pydantic import BeforeValidator, Field
 from sqlalchemy.ext.asyncio import AsyncSession
 
-from app.access.guards import may
+from app.access.guards import may, may_do
 from app.access.permissions import Permission
 from app.catalog import bundles, plans, queries
 from app.catalog.models import CycleUnit, DeliveryKind, Product, Sku
-from app.catalog.pages.shared import KINDS, base, may_do, shop_changed
+from app.catalog.pages.shared import KINDS, base, shop_changed
 from app.catalog.plans import LONGEST_DAYS, MOST_CYCLES, MOST_GRACE_DAYS, MOST_OF_ONE, Plan, cycle_starts
 from app.inventory.queries import sellable
 from app.kernel import clock

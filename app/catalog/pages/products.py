@@ -13,13 +13,13 @@ from litestar import Controller, Request, Response, get, post
 from litestar.params import FromPath
 from sqlalchemy.ext.asyncio import AsyncSession
 
-from app.access.guards import may
+from app.access.guards import may, may_do
 from app.access.permissions import Permission
 from app.catalog import bundles, forms, pictures, plans, queries, richtext
 from app.catalog import service as catalog
 from app.catalog.forms import Chosen
 from app.catalog.models import DeliveryKind, Product, ProductState, ProductType, Sku, TypeState
-from app.catalog.pages.shared import KINDS, base, either, may_do, shop_changed
+from app.catalog.pages.shared import KINDS, base, either, shop_changed
 from app.catalog.product_types import TYPED
 from app.inventory import queries as inventory
 from app.kernel.actor import Actor

@@ -8,11 +8,11 @@ from litestar import Controller, MediaType, Response, get, post
 from pydantic import AfterValidator, BeforeValidator, StringConstraints
 from sqlalchemy.ext.asyncio import AsyncSession
 
-from app.access.guards import may
+from app.access.guards import may, may_do
 from app.access.permissions import Permission
 from app.catalog import colors, pictures, queries, storefronts
 from app.catalog.models import ContactRule, Storefront
-from app.catalog.pages.shared import base, may_do, shop_changed
+from app.catalog.pages.shared import base, shop_changed
 from app.catalog.storefronts import Face
 from app.kernel import domains, links
 from app.kernel.actor import Actor

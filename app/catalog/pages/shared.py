@@ -9,7 +9,6 @@ from uuid import UUID
 from litestar import Response
 from sqlalchemy.ext.asyncio import AsyncSession
 
-from app.access.permissions import Permission, allows
 from app.catalog.models import DeliveryKind, ProductState
 from app.kernel.errors import N_, NotFound
 from app.kernel.templating import register_states
@@ -42,12 +41,6 @@ KINDS = {
 def base(tenant: Tenant) -> str:
     """Where a merchant's pages begin."""
     return f"/m/{tenant.slug}"
-
-
-def may_do(request: AnyRequest, permission: Permission) -> bool:
-    """Whether the caller's role includes a right, for what a page offers; the guard of the route is what holds. An operator only looks."""
-    role = request.scope["state"].get("role")
-    return role is not None and allows(role, permission)
 
 
 def either(request: AnyRequest, whole: str, part: str, **context: Any) -> Response[str]:

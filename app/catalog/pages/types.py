@@ -11,13 +11,13 @@ from litestar.params import FromPath
 from pydantic import AfterValidator, StringConstraints
 from sqlalchemy.ext.asyncio import AsyncSession
 
-from app.access.guards import may
+from app.access.guards import may, may_do
 from app.access.permissions import Permission
 from app.catalog import accounts, forms, product_types, queries
 from app.catalog.accounts import AccountField
 from app.catalog.models import DeliveryKind, ProductType, TypeState
 from app.catalog.pages.fields import BUYER_KINDS, PRODUCT_KINDS, context_of, read_fields, redrawn, rows_of
-from app.catalog.pages.shared import KINDS, base, either, may_do, shop_changed
+from app.catalog.pages.shared import KINDS, base, either, shop_changed
 from app.catalog.product_types import TYPED, TypeTerms
 from app.catalog.service import NoAccountFields
 from app.kernel.actor import Actor

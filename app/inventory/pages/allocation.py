@@ -10,10 +10,10 @@ from litestar.params import FromPath
 from pydantic import AfterValidator, Field, StringConstraints
 from sqlalchemy.ext.asyncio import AsyncSession
 
-from app.access.guards import may
+from app.access.guards import may, may_do
 from app.access.permissions import Permission
 from app.catalog.channels import STOREFRONT
-from app.catalog.pages.shared import base, may_do, shop_changed
+from app.catalog.pages.shared import base, shop_changed
 from app.inventory import allocating, queries
 from app.inventory.allocating import NoQuotas, NotThere, SameQuota
 from app.inventory.models import Allocation, MoveReason

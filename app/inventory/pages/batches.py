@@ -8,9 +8,9 @@ from litestar import Controller, Request, Response, get, post
 from litestar.params import FromPath
 from sqlalchemy.ext.asyncio import AsyncSession
 
-from app.access.guards import may
+from app.access.guards import may, may_do
 from app.access.permissions import Permission
-from app.catalog.pages.shared import base, either, may_do
+from app.catalog.pages.shared import base, either
 from app.inventory import importing, quarantining, queries
 from app.inventory.forms import ReasonForm
 from app.inventory.models import NEVER, BatchState, ImportBatch, LineVerdict

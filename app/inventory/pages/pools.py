@@ -9,9 +9,9 @@ from litestar import Controller, Request, Response, get, post
 from litestar.params import FromPath
 from sqlalchemy.ext.asyncio import AsyncSession
 
-from app.access.guards import may
+from app.access.guards import may, may_do
 from app.access.permissions import Permission
-from app.catalog.pages.shared import base, either, may_do
+from app.catalog.pages.shared import base, either
 from app.inventory import importing, queries
 from app.inventory.forms import ImportForm
 from app.inventory.models import NEVER

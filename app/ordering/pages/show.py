@@ -12,8 +12,8 @@ from litestar.params import FromPath
 from pydantic import StringConstraints
 from sqlalchemy.ext.asyncio import AsyncSession
 
-from app.access.guards import may
-from app.access.permissions import Permission, allows
+from app.access.guards import may, may_do
+from app.access.permissions import Permission
 from app.aftersales import queries as after_sales
 from app.aftersales.words import COMPLAINTS
 from app.cases import queries as cases
@@ -233,15 +233,15 @@ async def _whole(request: AnyRequest, tx: Tx, tenant: Tenant, order_no: str) -> 
         "after_sales": await after_sales.of_order(tx, order["id"]),
         "after_sales_path": f"/m/{tenant.slug}/after-sales",
         "complaints": COMPLAINTS,
-        "may_open_case": _allowed(request, Permission.AFTERSALES_DECIDE),
+        "may_open_case": may_do(request, Permission.AFTERSALES_DECIDE),
         "cases_path": f"/m/{tenant.slug}/cases",
         "money": _money(order, lines, units, refunds),
         "transfers": await transfers_of(tx, [*captures, *(row["id"] for row in lines), *(row["id"] for row in refunds)]),
         "earlier": await queries.earlier_orders(tx, order),
         "events": [*words.timeline(events), words.placed(order)],
-        "actions": {action: actions.refused(action, standing) for action in Action if _allowed(request, _NEEDS[action])},
-        "may_note": _allowed(request, Permission.ORDERS_NOTE),
-        "may_reveal": _allowed(request, Permission.ORDERS_REVEAL),
+        "actions": {action: actions.refused(action, standing) for action in Action if may_do(request, _NEEDS[action])},
+        "may_note": may_do(request, Permission.ORDERS_NOTE),
+        "may_reveal": may_do(request, Permission.ORDERS_REVEAL),
         "is_unfinished": order["state"] in _UNFINISHED
         or bool(standing.refund_states & _REFUND_OPEN)
         or any(_is_usable(unit) for unit in units),
@@ -255,11 +255,6 @@ async def _whole(request: AnyRequest, tx: Tx, tenant: Tenant, order_no: str) -> 
 def _is_usable(unit: asyncpg.Record) -> bool:
     """Whether a code or link of ours may still be used, so that the page goes on looking for uses."""
     return bool(unit["state"] == UnitState.DELIVERED and unit["minted_state"] == "valid" and unit["uses"] < unit["most_uses"])
-
-
-def _allowed(request: AnyRequest, permission: Permission) -> bool:
-    role = request.scope["state"].get("role")
-    return role is not None and allows(role, permission)
 
 
 def _standing(

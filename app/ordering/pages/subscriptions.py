@@ -11,9 +11,8 @@ from litestar.params import FromPath
 from pydantic import StringConstraints
 from sqlalchemy.ext.asyncio import AsyncSession
 
-from app.access.guards import may
+from app.access.guards import may, may_do
 from app.access.permissions import Permission
-from app.catalog.pages.shared import may_do
 from app.kernel import history
 from app.kernel.actor import Actor
 from app.kernel.errors import N_, BadRequest

@@ -10,12 +10,12 @@ from litestar.params import FromPath
 from pydantic import AfterValidator, StringConstraints
 from sqlalchemy.ext.asyncio import AsyncSession
 
-from app.access.guards import may
+from app.access.guards import may, may_do
 from app.access.permissions import Permission
 from app.catalog import channels
 from app.catalog.channels import STOREFRONT, ChannelTaken, TooManyChannels, channel_code
 from app.catalog.models import SalesChannel
-from app.catalog.pages.shared import base, may_do, shop_changed
+from app.catalog.pages.shared import base, shop_changed
 from app.catalog.queries import product_or_404, ranges_of
 from app.kernel import links
 from app.kernel.actor import Actor

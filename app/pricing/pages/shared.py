@@ -10,9 +10,10 @@ from uuid import UUID
 
 from sqlalchemy.ext.asyncio import AsyncSession
 
+from app.access.guards import may_do
 from app.access.permissions import Permission
 from app.catalog.models import Product, Sku
-from app.catalog.pages.shared import base, may_do
+from app.catalog.pages.shared import base
 from app.catalog.queries import ranges_of
 from app.catalog.values import ValueRange
 from app.kernel.money import line_minor

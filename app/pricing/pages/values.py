@@ -13,10 +13,10 @@ from litestar.params import FromPath
 from pydantic import AfterValidator, BeforeValidator, StringConstraints
 from sqlalchemy.ext.asyncio import AsyncSession
 
-from app.access.guards import may
+from app.access.guards import may, may_do
 from app.access.permissions import Permission
 from app.catalog.models import Product
-from app.catalog.pages.shared import base, may_do, shop_changed
+from app.catalog.pages.shared import base, shop_changed
 from app.catalog.queries import product_or_404, ranges_of
 from app.catalog.values import ValueRange
 from app.kernel.actor import Actor

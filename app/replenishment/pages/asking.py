@@ -11,9 +11,9 @@ import asyncpg
 from litestar import Controller, Response, get, post
 from sqlalchemy.ext.asyncio import AsyncSession
 
-from app.access.guards import may
+from app.access.guards import may, may_do
 from app.access.permissions import Permission
-from app.catalog.pages.shared import base, either, may_do, maybe_id
+from app.catalog.pages.shared import base, either, maybe_id
 from app.kernel import clock
 from app.kernel.actor import Actor
 from app.kernel.errors import N_, NotFound

@@ -10,9 +10,9 @@ from litestar import Controller, Response, get, post
 from litestar.params import FromPath
 from sqlalchemy.ext.asyncio import AsyncSession
 
-from app.access.guards import may
+from app.access.guards import may, may_do
 from app.access.permissions import Permission
-from app.catalog.pages.shared import either, may_do
+from app.catalog.pages.shared import either
 from app.fulfillment import showing
 from app.kernel import history, i18n, links
 from app.kernel.actor import Actor

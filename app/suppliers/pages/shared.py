@@ -6,9 +6,10 @@ import re
 from decimal import Decimal
 from typing import Any, Final
 
+from app.access.guards import may_do
 from app.access.permissions import Permission
 from app.catalog.models import DeliveryKind
-from app.catalog.pages.shared import KINDS, base, may_do
+from app.catalog.pages.shared import KINDS, base
 from app.kernel import clock, i18n
 from app.kernel.errors import N_
 from app.kernel.templating import register_states

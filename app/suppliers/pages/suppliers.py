@@ -9,11 +9,11 @@ from litestar import Controller, Response, get, post
 from litestar.params import FromPath
 from sqlalchemy.ext.asyncio import AsyncSession
 
-from app.access.guards import may
+from app.access.guards import may, may_do
 from app.access.permissions import Permission
 from app.aftersales import failing
 from app.aftersales import service as aftersales
-from app.catalog.pages.shared import either, may_do
+from app.catalog.pages.shared import either
 from app.kernel.actor import Actor
 from app.kernel.errors import N_
 from app.kernel.forms import InvalidForm, RawForm, parse

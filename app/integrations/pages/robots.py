@@ -1,4 +1,4 @@
-"""The merchant's notices behind the bell, and the robots of group chats that are told of them."""
+"""The robots of group chats that are told of the merchant's notices."""
 
 from __future__ import annotations
 
@@ -10,9 +10,9 @@ from litestar.params import FromPath
 from pydantic import AfterValidator, StringConstraints
 from sqlalchemy.ext.asyncio import AsyncSession
 
-from app.access.guards import may
-from app.access.permissions import Permission, allows
-from app.integrations import alerts, robot_calls, robots
+from app.access.guards import may, may_do
+from app.access.permissions import Permission
+from app.integrations import robot_calls, robots
 from app.integrations.alerts import EVENTS
 from app.integrations.models import RobotCompany
 from app.integrations.robot_calls import NotNow, Refused, Taken
@@ -21,7 +21,7 @@ from app.kernel import i18n
 from app.kernel.actor import Actor
 from app.kernel.errors import N_, NotFound
 from app.kernel.forms import Form, InvalidForm, Line, RawForm, fail, parse
-from app.kernel.web import AnyRequest, fragment, is_partial, page, see_other
+from app.kernel.web import AnyRequest, page, see_other
 from app.settings import settings
 from tenants.directory import Tenant
 from tenants.session import raw
@@ -50,39 +50,6 @@ class RobotForm(Form):
     secret: Annotated[str, StringConstraints(max_length=200, pattern=r"^\S*$")] = ""
     locale: Annotated[str, StringConstraints(pattern=r"^(zh_CN|en)$")] = "zh_CN"
     events: Annotated[list[str], AfterValidator(_known_events)]
-
-
-class NoticePages(Controller):
-    path = "/m/{tenant_slug:str}/notices"
-    guards = (may(Permission.DASHBOARD_VIEW),)
-
-    @get()
-    async def index(self, request: AnyRequest, session: AsyncSession, *, tenant: Tenant) -> Response[str]:
-        """What the merchant's people were told, newest first. Raises: NotFound for a place that is no notice's."""
-        tx, actor = await raw(session), request.scope["state"]["actor"]
-        rows = await alerts.newest(tx, before=_before(request))
-        until = await alerts.read_until(tx, actor.id)
-        shown = [_shown(tenant, row, is_new=until is None or row["created_at"] > until) for row in rows[: alerts.PAGE]]
-        context: dict[str, Any] = {
-            "home": f"/m/{tenant.slug}",
-            "notices": shown,
-            "older": f"/m/{tenant.slug}/notices?before={shown[-1]['id']}" if len(rows) > alerts.PAGE else "",
-            "is_first": "before" not in request.query_params,
-            "has_new": any(one["is_new"] for one in shown),
-            "may_see_robots": _may(request, Permission.SETTINGS_VIEW),
-        }
-        if is_partial(request):
-            return fragment(request, "integrations/_notices.html", **context)
-        return page(request, "integrations/notices.html", **context)
-
-    @post("/read")
-    async def read(
-        self, request: AnyRequest, session: AsyncSession, *, tenant: Tenant, actor: Actor, sent: RawForm
-    ) -> Response[Any]:
-        """Mark the notices up to the one named as read by whoever asks. Pressed twice, nothing more happens."""
-        assert actor.id
-        await alerts.mark_read(await raw(session), actor.id, _id(sent.get("until")))
-        return see_other(request, f"/m/{tenant.slug}/notices")
 
 
 class RobotPages(Controller):
@@ -211,7 +178,7 @@ def _context(request: AnyRequest, tenant: Tenant) -> dict[str, Any]:
         "here": _here(tenant),
         "companies": COMPANIES,
         "events": EVENTS,
-        "may_edit": _may(request, Permission.SETTINGS_EDIT),
+        "may_edit": may_do(request, Permission.SETTINGS_EDIT),
     }
 
 
@@ -219,37 +186,7 @@ def _here(tenant: Tenant) -> str:
     return f"/m/{tenant.slug}/settings/robots"
 
 
-def _may(request: AnyRequest, permission: Permission) -> bool:
-    role = request.scope["state"].get("role")
-    return role is not None and allows(role, permission)
-
-
 def _company(name: str) -> RobotCompany:
     if name not in set(RobotCompany):
         raise NotFound
     return RobotCompany(name)
-
-
-def _before(request: AnyRequest) -> UUID | None:
-    text = request.query_params.get("before")
-    return None if text is None else _id(text)
-
-
-def _id(text: str) -> UUID:
-    try:
-        return UUID(text)
-    except ValueError:
-        raise NotFound from None
-
-
-def _shown(tenant: Tenant, row: Any, *, is_new: bool) -> dict[str, Any]:
-    title, lines, params = alerts.words_of(row)
-    return {
-        "id": row["id"],
-        "title": title,
-        "note": " ".join(lines),
-        "tone": EVENTS[row["template"]][1],
-        "at": row["created_at"],
-        "href": f"/m/{tenant.slug}{params['path']}" if params.get("path") else "",
-        "is_new": is_new,
-    }
