@@ -139,6 +139,29 @@ async def test_a_refused_top_up_gives_a_whole_bundle_back(world: World, company:
     assert await world.value("select amount_minor from refund") == 2600
 
 
+@pytest.mark.case("A07")
+async def test_what_was_credited_of_a_whole_bundle_stays_and_a_person_looks_at_it(world: World, company: SupplierSimulator) -> None:
+    """The keys go while the top-up is being credited: it cannot be taken back, so only the rest is refunded."""
+    airtime, coffee = await top_up(world, company), await keys(world, "Coffee", 2000, 5)
+    product = await bundle(world, [(airtime.product.skus[0].id, 1), (coffee.id, 1)], price_minor=2600, policy=BundlePolicy.WHOLE)
+    before = airtime.effects()
+    placed = await placed_with_account(world, product.skus[0].listing.id, airtime.product.skus[0].id)
+    await world.pay(placed)
+    await world.ask_gateway(placed)
+    async with tenant_tx(world.tenant) as tx:
+        await fulfillment.deliver_orders(tx, [placed.id])
+    await void(world, coffee.id)
+    await settle(world)
+    await refund(world)
+    assert airtime.effects() == before + 1
+    assert await order_state(world, placed.id) == "partly_delivered"
+    assert await shares(world, placed.id) == {"Airtime": [("delivered", 600)], "Coffee": [("refunded", 2000)]}
+    assert await world.value("select amount_minor from refund") == 2000
+    case = (await world.rows("select kind, state, facts from staff_case"))[0]
+    assert (case["kind"], case["state"]) == ("broken_bundle", "open")
+    assert '"amount_minor": 600' in str(case["facts"])
+
+
 async def test_a_bundle_is_sold_as_often_as_its_scarcest_part(world: World) -> None:
     coffee, tea = await keys(world, "Coffee", 2000, 7), await keys(world, "Tea", 500, 3)
     product = await bundle(world, [(coffee.id, 2), (tea.id, 1)])
