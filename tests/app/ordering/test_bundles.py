@@ -140,7 +140,9 @@ async def test_a_refused_top_up_gives_a_whole_bundle_back(world: World, company:
 
 
 @pytest.mark.case("A07")
-async def test_what_was_credited_of_a_whole_bundle_stays_and_a_person_looks_at_it(world: World, company: SupplierSimulator) -> None:
+async def test_what_was_credited_of_a_whole_bundle_stays_and_a_person_looks_at_it(
+    world: World, company: SupplierSimulator
+) -> None:
     """The keys go while the top-up is being credited: it cannot be taken back, so only the rest is refunded."""
     airtime, coffee = await top_up(world, company), await keys(world, "Coffee", 2000, 5)
     product = await bundle(world, [(airtime.product.skus[0].id, 1), (coffee.id, 1)], price_minor=2600, policy=BundlePolicy.WHOLE)
