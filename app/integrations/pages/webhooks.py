@@ -32,7 +32,7 @@ templating.register_states(
     "webhook_delivery",
     {
         WebhookDeliveryState.WAITING: (N_("Waiting"), "info"),
-        WebhookDeliveryState.DELIVERED: (N_("Delivered"), "ok"),
+        WebhookDeliveryState.DELIVERED: (N_("Taken"), "ok"),
         WebhookDeliveryState.FAILED: (N_("Not taken"), "bad"),
     },
 )
