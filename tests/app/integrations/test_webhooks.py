@@ -119,7 +119,7 @@ async def test_a_use_at_the_counter_and_its_taking_back_are_told_without_the_cod
     assert code.replace("-", "").encode() not in created.body + voided.body
     shown = await owner.get(f"/settings/webhooks/{await world.value('select id from webhook_endpoint')}")
     assert secret[0] not in shown.text
-    assert re.findall(r"\bTaken\b", words(shown.text)) == ["Taken"] * 2
+    assert words(shown.text).count("Taken1 try") == 2
 
 
 @pytest.mark.anyio
