@@ -129,12 +129,12 @@ class System:
         """Everything, and return when /readyz answers 200. Raises: Trouble with the end of the log of what failed."""
         try:
             self._choose_places()
-            self._start_simulators()
             self.start_database()
             self._prepare_data()
             self._start_application()
-            self._await_simulators()
+            self._start_simulators()
             self._await_application()
+            self._await_simulators()
         except BaseException:
             self.stop()
             raise
@@ -251,6 +251,9 @@ class System:
         link.symlink_to(log)
 
     def _start_simulators(self) -> None:
+        """After the application, which takes longer to load; only seeding asks for them before it. Idempotent."""
+        if "gateway" in self.children:
+            return
         books = make_private_folder(self.folder / "books")
         gateway = [
             "-m",
@@ -276,6 +279,7 @@ class System:
             preparation.prepare(self.folder, self.env, seeding=seeding, say=self.say)
 
     def _seeding(self) -> preparation.Seeding:
+        self._start_simulators()
         self._await_simulators()
         return preparation.Seeding(self.supplier_ports)
 

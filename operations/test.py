@@ -19,8 +19,7 @@ PROGRAMS_VARIABLE = "QUANYI_TEST_PG_BIN"
 NOTHING_COLLECTED = 5
 EMBEDDED = "Tests on the embedded PostgreSQL"
 OTHER_SERVER = "The database's tests on Debian's PostgreSQL 15"
-BROWSER = "Tests in a real browser"
-ROUNDS = ((EMBEDDED, "not browser"), (BROWSER, "browser"), (OTHER_SERVER, "database and not browser"))
+ROUNDS = ((EMBEDDED, "not browser"), ("Tests in a real browser", "browser"), (OTHER_SERVER, "database and not browser"))
 INSTALL_WAIT_S = 900
 
 
@@ -61,17 +60,10 @@ def run_round(title: str, marks: str, arguments: list[str], reports: Path) -> in
     print(f"\n{title}", flush=True)
     if title == OTHER_SERVER:
         os.environ[PROGRAMS_VARIABLE] = str(OTHER_PROGRAMS)
-    says_how_many = any(argument.startswith(("-n", "--numprocesses", "--pdb")) for argument in arguments)
-    parallel = [] if says_how_many else ["-n", str(processes(title))]
+    parallel = [] if any(argument.startswith(("-n", "--numprocesses", "--pdb")) for argument in arguments) else ["-n", "2"]
     chosen = [] if "-m" in arguments else ["-m", marks]
     code = run_until_stopped(["-m", "pytest", *parallel, *chosen, f"--junitxml={reports / title}.xml", *arguments])
     return 0 if code == NOTHING_COLLECTED else code
-
-
-def processes(title: str) -> int:
-    """How many processes a round has: one for each core, and one more where tests wait for others a quarter of their time; a browser never waits."""
-    cores = max(2, os.cpu_count() or 2)
-    return cores if title == BROWSER else cores + 1
 
 
 def install_browser() -> None:

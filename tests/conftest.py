@@ -24,8 +24,16 @@ settings.load_profile("quanyi")
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """What copies or reads the whole installation goes first, while it is small: every test leaves a merchant behind."""
-    items.sort(key=lambda item: item.get_closest_marker("whole_installation") is None)
+    """Torture goes first: it waits more than it works, and at the end the other processes would wait for it. Then what copies or reads the whole
+    installation, while it is small: every test leaves a merchant behind.
+    """
+    items.sort(key=_turn)
+
+
+def _turn(item: pytest.Item) -> int:
+    if item.path.parent.name == "torture":
+        return 0
+    return 1 if item.get_closest_marker("whole_installation") else 2
 
 
 @pytest.fixture(scope="session")

@@ -15,9 +15,10 @@ from app.settings import settings
 from tenants.session import tenant_tx
 from tests.attacks.merchant import Merchant, buyers_session, merchant
 from tests.attacks.routes import Route, routes
-from tests.attacks.table import ROWS, For, Visitor
+from tests.attacks.table import ROWS
 from tests.attacks.test_matrix import ids_of
 from tests.attacks.visitors import Caller, caller, member
+from tests.attacks.whom import For, Visitor
 from tests.world import World
 
 pytestmark = [pytest.mark.anyio]

@@ -16,8 +16,8 @@ from tenants.directory import PLATFORM
 from tenants.session import tenant_tx
 from tests.attacks.merchant import merchant
 from tests.attacks.routes import Route, routes
-from tests.attacks.table import Visitor
 from tests.attacks.visitors import Caller, caller, member
+from tests.attacks.whom import Visitor
 from tests.world import World
 
 pytestmark = [pytest.mark.anyio]

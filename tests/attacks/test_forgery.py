@@ -10,9 +10,9 @@ from app.kernel import csrf
 from app.settings import settings
 from tests.attacks.merchant import buyers_session, fingerprint, merchant
 from tests.attacks.routes import Route, handlers, routes
-from tests.attacks.table import Visitor
 from tests.attacks.test_matrix import ids_of
 from tests.attacks.visitors import Caller, caller, member
+from tests.attacks.whom import Visitor
 from tests.world import World
 
 pytestmark = [pytest.mark.anyio, pytest.mark.case("H04")]

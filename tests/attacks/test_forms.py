@@ -6,10 +6,11 @@ import pytest
 
 from tests.attacks.merchant import buyers_session, fingerprint, merchant
 from tests.attacks.routes import routes
-from tests.attacks.table import ROWS, For
+from tests.attacks.table import ROWS
 from tests.attacks.test_forgery import unsafe, visitor_of
 from tests.attacks.test_matrix import ids_of
 from tests.attacks.visitors import Caller
+from tests.attacks.whom import For
 from tests.world import World
 
 pytestmark = [pytest.mark.anyio, pytest.mark.case("H15")]

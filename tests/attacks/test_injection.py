@@ -10,8 +10,8 @@ import pytest
 from app.access.models import MemberRole
 from tests.attacks.merchant import fingerprint, merchant
 from tests.attacks.routes import Route, routes
-from tests.attacks.table import Visitor
 from tests.attacks.visitors import Caller, caller, member
+from tests.attacks.whom import Visitor
 from tests.world import World
 
 pytestmark = [pytest.mark.anyio]

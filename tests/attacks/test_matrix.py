@@ -11,8 +11,9 @@ import pytest
 from app.access.models import MemberRole
 from tests.attacks.merchant import Merchant, fingerprint, merchant
 from tests.attacks.routes import Route, routes
-from tests.attacks.table import ROWS, WANT_MORE, Answer, Visitor, owed, owed_to_role
+from tests.attacks.table import ROWS, WANT_MORE, owed, owed_to_role
 from tests.attacks.visitors import Caller, caller, member
+from tests.attacks.whom import Answer, Visitor
 from tests.world import World
 
 pytestmark = [pytest.mark.anyio]

@@ -19,10 +19,10 @@ from tenants.session import tenant_tx
 from tests.app.access.people import person
 from tests.attacks.merchant import Merchant, buyers_session, merchant
 from tests.attacks.routes import Route, routes
-from tests.attacks.table import Answer
 from tests.attacks.test_foreign_ids import plain
 from tests.attacks.test_matrix import told
 from tests.attacks.visitors import Caller, member, turn
+from tests.attacks.whom import Answer
 from tests.world import World
 
 pytestmark = [pytest.mark.anyio]

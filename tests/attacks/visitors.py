@@ -19,7 +19,7 @@ from tenants.session import tenant_tx
 from tests.app.access.people import person
 from tests.attacks.merchant import buyers_session
 from tests.attacks.routes import Route
-from tests.attacks.table import Visitor
+from tests.attacks.whom import Visitor
 from tests.world import World
 
 

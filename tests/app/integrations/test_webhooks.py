@@ -255,7 +255,6 @@ async def test_a_new_secret_signs_at_once_and_the_one_before_for_a_day(
 
 
 @pytest.mark.anyio
-@pytest.mark.case("H09")
 @pytest.mark.parametrize(
     ("url", "says"),
     [
