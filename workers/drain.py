@@ -48,18 +48,15 @@ def never() -> bool:
     return False
 
 
-async def drain(
-    lane: Lane, *, schemas: Sequence[str] = (), until_s: float = 60.0, is_over: IsOver = never, gathers_s: float = 0
-) -> int:
+async def drain(lane: Lane, *, schemas: Sequence[str] = (), until_s: float = 60.0, is_over: IsOver = never) -> int:
     """Do what is due in a lane until no bell is due, the time is over, or `is_over` says so; the number of tasks done.
 
-    `schemas` are homes whose work was committed a moment ago: they are looked at whether their bell is still there or not. For `gathers_s` it waits
-    before each look, so that what comes one by one is done together.
+    `schemas` are homes whose work was committed a moment ago: they are looked at whether their bell is still there or not.
     """
     clock_s = asyncio.get_running_loop().time
     ends = clock_s() + until_s
     rung = [home for schema in schemas if (home := await routing.by_schema(schema)) is not None]
-    return await _Drain(lane, lambda: is_over() or clock_s() > ends, gathers_s).run(rung)
+    return await _Drain(lane, lambda: is_over() or clock_s() > ends).run(rung)
 
 
 class _Drain:
@@ -68,9 +65,8 @@ class _Drain:
     A home has one turn at a time; rung meanwhile, it gets another.
     """
 
-    def __init__(self, lane: Lane, is_over: IsOver, gathers_s: float) -> None:
+    def __init__(self, lane: Lane, is_over: IsOver) -> None:
         self._lane = lane
-        self._gathers_s = gathers_s
         self._is_over = is_over
         self._waiting: dict[str, Tenant] = {}
         self._running: dict[asyncio.Task[int], str] = {}
@@ -78,7 +74,6 @@ class _Drain:
     async def run(self, homes: Sequence[Tenant]) -> int:
         self._waiting.update((home.schema, home) for home in homes)
         done = 0
-        await asyncio.sleep(self._gathers_s)
         try:
             while await self._start_turns():
                 finished, _ = await asyncio.wait(self._running, timeout=_LOOK_AGAIN_S, return_when=asyncio.FIRST_COMPLETED)
@@ -94,7 +89,6 @@ class _Drain:
         while len(self._running) < _TENANTS_AT_ONCE and not self._is_over():
             home = self._next()
             if home is None:
-                await asyncio.sleep(self._gathers_s)
                 self._waiting.update((home.schema, home) for home in await _due_homes(self._lane))
                 home = self._next()
             if home is None:
