@@ -138,7 +138,7 @@ async def send_again(tx: Tx, endpoint_id: UUID, delivery_id: UUID | None = None)
 async def test(tx: Tx, endpoint_id: UUID) -> None:
     """Tell an endpoint of a test event, whatever it chose. Raises: NotFound."""
     await endpoint_or_404(tx, endpoint_id)
-    await _write(tx, WebhookTopic.TEST, [endpoint_id], {"says": "This is a test."})
+    await publish(tx, WebhookTopic.TEST, [endpoint_id], {"says": "This is a test."})
 
 
 async def listening(tx: Tx, topic: WebhookTopic) -> list[UUID]:
@@ -148,7 +148,11 @@ async def listening(tx: Tx, topic: WebhookTopic) -> list[UUID]:
 
 async def publish(tx: Tx, topic: WebhookTopic, endpoint_ids: Sequence[UUID], data: Mapping[str, Any]) -> None:
     """Have endpoints told, once this transaction is committed. `data` is JSON and holds no key, code or secret."""
-    await _write(tx, topic, endpoint_ids, data)
+    event_id = new_id()
+    body = json.dumps({"type": topic, "timestamp": clock.now().isoformat(), "data": dict(data)}, ensure_ascii=False)
+    await tx.execute("insert into webhook_event (id, topic, body) values ($1, $2, $3)", event_id, topic, body)
+    await tx.executemany(_DELIVERY, [(new_id(), endpoint_id, event_id) for endpoint_id in endpoint_ids])
+    await _have_sent(tx, endpoint_ids)
 
 
 async def signing_secrets(tx: Tx, endpoint_id: UUID) -> list[str]:
@@ -162,14 +166,6 @@ async def signing_secrets(tx: Tx, endpoint_id: UUID) -> list[str]:
 async def forget(tx: Tx) -> int:
     """Drop events of a month ago for which nothing waits; how many."""
     return await tx.execute(_FORGET, clock.now() - _KEPT)
-
-
-async def _write(tx: Tx, topic: WebhookTopic, endpoint_ids: Sequence[UUID], data: Mapping[str, Any]) -> None:
-    event_id = new_id()
-    body = json.dumps({"type": topic, "timestamp": clock.now().isoformat(), "data": dict(data)}, ensure_ascii=False)
-    await tx.execute("insert into webhook_event (id, topic, body) values ($1, $2, $3)", event_id, topic, body)
-    await tx.executemany(_DELIVERY, [(new_id(), endpoint_id, event_id) for endpoint_id in endpoint_ids])
-    await _have_sent(tx, endpoint_ids)
 
 
 async def _have_sent(tx: Tx, endpoint_ids: Sequence[UUID]) -> None:
