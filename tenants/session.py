@@ -9,7 +9,7 @@ from __future__ import annotations
 import asyncio
 from collections.abc import AsyncIterator, Callable, Iterable, Sequence
 from contextlib import asynccontextmanager, suppress
-from typing import Any, cast
+from typing import Any, Protocol, TypeVar, cast
 
 import asyncpg
 from sqlalchemy import event, text
@@ -67,15 +67,44 @@ def _bind(session: Session, transaction: SessionTransaction, connection: Connect
     connection.execute(_BIND, {"role": tenant.role, "path": tenant.schema, "ro": "on" if session.info["read_only"] else "off"})
 
 
+class Ending(Protocol):
+    """What a transaction collects and writes in the round trip of its commit, as one statement without parameters.
+
+    For rows that all transactions of a tenant want: locked before, they would be held while our process does other things.
+    """
+
+    def statement(self) -> str: ...
+
+
+_E = TypeVar("_E", bound=Ending)
+
+
+class _Closing:
+    """What is to happen when a transaction ends: its last statements, and what runs only if it commits."""
+
+    __slots__ = ("callbacks", "endings")
+
+    def __init__(self) -> None:
+        self.endings: dict[type[Ending], Ending] = {}
+        self.callbacks: list[AfterCommit] = []
+
+    def statements(self) -> list[str]:
+        return [ending.statement() for ending in self.endings.values()]
+
+    def committed(self) -> None:
+        for callback in self.callbacks:
+            callback()
+
+
 class Tx:
-    """One transaction on raw asyncpg, bound to a tenant. Callbacks added by `after_commit` run only if it commits."""
+    """One transaction on raw asyncpg, bound to a tenant."""
 
-    __slots__ = ("_callbacks", "connection", "tenant")
+    __slots__ = ("_closing", "connection", "tenant")
 
-    def __init__(self, connection: asyncpg.Connection[Any], tenant: Tenant, callbacks: list[AfterCommit]) -> None:
+    def __init__(self, connection: asyncpg.Connection[Any], tenant: Tenant, closing: _Closing) -> None:
         self.connection = connection
         self.tenant = tenant
-        self._callbacks = callbacks
+        self._closing = closing
 
     async def fetch(self, query: str, *args: Any) -> list[asyncpg.Record]:
         return await self.connection.fetch(query, *args)
@@ -99,8 +128,13 @@ class Tx:
         await self.connection.copy_records_to_table(table, columns=columns, records=records, schema_name=self.tenant.schema)
 
     def after_commit(self, callback: AfterCommit) -> None:
-        if callback not in self._callbacks:
-            self._callbacks.append(callback)
+        """Call this once the transaction is committed, and only then; equal callbacks once."""
+        if callback not in self._closing.callbacks:
+            self._closing.callbacks.append(callback)
+
+    def ending(self, kind: type[_E]) -> _E:
+        """This transaction's one ending of a kind, made on first use."""
+        return cast("_E", self._closing.endings.setdefault(kind, kind()))
 
 
 class Databases:
@@ -185,16 +219,17 @@ async def tenant_session(tenant: Tenant, *, read_only: bool = False) -> AsyncIte
 
     Raises: whatever the commit raises, so an answer is sent only after its commit.
     """
-    callbacks: list[AfterCommit] = []
-    info = {"tenant": tenant, "read_only": read_only, "after_commit": callbacks}
+    closing = _Closing()
+    info = {"tenant": tenant, "read_only": read_only, "closing": closing}
     engine = databases().engine(tenant.database)
     async with AsyncSession(
         engine, sync_session_class=TenantSession, info=info, expire_on_commit=False, autoflush=True
     ) as session:
         yield session
+        for statement in closing.statements():
+            await (await raw(session)).execute(statement)
         await session.commit()
-    for callback in callbacks:
-        callback()
+    closing.committed()
 
 
 @asynccontextmanager
@@ -203,22 +238,21 @@ async def tenant_tx(tenant: Tenant, *, plans_once: bool = False) -> AsyncIterato
 
     With `plans_once` its statements keep the plan they have, whatever they are asked for: for hot paths whose planning costs more than their work.
     """
-    callbacks: list[AfterCommit] = []
+    closing = _Closing()
     pool = await databases().pool(tenant.database)
     async with pool.acquire(timeout=5) as connection:
         try:
             begin = _BEGIN_PLANNED if plans_once else _BEGIN
             await connection.execute(begin.format(role=tenant.role, path=tenant.schema), timeout=_BEGINS_WITHIN_S)
-            yield Tx(cast("asyncpg.Connection[Any]", connection), tenant, callbacks)
-            if await connection.execute("commit") != "COMMIT":
+            yield Tx(cast("asyncpg.Connection[Any]", connection), tenant, closing)
+            if await connection.execute("; ".join([*closing.statements(), "commit"])) != "COMMIT":
                 raise CommitRefused
         except BaseException as error:
             await _undo(connection, error)
             if isinstance(error, asyncpg.InternalClientError):
                 raise asyncpg.InterfaceError("the connection was lost at an awkward moment") from error
             raise
-    for callback in callbacks:
-        callback()
+    closing.committed()
 
 
 async def _undo(connection: asyncpg.pool.PoolConnectionProxy[Any], error: BaseException) -> None:
@@ -238,4 +272,4 @@ async def raw(on: AsyncSession | Tx) -> Tx:
     connection = await on.connection()
     driver = (await connection.get_raw_connection()).driver_connection
     assert driver is not None
-    return Tx(cast("asyncpg.Connection[Any]", driver), on.info["tenant"], on.info["after_commit"])
+    return Tx(cast("asyncpg.Connection[Any]", driver), on.info["tenant"], on.info["closing"])

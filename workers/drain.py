@@ -30,7 +30,10 @@ _log = structlog.get_logger(__name__)
 _BELLS = 500
 _TURN = 100
 """Tasks one tenant may have done before the next tenant's turn."""
-_TENANTS_AT_ONCE = 4
+_TURNS_AT_ONCE = 16
+_TURNS_OF_A_HOME = 3
+_SLOW_TURN_S = 0.5
+"""A home whose turn takes longer than this may have another beside it, so that one slow answer does not hold up its other orders."""
 _HANDLERS_AT_ONCE = 8
 _LOOK_AGAIN_S = 2.0
 """How long a drain waits for a slow turn before it looks for other homes' bells."""
@@ -53,70 +56,137 @@ async def drain(lane: Lane, *, schemas: Sequence[str] = (), until_s: float = 60.
 
     `schemas` are homes whose work was committed a moment ago: they are looked at whether their bell is still there or not.
     """
-    clock_s = asyncio.get_running_loop().time
-    ends = clock_s() + until_s
-    rung = [home for schema in schemas if (home := await routing.by_schema(schema)) is not None]
-    return await _Drain(lane, lambda: is_over() or clock_s() > ends).run(rung)
+    return await _Drain(lane, until_s, is_over).run(schemas)
+
+
+_draining: dict[Lane, _Drain] = {}
+
+
+async def join_drain(lane: Lane, *, schemas: Sequence[str] = (), until_s: float = 60.0, is_over: IsOver = never) -> int:
+    """As `drain`, with one drain per lane in this process: while one runs, it is told of these homes, and the answer is 0.
+
+    So under load the orders of a moment are delivered together, by the turn that follows the one that runs.
+    """
+    if lane in _draining:
+        _draining[lane].ring(schemas)
+        return 0
+    mine = _draining[lane] = _Drain(lane, until_s, is_over)
+    return await mine.run(schemas, then=lambda: _draining.pop(lane))
+
+
+def ring_here(schema: str, lane: Lane) -> bool:
+    """Tell this process's drain of a lane, if one runs, of a home whose work was committed; whether one does."""
+    if lane in _draining:
+        _draining[lane].ring([schema])
+    return lane in _draining
+
+
+@dataclass(frozen=True, slots=True)
+class _Running:
+    schema: str
+    since: float
 
 
 class _Drain:
-    """The homes that wait for their turn and the turns that run, a few at once. A home whose handlers hang holds up its own turn alone.
+    """The homes that wait for their turn and the turns that run, some at once. A home whose handlers hang holds up its own turns alone.
 
-    A home has one turn at a time; rung meanwhile, it gets another.
+    A home has one turn at a time, and a few while they are slow; rung meanwhile, it gets another.
     """
 
-    def __init__(self, lane: Lane, is_over: IsOver) -> None:
+    def __init__(self, lane: Lane, until_s: float, is_over: IsOver) -> None:
         self._lane = lane
-        self._is_over = is_over
-        self._waiting: dict[str, Tenant] = {}
-        self._running: dict[asyncio.Task[int], str] = {}
+        self._clock = asyncio.get_running_loop().time
+        self._ends = self._clock() + until_s
+        self._told_to_end = is_over
+        self._waiting: dict[str, None] = {}
+        """Schemas, in the order in which they rang."""
+        self._running: dict[asyncio.Task[int], _Running] = {}
+        self._rung = asyncio.Event()
+        self._looks = True
+        """Whether the bells are to be looked at: not again for each home that rings, as these are known."""
 
-    async def run(self, homes: Sequence[Tenant]) -> int:
-        self._waiting.update((home.schema, home) for home in homes)
+    def ring(self, schemas: Sequence[str]) -> None:
+        """Look at these homes too; without any, at the bells."""
+        self._waiting |= dict.fromkeys(schemas)
+        self._looks |= not schemas
+        self._rung.set()
+
+    async def run(self, schemas: Sequence[str], *, then: Callable[[], object] = lambda: None) -> int:
+        """Work until nothing is due; `then` is called in the very instant in which there is nothing to do, so that no ring is lost after it."""
+        self.ring(schemas)
         done = 0
         try:
             while await self._start_turns():
-                finished, _ = await asyncio.wait(self._running, timeout=_LOOK_AGAIN_S, return_when=asyncio.FIRST_COMPLETED)
-                for turn in finished:
-                    del self._running[turn]
-                    done += turn.result()
+                done += await self._ended()
         finally:
+            then()
             await self._leave()
         return done
 
+    def _is_over(self) -> bool:
+        return self._told_to_end() or self._clock() > self._ends
+
     async def _start_turns(self) -> bool:
         """Start what may start; whether anything runs."""
-        while len(self._running) < _TENANTS_AT_ONCE and not self._is_over():
-            home = self._next()
-            if home is None:
-                self._waiting.update((home.schema, home) for home in await _due_homes(self._lane))
-                home = self._next()
-            if home is None:
+        while len(self._running) < _TURNS_AT_ONCE and not self._is_over():
+            schema = self._next()
+            if schema is None and self._looks:
+                self._looks = False
+                self._waiting |= dict.fromkeys(await _rung_homes(self._lane))
+                schema = self._next()
+            if schema is None:
                 break
-            self._running[asyncio.create_task(_guarded(home, self._lane))] = home.schema
+            del self._waiting[schema]
+            turn = asyncio.create_task(_guarded(schema, self._lane))
+            self._running[turn] = _Running(schema, self._clock())
         return bool(self._running)
 
-    def _next(self) -> Tenant | None:
-        busy = set(self._running.values())
-        schema = next((schema for schema in self._waiting if schema not in busy), None)
-        return self._waiting.pop(schema) if schema else None
+    def _next(self) -> str | None:
+        return next((schema for schema in self._waiting if self._may_start(schema)), None)
+
+    def _may_start(self, schema: str) -> bool:
+        since = [turn.since for turn in self._running.values() if turn.schema == schema]
+        return not since or (len(since) < _TURNS_OF_A_HOME and self._clock() - max(since) > _SLOW_TURN_S)
+
+    async def _ended(self) -> int:
+        """Wait until a turn ends, somebody rings, or it is time to look again; the tasks done by the turns that ended."""
+        self._rung.clear()
+        rung = asyncio.create_task(self._rung.wait())
+        within_s = _SLOW_TURN_S if self._waiting else _LOOK_AGAIN_S
+        try:
+            await asyncio.wait({*self._running, rung}, timeout=within_s, return_when=asyncio.FIRST_COMPLETED)
+        finally:
+            rung.cancel()
+        ended = [turn for turn in self._running if turn.done()]
+        self._looks |= bool(ended) or not self._rung.is_set()
+        for turn in ended:
+            del self._running[turn]
+        return sum(turn.result() for turn in ended)
 
     async def _leave(self) -> None:
         """Cut short, the turns give their tasks back, and the bells that were taken for others ring again."""
         for turn in self._running:
             turn.cancel()
         await asyncio.gather(*self._running, return_exceptions=True)
-        for home in self._waiting.values():
-            async with tenant_tx(home) as tx:
-                await ring_bell(tx, self._lane)
+        for schema in self._waiting:
+            if (home := await routing.by_schema(schema)) is not None:
+                async with tenant_tx(home) as tx:
+                    await ring_bell(tx, self._lane)
 
 
-async def _guarded(home: Tenant, lane: Lane) -> int:
+async def _rung_homes(lane: Lane) -> list[str]:
+    """The schemas whose bells of this lane are due; the bells are taken."""
+    async with tenant_tx(PLATFORM) as tx:
+        return sorted({row["home"] for row in await tx.fetch(_TAKE_BELLS, lane, _BELLS)})
+
+
+async def _guarded(schema: str, lane: Lane) -> int:
     """A turn that cannot stop the others' turns: a home whose tables do not answer is logged, and the sweep rings for it again."""
     try:
-        return await drain_home(home, lane)
+        home = await routing.by_schema(schema)
+        return await drain_home(home, lane) if home is not None else 0
     except (asyncpg.PostgresError, asyncpg.InterfaceError, OSError, TimeoutError) as error:
-        _log.error("turn.failed", tenant=home.slug, lane=lane, error=logs.told(error))
+        _log.error("turn.failed", schema=schema, lane=lane, error=logs.told(error))
         return 0
 
 
@@ -159,13 +229,6 @@ class _Turn:
     lane: Lane
     token: UUID
     claimed_at: float
-
-
-async def _due_homes(lane: Lane) -> list[Tenant]:
-    async with tenant_tx(PLATFORM) as tx:
-        rows = await tx.fetch(_TAKE_BELLS, lane, _BELLS)
-    found = [await routing.by_schema(schema) for schema in sorted({row["home"] for row in rows})]
-    return [tenant for tenant in found if tenant is not None]
 
 
 async def _claim(turn: _Turn) -> list[TaskRow]:

@@ -95,7 +95,7 @@ async def send_code(tenant: Tenant, tasks: list[TaskRow]) -> None:
             await customers.send_code(tx, waiting, locale=chosen)
 
 
-@handles("integrations.send", lane=Lane.MESSAGES, timeout_s=30, at_once=50)
+@handles("integrations.send", lane=Lane.MESSAGES, timeout_s=30, at_once=25)
 async def send(tenant: Tenant, tasks: list[TaskRow]) -> None:
     await sending.send(tenant, [task.subject_id for task in tasks if task.subject_id], more_lines=mailing.lines)
 

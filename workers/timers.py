@@ -25,7 +25,7 @@ from app.settings import settings
 from tenants import provisioning, routing
 from tenants.directory import PLATFORM, Tenant
 from tenants.session import tenant_tx
-from workers.drain import IsOver, drain, sweep
+from workers.drain import IsOver, join_drain, sweep
 
 _log = structlog.get_logger(__name__)
 _SWEEP_LOCK = 7350200
@@ -66,11 +66,11 @@ async def take_slot(timer: Timer) -> bool:
 async def look(is_over: IsOver) -> None:
     """Drain the quick lanes, beside each other: one that waits for a slow company holds up no other."""
     quick = (Lane.ORDERS, Lane.SUPPLY, Lane.QUESTIONS, Lane.MESSAGES)
-    await asyncio.gather(*(drain(lane, until_s=30, is_over=is_over) for lane in quick))
+    await asyncio.gather(*(join_drain(lane, until_s=30, is_over=is_over) for lane in quick))
 
 
 async def look_at_bulk(is_over: IsOver) -> None:
-    await drain(Lane.BULK, until_s=_LONGEST_S - 60, is_over=is_over)
+    await join_drain(Lane.BULK, until_s=_LONGEST_S - 60, is_over=is_over)
 
 
 async def sweep_homes(_is_over: IsOver) -> None:

@@ -15,18 +15,20 @@ from app.kernel import http, logs
 from app.kernel.bell import Ringer, open_queue
 from app.kernel.faults import use_faults
 from app.kernel.starting import keep_what_is_loaded, when_there
-from app.kernel.tasks import Lane, use_ringer
+from app.kernel.tasks import Lane, Ring, use_ringer
 from app.kernel.vault import forget_keyrings, refuse_wrong_keys
 from app.settings import settings
 from tenants import routing
 from tenants.session import Databases, databases, use_databases
-from workers.drain import drain
+from workers.drain import join_drain, ring_here
 from workers.timers import TIMERS, keep
 
 _log = structlog.get_logger(__name__)
 _GRACE_S = 14
 """Running handlers may end in this time after a signal; then they are cancelled and give their tasks back. Stays under the 20 s a supervisor waits."""
 _CANCEL_S = 3.0
+_DRAINS_FOR_S = 600.0
+"""Under load a drain never ends by itself; it stays under the time a job may take."""
 _CALLS_END_S = 2
 """How long calls to suppliers are waited for after that; what is cut is asked about."""
 
@@ -46,26 +48,19 @@ class OurWorker(Worker[Any]):
         await super().stop()
 
 
-_GATHERS_S = {Lane.ORDERS: 0.03, Lane.MESSAGES: 0.2}
-"""How long a drain waits for more to come: fifty orders, or mails, delivered together cost little more than five, and under load that is what makes
-each of them soon."""
-_gathering: dict[Lane, set[str]] = {}
-"""Homes that rang while a drain of their lane waits for more: it looks at them too, so that one job waits and not ten."""
-
-
 async def drain_lane(context: dict[str, Any], *, lane: str, schemas: list[str] | None = None) -> int:
     """The one job of the queue: somebody rang."""
-    which, homes = Lane(lane), set(schemas or ())
-    if which in _gathering:
-        _gathering[which] |= homes
-        return 0
-    if which in _GATHERS_S:
-        _gathering[which] = homes
-        try:
-            await asyncio.sleep(_GATHERS_S[which])
-        finally:
-            homes = _gathering.pop(which)
-    return await drain(which, schemas=sorted(homes), is_over=context["worker"].event.is_set)
+    return await join_drain(Lane(lane), schemas=schemas or (), until_s=_DRAINS_FOR_S, is_over=context["worker"].event.is_set)
+
+
+def _ringing(ringer: Ringer) -> Ring:
+    """Ring for what this process commits: its own drain is told when it runs, else a job of the queue starts one, here or in another worker."""
+
+    def ring(schema: str, lane: Lane) -> None:
+        if not ring_here(schema, lane):
+            ringer.ring(schema, lane)
+
+    return ring
 
 
 async def main() -> None:
@@ -79,7 +74,7 @@ async def main() -> None:
     use_faults(chosen.faults)
     queue = open_queue(listens=True)
     await when_there(queue.connect)
-    use_ringer(Ringer(queue).ring)
+    use_ringer(_ringing(Ringer(queue)))
     worker = OurWorker(
         queue,
         functions=[("drain_lane", drain_lane)],

@@ -44,7 +44,7 @@ async def queue_messages(on: AsyncSession | Tx, messages: Sequence[Message]) -> 
         recipient = ring.seal("outgoing_message", "recipient", message_id, contact.value)
         params = ring.seal("outgoing_message", "params", message_id, json.dumps(dict(message.params)))
         rows.append((message_id, medium, message.template, message.locale, recipient, contact.masked, params))
-    await tx.executemany(_INSERT, rows)
+    await tx.execute(_INSERT, *([row[column] for row in rows] for column in range(7)))
     await add_tasks(tx, "integrations.send", lane=Lane.MESSAGES, subject_ids=[row[0] for row in rows])
 
 
@@ -57,5 +57,5 @@ async def queue_message(
 
 _INSERT = """
 insert into outgoing_message (id, medium, template, locale, recipient, recipient_masked, params)
-values ($1, $2, $3, $4, $5, $6, $7)
+select * from unnest($1::uuid[], $2::text[], $3::text[], $4::text[], $5::bytea[], $6::text[], $7::bytea[])
 """

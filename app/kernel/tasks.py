@@ -152,11 +152,13 @@ async def leave_to_a_person(tx: Tx, kinds: Sequence[str], *, why: str) -> int:
 
 
 async def ring_bell(tx: Tx, lane: Lane, due: datetime | None = None, *, after_s: int = 0) -> None:
-    """Say that this home has work due in a lane, then or so many seconds from now.
+    """Say that this home has work due in a lane, then or so many seconds from now; due at once, it wakes a drain.
 
     Each transaction rings a bell of its own: a shared one would make them wait for each other.
     """
     await tx.execute(_RING, lane, due, after_s)
+    if due is None and not after_s:
+        tx.after_commit(_RingAfterCommit(tx.tenant.schema, lane))
 
 
 _RING = """

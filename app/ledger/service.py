@@ -67,10 +67,11 @@ class Conflict(RuntimeError):
 
 
 async def transfer(tx: Tx, postings: Iterable[Posting]) -> int:
-    """Make transfers and keep the balances, in this transaction; the number that were new.
+    """Make transfers in this transaction, whose commit moves the balances; the number that were new.
 
-    Idempotent: a transfer already made is left as it is. Locks: the accounts touched, in ascending id order.
-    Raises: Conflict when a business key comes back with another amount; the database refuses amounts of zero or less.
+    Idempotent: a transfer already made is left as it is. Locks: with the commit, the accounts touched, in ascending id order; none before.
+    Raises: Conflict when a business key comes back with another amount; the database refuses amounts of zero or less, and with the commit
+    a balance that may not go below zero.
     """
     wanted = {posting.id: posting for posting in postings}
     if not wanted:
@@ -93,17 +94,26 @@ async def transfer(tx: Tx, postings: Iterable[Posting]) -> int:
     if len(made) < len(wanted):
         await _same_as_before(tx, [p for p in wanted.values() if p.id not in made])
     if made:
-        await _move_balances(tx, [row for row in rows if row[0] in made])
+        moves = tx.ending(_Moves)
+        for transfer_id, debit, credit, amount_minor, *_rest in rows:
+            if transfer_id in made:
+                moves.add(debit, credit, amount_minor)
     return len(made)
 
 
-async def _move_balances(tx: Tx, rows: list[tuple[UUID, UUID, UUID, int, str, str, UUID]]) -> None:
-    moves: dict[UUID, list[int]] = {}
-    for _, debit, credit, amount, *_rest in rows:
-        moves.setdefault(debit, [0, 0])[0] += amount
-        moves.setdefault(credit, [0, 0])[1] += amount
-    ids = sorted(moves)
-    await tx.execute(_MOVE, ids, [moves[i][0] for i in ids], [moves[i][1] for i in ids])
+class _Moves:
+    """How far a transaction moves the balances. They are locked with its commit, for every sale of the tenant wants the same few."""
+
+    def __init__(self) -> None:
+        self._by_account: dict[UUID, list[int]] = {}
+
+    def add(self, debit: UUID, credit: UUID, amount_minor: int) -> None:
+        self._by_account.setdefault(debit, [0, 0])[0] += amount_minor
+        self._by_account.setdefault(credit, [0, 0])[1] += amount_minor
+
+    def statement(self) -> str:
+        moves = ", ".join(f"('{account}'::uuid, {debit:d}, {credit:d})" for account, (debit, credit) in self._by_account.items())
+        return _MOVE.format(moves=moves)
 
 
 _seen: set[UUID] = set()
@@ -152,11 +162,12 @@ returning id
 """
 # "no key": every transfer of this instant holds the accounts by its foreign keys, and a full lock would wait for them in a circle
 _MOVE = """
-with locked as materialized (
-  select id from ledger_account where id = any($1) order by id for no key update
+with moved (id, debit, credit) as (values {moves}),
+locked as materialized (
+  select id from ledger_account where id in (select id from moved) order by id for no key update
 )
 update ledger_account a
 set debits_minor = a.debits_minor + m.debit, credits_minor = a.credits_minor + m.credit
-from unnest($1::uuid[], $2::bigint[], $3::bigint[]) as m (id, debit, credit), locked
-where a.id = m.id and locked.id = m.id
+from moved m join locked using (id)
+where a.id = m.id
 """

@@ -93,7 +93,11 @@ def _line(tenant: Tenant) -> Batcher[_Told, NoticeAnswer]:
         if len(_lines) > _KEPT_OPEN:
             _lines.clear()
         _lines[tenant.id] = Batcher(
-            together=partial(_take_together, tenant), alone=partial(_take_alone, tenant), key=lambda told: told[1].out_no
+            together=partial(_take_together, tenant),
+            alone=partial(_take_alone, tenant),
+            key=lambda told: told[1].out_no,
+            at_once=1,
+            gather_s=0.01,
         )
     return _lines[tenant.id]
 
