@@ -13,7 +13,7 @@ from litestar.params import FromPath
 from pydantic import StringConstraints
 from sqlalchemy.ext.asyncio import AsyncSession
 
-from app.access.guards import may
+from app.access.guards import may, may_do
 from app.access.permissions import Permission
 from app.kernel import clock, i18n
 from app.kernel.actor import Actor
@@ -64,7 +64,8 @@ class OrderListPages(Controller):
         chosen = filters.read(_pairs(request))
         tx = await raw(session)
         context = await _list(tx, tenant, chosen, actor)
-        return page(request, "ordering/index.html", **context)
+        issues_href = f"/m/{tenant.slug}/issues" if may_do(request, Permission.ISSUE_VIEW) else ""
+        return page(request, "ordering/index.html", **context, issues_href=issues_href)
 
 
 class ViewForm(Form):
