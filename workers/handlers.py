@@ -97,7 +97,7 @@ async def send_code(tenant: Tenant, tasks: list[TaskRow]) -> None:
 
 @handles("integrations.send", lane=Lane.MESSAGES, timeout_s=30, at_once=25)
 async def send(tenant: Tenant, tasks: list[TaskRow]) -> None:
-    await sending.send(tenant, [task.subject_id for task in tasks if task.subject_id], more_lines=mailing.lines)
+    await sending.send(tenant, [task.subject_id for task in tasks if task.subject_id], add_more=mailing.add_more)
 
 
 @handles("tenants.furnish", lane=Lane.ORDERS, timeout_s=60, tries=40)

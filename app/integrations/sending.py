@@ -48,17 +48,17 @@ class _Written:
 
 Facts = tuple[str, dict[str, Any]]
 """A message's template and params."""
-MoreLines = Callable[[Tx, Sequence[Facts]], Awaitable[list[list[str]]]]
+AddMore = Callable[[Tx, Sequence[Facts]], Awaitable[list[templates.More]]]
 """What a slice above adds to each of some messages at the moment they are sent."""
 
 
-async def send(tenant: Tenant, message_ids: Sequence[UUID], *, more_lines: MoreLines) -> None:
+async def send(tenant: Tenant, message_ids: Sequence[UUID], *, add_more: AddMore) -> None:
     """Hand messages over, all mails on one connection, and note what became of each.
 
     Idempotent: a message that was sent is not sent again. Raises: NotHandedOver, once all are noted, when one was not taken.
     """
     async with tenant_tx(tenant) as tx:
-        written = await _write(tx, await tx.fetch(_WAITING, list(message_ids)), more_lines)
+        written = await _write(tx, await tx.fetch(_WAITING, list(message_ids)), add_more)
     problems = await _hand_over(written)
     await fault("message.handed_over")
     async with tenant_tx(tenant) as tx:
@@ -67,13 +67,13 @@ async def send(tenant: Tenant, message_ids: Sequence[UUID], *, more_lines: MoreL
         raise NotHandedOver(", ".join(sorted(set(problems.values()))))
 
 
-async def _write(tx: Tx, rows: Sequence[asyncpg.Record], more_lines: MoreLines) -> list[_Written]:
+async def _write(tx: Tx, rows: Sequence[asyncpg.Record], add_more: AddMore) -> list[_Written]:
     ring = await keyring(tx)
     facts = [
         (row["template"], json.loads(ring.open("outgoing_message", "params", row["id"], row["params"]).reveal())) for row in rows
     ]
     written = []
-    for row, (template, params), added in zip(rows, facts, await more_lines(tx, facts), strict=True):
+    for row, (template, params), added in zip(rows, facts, await add_more(tx, facts), strict=True):
         recipient = ring.open("outgoing_message", "recipient", row["id"], row["recipient"]).reveal()
         text = await templates.render(tx, template, row["locale"], params, added)
         written.append(_Written(row["id"], row["medium"], recipient, text))
