@@ -11,12 +11,16 @@ from uuid import UUID
 import asyncpg
 
 from app.cases.models import CaseKind, CaseState
+from app.integrations import service as messages
 from app.kernel import audit, history
 from app.kernel.actor import SYSTEM, Actor
 from app.kernel.errors import N_, DomainError, NotFound
 from app.kernel.history import Happened
 from app.kernel.ids import new_id
 from tenants.session import Tx
+
+
+MESSAGE_SENT = N_("The message was sent.")
 
 
 class NoteMissing(DomainError):
@@ -55,6 +59,22 @@ async def close_case(tx: Tx, case_id: UUID, *, note: str, actor: Actor) -> async
         facts = {"kind": row["kind"], "order_id": str(row["order_id"])}
         await audit.record(tx, actor, "case.closed", subject=("case", case_id), reason=note, facts=facts)
     return row
+
+
+async def try_message_again(tx: Tx, case_id: UUID, *, actor: Actor) -> bool:
+    """Have the message of a case tried again; whether the case still waited for it. Once it is sent, the case closes by itself.
+
+    Idempotent. Locks: the case. Raises: NotFound, for another kind of case too.
+    """
+    row = await lock_case(tx, case_id)
+    if row["kind"] != CaseKind.MESSAGE_FAILED:
+        raise NotFound
+    if row["state"] != CaseState.OPEN:
+        return False
+    await messages.try_again(tx, row["subject_id"])
+    facts = {"case_id": str(case_id), "order_id": str(row["order_id"])}
+    await audit.record(tx, actor, "message.tried_again", subject=("message", row["subject_id"]), facts=facts)
+    return True
 
 
 async def lock_case(tx: Tx, case_id: UUID) -> asyncpg.Record:

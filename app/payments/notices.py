@@ -25,6 +25,8 @@ from tenants.session import tenant_tx
 _log = structlog.get_logger(__name__)
 _LARGEST_NOTICE = 16 * 1024
 _KEPT_OPEN = 1000
+_GATHER_MS = 10
+"""How long notices that come one after the other are waited for, so that they are booked together."""
 
 
 class Notices(Controller):
@@ -97,7 +99,7 @@ def _line(tenant: Tenant) -> Batcher[_Told, NoticeAnswer]:
             alone=partial(_take_alone, tenant),
             key=lambda told: told[1].out_no,
             at_once=1,
-            gather_s=0.01,
+            gather_s=_GATHER_MS / 1000,
         )
     return _lines[tenant.id]
 
