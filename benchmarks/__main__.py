@@ -1,4 +1,4 @@
-"""`./quanyi bench NAME [--seconds N]`: measure one thing against its reference."""
+"""`./quanyi bench NAME [NAME ...] [--seconds N]`: measure one thing against its reference, or several one after the other on one system."""
 
 from __future__ import annotations
 
@@ -8,6 +8,7 @@ import sys
 
 from benchmarks import figures
 from benchmarks.options import DEFAULT_SECONDS, Options
+from benchmarks.stage import shared_stages
 
 NAMES = {
     "order-many": "orders over HTTP on 1,000 SKUs against pgbench with the same writes",
@@ -26,16 +27,22 @@ NAMES = {
 def run(arguments: list[str]) -> int:
     """0, or 1 when a correctness check is wrong."""
     options = argparse.ArgumentParser(prog="./quanyi bench", description=__doc__)
-    options.add_argument("name", choices=NAMES, help="; ".join(f"{name}: {what}" for name, what in NAMES.items()))
+    told = "; ".join(f"{name}: {what}" for name, what in NAMES.items())
+    options.add_argument("names", metavar="NAME", nargs="+", choices=NAMES, help=told)
     options.add_argument(
         "--seconds", type=float, default=DEFAULT_SECONDS, help=f"to measure for, {DEFAULT_SECONDS:.0f} by default"
     )
     options.add_argument("--tenants", type=int, help="how many, for migrate and memory")
     given = options.parse_args(arguments)
+    with shared_stages():
+        return max([_measure(name, Options(given.seconds, given.tenants)) for name in given.names])
+
+
+def _measure(name: str, options: Options) -> int:
     about: dict[str, object] = {"machine": figures.machine()}
-    bench = importlib.import_module(f"benchmarks.{given.name.replace('-', '_')}")
-    found, stage = bench.measure(Options(given.seconds, given.tenants))
-    return figures.report(given.name, found, {**about, "versions": figures.versions(stage.versions)})
+    bench = importlib.import_module(f"benchmarks.{name.replace('-', '_')}")
+    found, stage = bench.measure(options)
+    return figures.report(name, found, {**about, "versions": figures.versions(stage.versions)})
 
 
 if __name__ == "__main__":

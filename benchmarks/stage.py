@@ -7,7 +7,7 @@ import os
 import secrets
 import subprocess
 from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from typing import Any
 from uuid import UUID
@@ -52,37 +52,73 @@ class Stage:
 
 
 @contextmanager
+def shared_stages() -> Iterator[None]:
+    """Inside, benches that stand on the same stage share it, each with merchants of its own; all stages are deleted at the end."""
+    global _shared  # noqa: PLW0603  # one set of stages per process
+    with ExitStack() as ends:
+        _shared = _Shared(ends, {})
+        try:
+            yield
+        finally:
+            _shared = None
+
+
+@dataclass(frozen=True)
+class _Shared:
+    ends: ExitStack
+    stages: dict[str, Stage]
+
+
+_shared: _Shared | None = None
+
+
+@contextmanager
 def database() -> Iterator[Stage]:
     """A migrated database in a temporary folder, and its settings in this process's environment. Everything is deleted at the end."""
-    system = System.temporary(Plan(postgres_settings=POSTGRES))
-    with stop_on_signals():
-        try:
-            system.start_database()
-            yield _staged(system, migrated=False)
-        finally:
-            system.delete()
+    with _stage("database", Plan(postgres_settings=POSTGRES), is_whole=False) as stage:
+        yield stage
 
 
 @contextmanager
 def whole(*, web_processes: int = 2) -> Iterator[Stage]:
     """The whole system: web processes, the worker, the simulators."""
-    system = System.temporary(Plan(postgres_settings=POSTGRES, more_settings=SYSTEM, web_processes=web_processes))
+    plan = Plan(postgres_settings=POSTGRES, more_settings=SYSTEM, web_processes=web_processes)
+    with _stage(f"{web_processes} web processes", plan, is_whole=True) as stage:
+        yield stage
+
+
+@contextmanager
+def _stage(name: str, plan: Plan, *, is_whole: bool) -> Iterator[Stage]:
+    if _shared is None:
+        with _made(plan, is_whole=is_whole) as stage:
+            yield stage
+        return
+    if name not in _shared.stages:
+        _shared.stages[name] = _shared.ends.enter_context(_made(plan, is_whole=is_whole))
+    _use_settings_of(_shared.stages[name].system)
+    yield _shared.stages[name]
+
+
+@contextmanager
+def _made(plan: Plan, *, is_whole: bool) -> Iterator[Stage]:
+    system = System.temporary(plan)
     with stop_on_signals():
         try:
-            system.start()
-            yield _staged(system, migrated=True)
+            system.start() if is_whole else system.start_database()
+            _use_settings_of(system)
+            if not is_whole:
+                asyncio.run(migrate(say=lambda _line: None))
+            program = find_program("pgbench", system.postgres.bin if system.postgres else None)
+            if program is None:
+                print(ABSENT)
+            yield Stage(system, Pgbench(program, system.settings["QUANYI_DATABASE_URL"]), _versions(system, program))
         finally:
             system.delete()
 
 
-def _staged(system: System, *, migrated: bool) -> Stage:
+def _use_settings_of(system: System) -> None:
     os.environ.update(system.settings)
-    if not migrated:
-        asyncio.run(migrate(say=lambda _line: None))
-    program = find_program("pgbench", system.postgres.bin if system.postgres else None)
-    if program is None:
-        print(ABSENT)
-    return Stage(system, Pgbench(program, system.settings["QUANYI_DATABASE_URL"]), _versions(system, program))
+    settings.cache_clear()
 
 
 def _versions(system: System, program: str | None) -> dict[str, str]:

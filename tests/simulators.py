@@ -91,15 +91,12 @@ class GatewaySimulator:
         self.process.stop()
 
 
-class OutboxSimulator:
-    """The mail and text-message company."""
+class Outbox:
+    """The mail and text-message company, where one runs already."""
 
-    def __init__(self, book: Path, *, sms_secret: str = "sms-secret") -> None:
-        self.sms_secret = sms_secret
-        self.process = Process("simulators.outbox", "--book", str(book), "--sms-secret", sms_secret)
-        self.url: str = self.process.addresses["outbox"]
-        self.smtp_port = int(self.process.addresses["smtp_port"])
-        self.http = httpx2.Client(base_url=self.url, trust_env=False, timeout=60)
+    def __init__(self, url: str) -> None:
+        self.url = url
+        self.http = httpx2.Client(base_url=url, trust_env=False, timeout=60)
 
     def messages(self, to: str | None = None) -> list[Mapping[str, Any]]:
         """What has arrived, newest first."""
@@ -124,6 +121,19 @@ class OutboxSimulator:
 
     def stop(self) -> None:
         self.http.close()
+
+
+class OutboxSimulator(Outbox):
+    """A mail and text-message company of one's own."""
+
+    def __init__(self, book: Path, *, sms_secret: str = "sms-secret") -> None:
+        self.sms_secret = sms_secret
+        self.process = Process("simulators.outbox", "--book", str(book), "--sms-secret", sms_secret)
+        self.smtp_port = int(self.process.addresses["smtp_port"])
+        super().__init__(self.process.addresses["outbox"])
+
+    def stop(self) -> None:
+        super().stop()
         self.process.stop()
 
 

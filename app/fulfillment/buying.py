@@ -27,6 +27,7 @@ from app.fulfillment.ending import give_up, settle_orders
 from app.fulfillment.outcomes import Answer, record
 from app.kernel import clock, links
 from app.kernel.batching import DATABASE_FAULTS, Batcher
+from app.kernel.faults import fault
 from app.kernel.tasks import Lane, add_task
 from app.kernel.vault import Keyring, keyring
 from app.ordering import service as ordering
@@ -210,7 +211,9 @@ async def _call(pump: _Pump, one: _Ready) -> None:
     started = time.perf_counter()
     try:
         async with asyncio.timeout(CALL_S):
+            await fault("purchase.intended")
             found = await one.connection.connector.place(one.purchase)
+            await fault("purchase.called")
     except TimeoutError:
         found = Unknown("the call took too long")
     took_ms = round((time.perf_counter() - started) * 1000)

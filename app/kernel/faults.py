@@ -21,6 +21,8 @@ POINTS = frozenset(
         "task.handled",  # its handler has ended, its row is still there
         "delivery.before_commit",  # keys claimed
         "delivery.committed",
+        "purchase.intended",  # on its way by our books, the supplier not called yet
+        "purchase.called",  # the supplier answered, its answer not written down
         "refund.intended",  # on its way by our books, the gateway not called yet
         "refund.called",  # the gateway was called, its answer not written down
         "message.handed_over",  # at the mail server, not written down

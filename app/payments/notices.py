@@ -26,7 +26,7 @@ _log = structlog.get_logger(__name__)
 _LARGEST_NOTICE = 16 * 1024
 _KEPT_OPEN = 1000
 _GATHER_MS = 10
-"""How long notices that come one after the other are waited for, so that they are booked together."""
+"""How long notices wait for more of the same merchant: ten booked together cost little more than two."""
 
 
 class Notices(Controller):

@@ -65,6 +65,18 @@ async def operator(world: Any) -> dict[str, str]:
     return {"token": await _person(None, None)}
 
 
+async def one_of_everything(world: Any, *, slug: str) -> dict[str, Any]:
+    """Give a merchant one of all that an address can name; a value for each parameter of an address."""
+    from tests.attacks.merchant import merchant as filled
+
+    async def stock(sku_id: UUID, keys: list[str], *, tenant: Any) -> str:
+        """The running worker checks and imports; two who check one import disturb each other."""
+        return await _import(world, tenant, sku_id, keys)
+
+    world.tenant, world.stock = await _tenant(slug), stock
+    return (await filled(world, world.tenant)).ids
+
+
 async def own_type(world: Any, *, slug: str) -> dict[str, str]:
     """A type with lists that depend on each other, and a product of it on sale with keys; their ids."""
     from app.catalog import product_types
@@ -360,6 +372,7 @@ VERBS = {
     for verb in (
         merchant,
         operator,
+        one_of_everything,
         product,
         bundle,
         subscribe,
@@ -451,6 +464,7 @@ async def _working() -> AsyncIterator[Any]:
     from app.kernel.tasks import use_ringer
     from app.settings import settings
     from tenants.session import Databases, databases, use_databases
+    from tests.simulators import Outbox
     from tests.world import World
 
     chosen = settings()
@@ -461,7 +475,9 @@ async def _working() -> AsyncIterator[Any]:
     use_ringer(Ringer(queue).ring)
     with httpx2.Client(base_url=str(chosen.sandbox_gateway_url), trust_env=False, timeout=15) as gateway:
         paid = SimpleNamespace(url=chosen.sandbox_gateway_url, pay=lambda no: gateway.post("/control/pay", json={"out_no": no}))
-        yield World(None, SimpleNamespace(owner_url=chosen.owner_database_url), paid, None)  # type: ignore[arg-type]
+        outbox = Outbox(str(chosen.sms_url).removesuffix("/sms"))
+        yield World(None, SimpleNamespace(owner_url=chosen.owner_database_url), paid, outbox)  # type: ignore[arg-type]
+        outbox.stop()
     await queue.disconnect()
     await http.stop()
     await databases().close()

@@ -1,48 +1,14 @@
-"""Every page to axe, in light and dark, on a desk and in a hand; and the theme."""
+"""Pages that only a form leads to, to axe, in light and dark, on a desk and in a hand; and the theme."""
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from pathlib import Path
-
 import pytest
-from playwright.sync_api import Page, expect
+from playwright.sync_api import expect
 
+from tests.browser.axe import wrong_with
 from tests.browser.conftest import Shop, Surf
-from tests.browser.every_page import Surface, surfaces
 
 pytestmark = pytest.mark.browser
-
-AXE = (Path(__file__).parent / "vendor" / "axe.min.js").read_text(encoding="utf-8")
-RULES = ["wcag2a", "wcag2aa", "wcag21a", "wcag21aa", "wcag22aa", "best-practice"]
-RUN = """rules => axe.run(document, {runOnly: rules, resultTypes: ['violations'], elementRef: false})
-  .then(found => found.violations.map(rule => rule.id + ' ' + rule.nodes.map(node => node.target.join(' ')).join(', ')))"""
-LOOKS = [(1360, "light", RULES), (1360, "dark", ["color-contrast"]), (390, "dark", RULES)]
-"""Width, scheme and what is asked: between the schemes only colours differ, so each width is asked everything once."""
-
-
-@pytest.fixture(scope="module")
-def everything(open_shop: Callable[..., Shop], operator: str) -> dict[str, Surface]:
-    return surfaces(open_shop(name="Yunqi Cards"), operator)
-
-
-def wrong_with(page: Page) -> list[str]:
-    """What axe finds, and sideways scroll, in each look."""
-    found = []
-    page.evaluate(AXE + ";0")
-    for width, scheme, rules in LOOKS:
-        page.set_viewport_size({"width": width, "height": 900})
-        page.emulate_media(color_scheme=scheme)  # type: ignore[arg-type]
-        found += [f"{width} {scheme}: {fault}" for fault in page.evaluate(RUN, rules)]
-        if (wide := page.evaluate("document.documentElement.scrollWidth")) > width:
-            found.append(f"{width} {scheme}: {wide} wide")
-    return found
-
-
-@pytest.mark.parametrize("who", ["stranger", "merchant", "supplier", "operator", "buyer"])
-def test_axe_finds_nothing_on_any_page(surf: Surf, everything: dict[str, Surface], who: str) -> None:
-    found = everything[who].visit(surf, wrong_with)
-    assert not found, "\n".join(found)
 
 
 def test_axe_finds_nothing_on_pages_that_only_a_form_leads_to(surf: Surf, shop: Shop) -> None:
@@ -51,7 +17,8 @@ def test_axe_finds_nothing_on_pages_that_only_a_form_leads_to(surf: Surf, shop: 
     page, found = surf(), []
 
     def look(name: str) -> None:
-        found.extend(f"{name}: {fault}" for fault in wrong_with(page))
+        for width, scheme in ((390, "dark"), (1360, "light")):
+            found.extend(f"{name}: {fault}" for fault in wrong_with(page, width=width, scheme=scheme))
         page.set_viewport_size({"width": 1360, "height": 900})
 
     page.goto(shop.front(f"/products/{made['id']}"))

@@ -2,57 +2,16 @@
 
 from __future__ import annotations
 
-import asyncio
-import signal
-from collections.abc import AsyncIterator
-from pathlib import Path
-
 import pytest
 
 from app.ordering.placing import Placed
-from tests.processes import Lives, until
+from tests.workers.deaths import Deaths
 from tests.world import World
 
 pytestmark = [pytest.mark.anyio]
 KILLS = 20
 KILLS_PER_ORDER = 10
 """Fewer than the tries of a delivery: what ends its worker each time is left for a person."""
-
-
-class Deaths:
-    """Lives of a worker, and the fault that ends each."""
-
-    def __init__(self, world: World, folder: Path) -> None:
-        self.world, self.faults = world, folder / "faults"
-        self.faults.mkdir()
-        self.lives = Lives(folder, {"QUANYI_FAULTS": str(self.faults)})
-
-    async def die_at(self, point: str) -> None:
-        """A life that ends at this point, as if the machine had been switched off there; its lease is over at once."""
-        (self.faults / point).write_text("kill")
-        await asyncio.to_thread(self.lives.begin)
-        assert await asyncio.to_thread(self.lives.ended) == -signal.SIGKILL
-        assert not (self.faults / point).exists()
-        await self.world.rows("update task set lease_until = now() where state = 'running' returning id")
-
-    async def live_until(self, query: str, *args: object) -> None:
-        """A life without faults, which ends when it is told to."""
-        await asyncio.to_thread(self.lives.begin)
-        life = asyncio.create_task(asyncio.to_thread(self.lives.ended))
-
-        async def holds() -> bool:
-            return life.done() or bool(await self.world.value(query, *args))
-
-        await until(holds)
-        self.lives.stop()
-        assert await life == 0
-
-
-@pytest.fixture
-async def deaths(world: World, tmp_path: Path) -> AsyncIterator[Deaths]:
-    made = Deaths(world, tmp_path)
-    yield made
-    made.lives.close()
 
 
 async def paid(world: World) -> Placed:

@@ -1,4 +1,7 @@
-"""Every page in Chinese and in English, whole: no word of the other language, no raw message, dates and money as read there."""
+"""Every page, visited in Chinese in a dark hand and in English on a light desk: to axe, and whole in its language.
+
+Between the schemes only colours differ, and between the languages words, so each width and each scheme is asked everything once.
+"""
 
 from __future__ import annotations
 
@@ -9,11 +12,14 @@ import pytest
 from playwright.sync_api import Page, expect
 
 from app.kernel import i18n
+from tests.browser.axe import wrong_with
 from tests.browser.conftest import Shop, Surf
 from tests.browser.every_page import Surface, surfaces
+from tests.browser.every_route import further
 
 pytestmark = pytest.mark.browser
 
+PEOPLE = ["stranger", "merchant", "supplier", "operator", "buyer", "merchant's other pages", "buyer's other pages"]
 WORDS = """() => {
   const said = [], skip = 'script, style, template, noscript, #palette, [lang]:not(html), select[name=locale] option, .brand, .mono, code';
   const walk = document.createTreeWalker(document.body, NodeFilter.SHOW_ELEMENT | NodeFilter.SHOW_TEXT);
@@ -32,7 +38,9 @@ HAN = re.compile(r"[\u4e00-\u9fff]")
 
 @pytest.fixture(scope="module")
 def everything(open_shop: Callable[..., Shop], operator: str) -> dict[str, Surface]:
-    return surfaces(open_shop(name="Yunqi Cards"), operator)
+    known = surfaces(open_shop(name="Yunqi Cards"), operator)
+    more = further(open_shop(name="Tern Vouchers"), known)
+    return {**known, **{f"{who}'s other pages": surface for who, surface in more.items()}}
 
 
 @pytest.fixture(scope="module")
@@ -53,8 +61,8 @@ def is_right(page: Page, language: str) -> list[str]:
     return [] if said == wanted else [f"lang is {said}"]
 
 
-@pytest.mark.parametrize("who", ["stranger", "merchant", "supplier", "operator", "buyer"])
-def test_every_page_is_wholly_chinese(
+@pytest.mark.parametrize("who", PEOPLE)
+def test_in_chinese_in_a_dark_hand(
     surf: Surf, everything: dict[str, Surface], english: tuple[frozenset[str], list[str]], who: str
 ) -> None:
     words, sentences = english
@@ -64,16 +72,17 @@ def test_every_page_is_wholly_chinese(
         for text in page.evaluate(WORDS):
             if text in words or RAW.search(text) or any(sentence in text for sentence in sentences):
                 found.append(text)
-        return found
+        return found + wrong_with(page, width=390, scheme="dark")
 
     faults = everything[who].visit(surf, look, language="zh")
     assert not faults, "\n".join(faults)
 
 
-@pytest.mark.parametrize("who", ["stranger", "merchant", "supplier", "operator", "buyer"])
-def test_every_page_is_wholly_english(surf: Surf, everything: dict[str, Surface], who: str) -> None:
+@pytest.mark.parametrize("who", PEOPLE)
+def test_in_english_on_a_light_desk(surf: Surf, everything: dict[str, Surface], who: str) -> None:
     def look(page: Page) -> list[str]:
-        return is_right(page, "en") + [text for text in page.evaluate(WORDS) if HAN.search(text) or RAW.search(text)]
+        found = is_right(page, "en") + [text for text in page.evaluate(WORDS) if HAN.search(text) or RAW.search(text)]
+        return found + wrong_with(page, width=1360, scheme="light")
 
     faults = everything[who].visit(surf, look, language="en")
     assert not faults, "\n".join(faults)
