@@ -9,7 +9,7 @@ from app.access import messages as access_messages
 from app.aftersales import checking, deadlines, failing, recalling, remedying
 from app.catalog import service as catalog
 from app.customers import service as customers
-from app.fulfillment import asking, buying, handing, mailing, shelving, showing
+from app.fulfillment import asking, buying, handing, mailing, shelving, showing, undelivered
 from app.fulfillment import service as fulfillment
 from app.integrations import robots, sending, webhook_sending
 from app.integrations.alerts import Readers
@@ -205,6 +205,7 @@ handles(subscribing.TELL_MISSED, lane=Lane.MESSAGES, timeout_s=30)(
     _telling(subscribing.tell_missed, access_messages.stock_watchers)
 )
 handles("inventory.warn", lane=Lane.MESSAGES, timeout_s=30)(_telling(warning.warn, access_messages.stock_watchers))
+handles(undelivered.TELL, lane=Lane.MESSAGES, timeout_s=30)(_telling(undelivered.tell, access_messages.stock_watchers))
 handles("fulfillment.watch_balance", lane=Lane.MESSAGES, timeout_s=30)(_telling(_watch_balance, access_messages.stock_watchers))
 handles("replenishment.tell_answer", lane=Lane.MESSAGES, timeout_s=30)(
     _telling(telling.tell_answer, access_messages.stock_watchers)

@@ -19,7 +19,6 @@ from app.kernel.history import Happened
 from app.kernel.ids import new_id
 from tenants.session import Tx
 
-
 MESSAGE_SENT = N_("The message was sent.")
 
 

@@ -20,6 +20,7 @@ from app.fulfillment import attempts, receiving, wholes
 from app.fulfillment.attempts import BUYER_IS_WRONG, NOT_SENT, Decided
 from app.fulfillment.ending import give_up, settle_orders
 from app.fulfillment.models import OPEN_STATES, AttemptState
+from app.fulfillment.undelivered import give_up_and_tell
 from app.kernel import clock
 from app.kernel.tasks import Lane, add_tasks
 from app.suppliers.connectors.port import Accepted, Delivered, Found, NoSuchPurchase, Rejected, Unknown
@@ -154,7 +155,8 @@ async def _follow_up(tx: Tx, sorted_: _Sorted, refused: Sequence[UUID]) -> None:
     await attempts.ask_later(tx, sorted_.ask)
     unserved = await attempts.plan(tx, await attempts.units_of(tx, [*sorted_.elsewhere, *refused]))
     unserved = await attempts.leave_to_own_stock(tx, unserved)
-    await give_up(tx, [*unserved, *await attempts.units_of(tx, sorted_.hopeless)])
+    await give_up_and_tell(tx, unserved)
+    await give_up(tx, await attempts.units_of(tx, sorted_.hopeless))
     await add_tasks(tx, "fulfillment.buy", lane=Lane.SUPPLY, subject_ids=sorted(sorted_.again))
 
 

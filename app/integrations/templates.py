@@ -165,6 +165,16 @@ WORDINGS: dict[str, Wording] = {
         (N_("Open it to read and to answer."),),
         N_("Open the replenishment"),
     ),
+    "unit_undelivered": Wording(
+        N_("%(product)s %(sku)s could not be delivered: order %(order_no)s"),
+        (
+            N_("Why: %(reason)s. The last answer: %(said)s"),
+            N_(
+                "What was paid for it goes back to the buyer by itself. You are told once a day, however many orders of it this happens to."
+            ),
+        ),
+        N_("See the order"),
+    ),
     "cycle_missed": Wording(
         N_("Cycle %(cycle_no)s of %(name)s could not be delivered"),
         (
@@ -309,9 +319,11 @@ async def spoken(tx: Tx, template: str, locale: str, params: dict[str, Any]) -> 
 
 
 def words(template: str, params: Mapping[str, Any]) -> tuple[str, list[str]]:
-    """A message's subject and lines in the language spoken this moment. A list among its facts is told with commas."""
+    """A message's subject and lines in the language spoken this moment. A list among its facts is told with commas, a reason is a msgid."""
     wording = WORDINGS[template]
     facts = {name: _told(value) for name, value in params.items()}
+    if reason := params.get("reason"):
+        facts["reason"] = i18n.gettext(reason)
     if "amount_minor" in params:
         facts["amount"] = i18n.format_money(params["amount_minor"], params["currency"])
     return i18n.gettext(wording.subject) % facts, [i18n.gettext(line) % facts for line in wording.lines]
