@@ -13,7 +13,8 @@ from app.kernel.history import Happened
 from app.kernel.tasks import Lane, add_task
 from app.pricing import floors
 from app.suppliers import queries as suppliers
-from app.suppliers.rules import Candidate, most_cost, obstacle
+from app.suppliers.models import BreakerState
+from app.suppliers.rules import CLOSES_AFTER, Candidate, most_cost, obstacle
 from tenants.session import Tx
 
 _UNCOUNTED = 100_000
@@ -25,6 +26,8 @@ NOT_EVERY_VALUE = N_("no supplier sells all its face values")
 async def shelve(tx: Tx, sku_id: UUID) -> None:
     """Let as many units of a SKU be sold as its suppliers can deliver this moment. Told once when it leaves the shelf, and once when it is back.
 
+    Where only a supplier could that is being tried again, a few units are sold to see, and the SKU is neither taken off nor put back for that.
+
     Idempotent. Locks: the route, then the stock row. Units already sold keep what was allowed for them.
     """
     route_row = await tx.fetchrow("select sku_id, shelf_reason from supply_route where sku_id = $1 for update", sku_id)
@@ -34,9 +37,11 @@ async def shelve(tx: Tx, sku_id: UUID) -> None:
     route = (await suppliers.routes_of(tx, [sku_id]))[sku_id]
     price = await floors.lowest_price(tx, sku_id)
     able, reason = _able(route, most_cost(price, route.floor_bp) if price else None)
-    await inventory.allow(tx, sku_id=sku_id, units=_deliverable(able))
+    is_tried = bool(able) and all(candidate.breaker is BreakerState.HALF_OPEN for candidate in able)
+    units = min(CLOSES_AFTER, _deliverable(able)) if is_tried else _deliverable(able)
+    await inventory.allow(tx, sku_id=sku_id, units=units, beyond_reserved=is_tried)
     await inventory.warn_if_low(tx, [sku_id])
-    if reason == route_row["shelf_reason"]:
+    if is_tried or reason == route_row["shelf_reason"]:
         return
     await tx.execute("update supply_route set shelf_reason = $2, updated_at = now() where sku_id = $1", sku_id, reason)
     event = "sku.delisted" if reason else "sku.relisted"

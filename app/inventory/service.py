@@ -70,13 +70,15 @@ async def move_delivered(tx: Tx, units: dict[UUID, int]) -> None:
     await _move(tx, _DELIVERED, units)
 
 
-async def allow(tx: Tx, *, sku_id: UUID, units: int) -> None:
+async def allow(tx: Tx, *, sku_id: UUID, units: int, beyond_reserved: bool = False) -> None:
     """Let so many units be sold that a supplier has and we do not, in place of what was allowed before. What is reserved stays reserved.
+
+    With `beyond_reserved` they come on top of what is reserved now, for a supplier of whom is not known whether he delivers that.
 
     Idempotent. Locks: the stock row, made on first use.
     """
     await tx.execute("insert into stock (sku_id) values ($1) on conflict do nothing", sku_id)
-    await tx.execute(_ALLOWED, sku_id, units)
+    await tx.execute(_ALLOWED, sku_id, units, beyond_reserved)
 
 
 async def move_bought(tx: Tx, units: dict[UUID, int]) -> None:
@@ -230,7 +232,9 @@ _ALLOWED = """
 update stock s
 set allowed = s.allowed + d.units, short = s.short - d.of_short, available = s.available + d.units - d.of_short
 from (
-  select sku_id, greatest($2 - allowed, -available) as units, least(short, greatest($2 - allowed, 0)) as of_short from stock where sku_id = $1 for update
+  select sku_id, greatest(wanted - allowed, -available) as units, least(short, greatest(wanted - allowed, 0)) as of_short
+  from stock cross join lateral (select $2 + case when $3 then reserved else 0 end as wanted) w
+  where sku_id = $1 for update of stock
 ) d
 where s.sku_id = d.sku_id
 """

@@ -131,7 +131,10 @@ async def move_breaker(tx: Tx, row: asyncpg.Record, after: BreakerState, *, reas
     if after is BreakerState.OPEN and reason != BY_HAND:
         due = clock.now() + timedelta(seconds=OPEN_FOR_S + 1)
         await add_task(tx, "suppliers.probe", lane=Lane.ORDERS, subject_id=row["id"], run_at=due)
-    if after in (BreakerState.OPEN, BreakerState.CLOSED):
+    is_news = (
+        before is BreakerState.CLOSED or after is BreakerState.CLOSED or reason == BY_HAND
+    )  # a try that failed changes nothing for anybody
+    if is_news:
         await add_task(tx, "suppliers.tell_breaker", lane=Lane.MESSAGES, subject_id=row["id"])
 
 

@@ -129,6 +129,17 @@ async def test_the_metrics_are_for_this_machine_alone(world: World) -> None:
 
 
 @pytest.mark.case("H19")
+async def test_the_metrics_name_routes_and_no_merchant_number_or_secret(world: World) -> None:
+    product = await world.product()
+    for path in ("/", f"/products/{product.id}", f"/orders/N261121-1/{'x' * 26}", "/nothing-of-the-kind"):
+        await world.client().get(path)
+    told = (await Caller(world, world.tenant).ask(Route("GET", "/metrics"), {})).text
+    assert 'route="/s/products/{product_id' in told
+    for secret in (world.tenant.slug, str(product.id), "N261121-1", "x" * 26, "nothing-of-the-kind"):
+        assert secret not in told, secret
+
+
+@pytest.mark.case("H19")
 @pytest.mark.parametrize(
     "path",
     [

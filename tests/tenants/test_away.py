@@ -91,8 +91,10 @@ async def test_while_the_database_cannot_be_reached_every_page_says_so(world: Wo
     world_shelf_is_old(world)
     for path in ("/", f"/products/{product.id}", "/orders"):
         assert_sentences(await pages(world, path, 2))
+    assert [(await pages(world, path, 1))[0].status_code for path in ("/healthz", "/readyz")] == [200, 503]
     cable.is_open = True
     world_shelf_is_old(world)
+    assert (await pages(world, "/readyz", 1))[0].status_code == 200
     assert (await pages(world, "/", 1))[0].status_code == 200
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from datetime import timedelta
 from uuid import uuid4
 
@@ -240,6 +241,22 @@ async def test_a_failed_task_is_shown_and_tried_again(world: World) -> None:
     assert (await client.post(path, data=fields)).status_code == 409
     assert (await client.post(f"/console/tasks/{world.tenant.id}/{uuid4()}/retries", data=fields)).status_code == 404
     assert await world.value("select count(*) from audit_entry where action = 'task.retried'") == 1
+
+
+async def test_a_lane_that_lags_says_by_how_much(world: World) -> None:
+    async with tenant_tx(world.tenant) as tx:
+        await tx.execute(
+            "insert into task (id, kind, lane, dedupe, run_at) values ($1, 'tests.nobody', 'bulk', 'tests.nobody', now() - interval '2 hours')",
+            uuid4(),
+        )
+    from app.console import lookout
+
+    lookout.forget()
+    text = (await (await operator_of(world)).get("/console/tasks")).text
+    lag = re.search(r"Bulk work</td>.*?>([\d,]+) s</span>", text, re.DOTALL)
+    assert lag
+    assert 7200 <= int(lag[1].replace(",", "")) < 7200 + 600
+    await world.rows("delete from task where kind = 'tests.nobody' returning 1")
 
 
 async def test_a_schema_left_behind_is_listed(world: World) -> None:

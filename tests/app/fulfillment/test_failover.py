@@ -114,6 +114,42 @@ async def test_the_breaker_opens_once_tries_one_call_and_closes_after_several(
     assert [move["to_state"] for move in moves] == ["open", "half_open", "closed"]
 
 
+@pytest.mark.case("B13")
+async def test_a_supplier_that_flaps_is_news_once_and_its_goods_leave_the_shelf_once(
+    world: World, companies: list[SupplierSimulator]
+) -> None:
+    """It fails, is tried again and fails three times over, and then is back for good."""
+    only = await source(world, companies[0])
+    product = await routed(world, only)
+    sku, left = product.skus[0], "select available from stock where sku_id = $1"
+    companies[0].conduct(state="unavailable")
+    for number in range(6):
+        if await breaker(world, only) == "closed":
+            await world.paid(sku.listing.id, contact=f"138{number:08d}")
+            await settle(world)
+    for number in range(3):
+        assert (await breaker(world, only), await world.value(left, sku.id)) == ("open", 0)
+        await let_half_a_minute_pass(world)
+        await world.work()
+        assert await breaker(world, only) == "half_open"
+        assert 0 < await world.value(left, sku.id) <= 3, "a few are sold, to see"
+        await world.paid(sku.listing.id, contact=f"139{number:08d}")
+        await settle(world)
+    companies[0].conduct(state="up")
+    await let_half_a_minute_pass(world)
+    for _ in range(4):
+        await make_due(world)
+        await settle(world)
+    assert await breaker(world, only) == "closed"
+    assert await world.value(left, sku.id) > 3
+    events = [row["event"] for row in await world.rows("select event from history where subject_id = $1 order by at", sku.id)]
+    assert [event for event in events if event.startswith("sku.")] == ["sku.delisted", "sku.relisted"]
+    told = await world.rows("select template, count(*) as times from alert group by template order by template")
+    assert {row["template"]: row["times"] for row in told if row["template"].startswith(("supplier_failing", "supplier_back", "sku_"))} == {
+        "supplier_failing": 1, "supplier_back": 1, "sku_delisted": 1, "sku_relisted": 1,
+    }  # fmt: skip
+
+
 async def test_what_nobody_can_deliver_leaves_the_shelf_and_comes_back_with_one_alert_each(
     world: World, companies: list[SupplierSimulator]
 ) -> None:

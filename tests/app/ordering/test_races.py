@@ -12,6 +12,7 @@ from app.catalog.service import SkuTerms
 from app.kernel.errors import DomainError
 from app.ordering import placing
 from app.ordering.placing import KeyReused, OverBuyerLimit, Placed, Request, SoldOut
+from app.payments import service as payments
 from tenants.directory import Tenant
 from tests.world import World
 
@@ -61,6 +62,26 @@ async def test_fifty_buyers_and_one_card_is_one_sale(world: World, is_hot: bool,
     assert await at_once(world, requests, place) == {"placed": 1, "SoldOut": 49}
     assert await world.rows("select available, reserved from stock") == [{"available": 0, "reserved": 1}]
     assert await world.value("select count(*) from shop_order") == 1
+
+
+@pytest.mark.case("A01")
+async def test_a_thousand_buyers_and_a_hundred_cards_is_a_hundred_different_cards(world: World) -> None:
+    product = await world.product(SkuTerms("Month", 1990, is_hot=True))
+    sku = product.skus[0]
+    await world.stock(sku.id, 100)
+    requests = [await world.request(sku.listing.id, contact=f"138{n:08d}") for n in range(1000)]
+    assert await at_once(world, requests) == {"placed": 100, "SoldOut": 900}
+    orders = [row["id"] for row in await world.rows("select id from shop_order")]
+    for start in range(0, len(orders), 20):
+        await asyncio.gather(*(payments.open_payment(world.tenant, order_id) for order_id in orders[start : start + 20]))
+    for row in await world.rows("select payment_no from payment"):
+        await asyncio.to_thread(world.gateway.pay, row["payment_no"])
+    await world.until("select count(*) = 100 from capture")
+    await world.work()
+    assert await world.value("select count(distinct card_key_id) from delivery_unit where state = 'delivered'") == 100
+    assert await world.rows("select available, reserved, delivered from stock") == [
+        {"available": 0, "reserved": 0, "delivered": 100}
+    ]
 
 
 @pytest.mark.case("A01")
