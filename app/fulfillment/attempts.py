@@ -316,7 +316,7 @@ _SETTLES: Mapping[AttemptState, tuple[Sequence[CaseKind], str]] = {
     ),
     AttemptState.FAILED: (
         (CaseKind.SUPPLIER_UNKNOWN,),
-        N_("The answer has come: nothing was bought. The unit goes to another supplier, or its money back."),
+        N_("It is settled that nothing was bought. The unit goes to another supplier, or its money back."),
     ),
 }
 """The cases that an attempt's end closes, and the note that stays with them."""
