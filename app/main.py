@@ -34,6 +34,7 @@ from app.insight.profit_pages import ProfitPages
 from app.insight.stock_pages import StockReportPages
 from app.integrations.pages import INTEGRATIONS
 from app.inventory.pages import INVENTORY
+from app.issuing.pages import ISSUING
 from app.kernel import csrf, http, logs, metrics, web
 from app.kernel.assets import asset
 from app.kernel.bell import Ringer, open_queue, share_queue
@@ -65,6 +66,7 @@ ROUTES: list[ControllerRouterHandler] = [
     LevelPages,
     *INVENTORY,
     *SUPPLIERS,
+    *ISSUING,
     *REPLENISHMENT,
     SettlementPages,
     SHOP,

@@ -237,7 +237,7 @@ async def _plan_batch(scene: Scene, units: int) -> None:
         async with tenant_tx(scene.tenant) as tx:
             await _capture(tx, scene, orders)
             await tx.execute("delete from task where kind = 'fulfillment.deliver' and subject_id = any($1)", ids)
-            await attempts.plan(tx, await tx.fetch(_BATCH_UNITS, ids), priority=1)
+            await attempts.plan(tx, await tx.fetch(_BATCH_UNITS, ids))
 
 
 async def _left(tenant: Tenant) -> int:
@@ -267,7 +267,7 @@ from unnest($1::uuid[], $2::text[], $3::uuid[]) as p (id, payment_no, order_id) 
 """
 _BATCH_UNITS = """
 select u.order_id, u.order_line_id, u.unit_no, u.sku_id, u.amount_minor as worth_minor, o.paid_at,
-       null::bigint as value_minor, null as value_currency
+       null::bigint as value_minor, null as value_currency, 1 as priority
 from delivery_unit u join shop_order o on o.id = u.order_id
 where u.order_id = any($1)
 """

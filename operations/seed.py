@@ -21,6 +21,7 @@ from operations.demo_data import (
     channels,
     complaints,
     dating,
+    issuing,
     own_types,
     people,
     replenishing,
@@ -97,6 +98,7 @@ async def _open(merchant: Merchant, owner_url: str, suppliers: Mapping[str, str]
     if merchant is MERCHANTS[0]:
         await channels.open_channels(opened, shelved)
         await replenishing.replenish(opened, shelved)
+        await issuing.issue(opened, shelved)
     await complaints.complain(opened)
     ended = time.monotonic()
     print(f"{merchant.slug}: goods {stocked - started:.1f} s, {len(traded)} orders {ended - stocked:.1f} s", flush=True)

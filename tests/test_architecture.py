@@ -184,6 +184,7 @@ def test_state_tables_name_every_state() -> None:
     from app.cases.models import CASE_EDGES, CaseState
     from app.fulfillment.models import OVERRIDE_EDGES, OverrideState
     from app.inventory.models import BATCH_EDGES, BatchState
+    from app.issuing.models import ISSUE_EDGES, ROW_EDGES, IssueState, RowState
     from app.ordering.models import ORDER_EDGES, UNIT_EDGES, OrderState, UnitState
     from app.payments.models import PAYMENT_EDGES, REFUND_EDGES, PaymentState, RefundState
     from app.replenishment.models import REPLENISHMENT_EDGES, ReplenishmentState
@@ -204,6 +205,8 @@ def test_state_tables_name_every_state() -> None:
         (DifferenceState, DIFFERENCE_EDGES),
         (BillState, BILL_EDGES),
         (ReplenishmentState, REPLENISHMENT_EDGES),
+        (IssueState, ISSUE_EDGES),
+        (RowState, ROW_EDGES),
     ]  # type: ignore[list-item]
     for states, edges in tables:
         assert set(edges) == set(states)

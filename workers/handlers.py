@@ -15,11 +15,13 @@ from app.integrations import robots, sending, webhook_sending
 from app.integrations.alerts import Readers
 from app.inventory import allocating, importing, quarantining, warning
 from app.inventory import service as inventory
+from app.issuing import placing as issuing
 from app.kernel.faults import fault
 from app.kernel.tasks import Handler, Lane, TaskRow, handles
 from app.ordering import queries as order_queries
 from app.ordering import service as ordering
 from app.ordering import subscribing
+from app.ordering.on_account import DELIVER_BATCH
 from app.payments import refunding
 from app.payments import service as payments
 from app.replenishment import receiving, restocking, telling
@@ -40,6 +42,12 @@ async def deliver(tenant: Tenant, tasks: list[TaskRow]) -> None:
         await fault("delivery.before_commit")
     buying.wake(tenant)
     await fault("delivery.committed")
+
+
+@handles(DELIVER_BATCH, lane=Lane.BULK, timeout_s=60, at_once=100)
+async def deliver_batch(tenant: Tenant, tasks: list[TaskRow]) -> None:
+    async with tenant_tx(tenant) as tx:
+        await fulfillment.deliver_orders(tx, [task.subject_id for task in tasks if task.subject_id])
 
 
 @handles("fulfillment.look_at_queue", lane=Lane.ORDERS, timeout_s=30, at_once=50)
@@ -160,6 +168,7 @@ def _subject_of(tasks: list[TaskRow]) -> UUID:
 
 handles("fulfillment.buy", lane=Lane.SUPPLY, timeout_s=30)(_called(buying.buy))
 handles("aftersales.check", lane=Lane.SUPPLY, timeout_s=60)(_called(checking.check))
+handles("issuing.go_on", lane=Lane.BULK, timeout_s=120)(_called(issuing.go_on))
 handles("aftersales.recall", lane=Lane.BULK, timeout_s=600)(_called(recalling.go_on))
 handles("suppliers.sync", lane=Lane.BULK, timeout_s=300)(_called(syncing.sync))
 handles("suppliers.test", lane=Lane.SUPPLY, timeout_s=60, tries=60)(_called(testing.go_on))

@@ -19,6 +19,8 @@ class Permission(StrEnum):
     AFTERSALES_DECIDE = "aftersales.decide"
     REDEEM = "redeem"
     DELIVER = "deliver"
+    ISSUE_VIEW = "issue.view"
+    ISSUE = "issue"
     CATALOG_VIEW = "catalog.view"
     CATALOG_EDIT = "catalog.edit"
     INVENTORY_VIEW = "inventory.view"
@@ -52,6 +54,8 @@ ALLOWED: dict[MemberRole, frozenset[Permission]] = {
         _P.AFTERSALES_DECIDE,
         _P.REDEEM,
         _P.DELIVER,
+        _P.ISSUE_VIEW,
+        _P.ISSUE,
         _P.CATALOG_EDIT,
         _P.INVENTORY_IMPORT,
         _P.INVENTORY_VOID,
@@ -61,8 +65,9 @@ ALLOWED: dict[MemberRole, frozenset[Permission]] = {
         _P.SETTINGS_VIEW,
         _P.SETTINGS_EDIT,
     },
-    MemberRole.FINANCE_MAKER: _VIEWS | {_P.ORDERS_NOTE, _P.ORDERS_REFUND, _P.PAYMENTS_VIEW, _P.PAYOUTS_MAKE, _P.SETTLE},
-    MemberRole.FINANCE_CHECKER: _VIEWS | {_P.PAYMENTS_VIEW, _P.PAYOUTS_CHECK, _P.SUPPLY_OVERRIDE, _P.AUDIT_VIEW},
+    MemberRole.FINANCE_MAKER: _VIEWS
+    | {_P.ORDERS_NOTE, _P.ORDERS_REFUND, _P.PAYMENTS_VIEW, _P.PAYOUTS_MAKE, _P.SETTLE, _P.ISSUE_VIEW},
+    MemberRole.FINANCE_CHECKER: _VIEWS | {_P.PAYMENTS_VIEW, _P.PAYOUTS_CHECK, _P.SUPPLY_OVERRIDE, _P.AUDIT_VIEW, _P.ISSUE_VIEW},
     MemberRole.SUPPORT: _VIEWS | {_P.ORDERS_NOTE, _P.ORDERS_REVEAL, _P.AFTERSALES_DECIDE, _P.REDEEM, _P.DELIVER},
     MemberRole.READ_ONLY: _VIEWS,
 }
@@ -91,6 +96,8 @@ PERMISSION_WORDS: dict[Permission, str] = {
     _P.AFTERSALES_DECIDE: N_("Answer buyers' cases and replace what was no good"),
     _P.REDEEM: N_("Redeem codes at the counter"),
     _P.DELIVER: N_("Hand over goods that people deliver"),
+    _P.ISSUE_VIEW: N_("See batches for companies and what they owe"),
+    _P.ISSUE: N_("Send a batch to a company's people"),
     _P.CATALOG_VIEW: N_("See products"),
     _P.CATALOG_EDIT: N_("Change products and prices"),
     _P.INVENTORY_VIEW: N_("See card pools"),

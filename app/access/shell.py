@@ -75,6 +75,7 @@ PLACES = (
 """The sidebar, eight items at most."""
 COMMANDS = (
     Place(N_("New product"), "/products/new", "plus", Permission.CATALOG_EDIT),
+    Place(N_("Batches for companies"), "/issues", "building-2", Permission.ISSUE_VIEW),
     Place(N_("Redeem a code"), "/redeem", "ticket", Permission.REDEEM),
     Place(N_("Import keys"), "/card-pools", "upload", Permission.INVENTORY_IMPORT),
     Place(N_("Supplier health"), "/suppliers/board", "activity", Permission.SUPPLY_VIEW),

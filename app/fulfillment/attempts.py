@@ -25,6 +25,7 @@ from app.kernel.errors import N_
 from app.kernel.history import Happened
 from app.kernel.ids import new_id
 from app.kernel.tasks import Lane, add_task, add_tasks
+from app.ordering.on_account import DELIVER_BATCH
 from app.suppliers import queries as suppliers
 from app.suppliers import rules
 from app.suppliers.connectors.port import Reason
@@ -58,19 +59,19 @@ class Sending:
 
 
 async def plan(
-    tx: Tx, units: Sequence[asyncpg.Record], *, priority: int = 0, impatient: Set[tuple[UUID, int]] = frozenset()
+    tx: Tx, units: Sequence[asyncpg.Record], *, impatient: Set[tuple[UUID, int]] = frozenset()
 ) -> list[asyncpg.Record]:
     """Choose a supplier for each owed unit and have it bought; the units that nobody can serve, now or before their deadline.
 
     A unit whose suppliers are only away for the moment waits and is planned again. A unit is a row with order_id, order_line_id, unit_no, sku_id,
     worth_minor (what it sells for; a part of a bundle for what it sells alone), value_minor and value_currency (the face value its buyer
-    chose), and paid_at. Locks: none; the index refuses a second live attempt.
+    chose), paid_at, and priority (1 where it is of a batch and nobody waits for it, else 0). Locks: none; the index refuses a second live attempt.
     """
     if not units:
         return []
     routes = await suppliers.routes_of(tx, {unit["sku_id"] for unit in units})
     before = await _attempts_before(tx, units)
-    planned, waiting, unserved, dear = [], set(), [], set[UUID]()
+    planned, waiting, unserved, dear = [], [], [], set[UUID]()
     for unit in units:
         past = before.get((unit["order_line_id"], unit["unit_no"]), _NONE_BEFORE)
         route = routes.get(unit["sku_id"])
@@ -78,16 +79,22 @@ async def plan(
         choice = _choose(route, unit, past.refused | past.unreached) if route else None
         dear |= _too_dear(route, unit, choice) if route else frozenset()
         if route is not None and choice is not None:
-            planned.append(_row(unit, route, choice, past.attempts + 1, priority))
+            planned.append(_row(unit, route, choice, past.attempts + 1))
         elif route is not None and (unit["order_line_id"], unit["unit_no"]) not in impatient and _may_wait(route, unit, past):
-            waiting.add(unit["order_id"])
+            waiting.append(unit)
         else:
             unserved.append(unit)
     await _insert(tx, planned)
     await tell_too_dear(tx, dear)
-    due = clock.now() + timedelta(seconds=_LOOK_AGAIN_S)
-    await add_tasks(tx, "fulfillment.deliver", lane=Lane.ORDERS, subject_ids=sorted(waiting), run_at=due)
+    await deliver_again(tx, waiting, run_at=clock.now() + timedelta(seconds=_LOOK_AGAIN_S))
     return unserved
+
+
+async def deliver_again(tx: Tx, units: Sequence[asyncpg.Record], *, run_at: datetime | None = None) -> None:
+    """Have the orders of units delivered; those of batches behind those of buyers who wait."""
+    for kind, lane, of_batch in (("fulfillment.deliver", Lane.ORDERS, 0), (DELIVER_BATCH, Lane.BULK, 1)):
+        orders = sorted({unit["order_id"] for unit in units if unit["priority"] == of_batch})
+        await add_tasks(tx, kind, lane=lane, subject_ids=orders, run_at=run_at)
 
 
 @dataclass(frozen=True, slots=True)
@@ -126,12 +133,12 @@ def _may_wait(route: suppliers.Route, unit: asyncpg.Record, past: _Past) -> bool
     return is_in_time and any(candidate.offer_id not in past.refused for candidate in route.candidates)
 
 
-def _row(unit: asyncpg.Record, route: suppliers.Route, choice: rules.Choice, seq: int, priority: int) -> tuple[object, ...]:
+def _row(unit: asyncpg.Record, route: suppliers.Route, choice: rules.Choice, seq: int) -> tuple[object, ...]:
     attempt_id, chosen = new_id(), choice.candidate
     passed = json.dumps([[str(offer_id), why] for offer_id, why in choice.passed_over])
     return (
         attempt_id, unit["order_id"], unit["order_line_id"], unit["unit_no"], unit["sku_id"], seq, chosen.offer_id, chosen.connection_id,
-        route.supplier_skus[chosen.offer_id], attempt_id.hex, priority, chosen.unit_cost, chosen.currency, choice.says, passed,
+        route.supplier_skus[chosen.offer_id], attempt_id.hex, unit["priority"], chosen.unit_cost, chosen.currency, choice.says, passed,
         *((chosen.rate.id, chosen.rate.rate) if chosen.rate else (None, None)), route.said_by,
     )  # fmt: skip
 
@@ -218,8 +225,7 @@ async def withdraw(tx: Tx, connection_id: UUID, *, at_most: int) -> list[asyncpg
 
 async def leave_to_own_stock(tx: Tx, unserved: Sequence[asyncpg.Record]) -> list[asyncpg.Record]:
     """Have units whose own stock was kept in reserve delivered from it, now that no supplier delivers them; the others are returned."""
-    kept = sorted({unit["order_id"] for unit in unserved if unit["own_is_reserve"]})
-    await add_tasks(tx, "fulfillment.deliver", lane=Lane.ORDERS, subject_ids=kept)
+    await deliver_again(tx, [unit for unit in unserved if unit["own_is_reserve"]])
     return [unit for unit in unserved if not unit["own_is_reserve"]]
 
 
@@ -412,7 +418,7 @@ exists (
 _UNITS = "select " + OWN_IS_RESERVE
 _UNITS += """
        u.order_id, u.order_line_id, u.unit_no, u.sku_id, coalesce(o.owed_again_at, o.paid_at) as paid_at, l.face_value_minor as value_minor,
-       l.face_value_currency as value_currency,
+       l.face_value_currency as value_currency, (o.billed_to is not null)::int as priority,
        case when l.parent_line_id is null then u.amount_minor else greatest(u.amount_minor, l.unit_price_minor) end as worth_minor
 from attempt a
 join delivery_unit u on u.order_line_id = a.order_line_id and u.unit_no = a.unit_no

@@ -125,7 +125,7 @@ for update
 _OWED = "select " + attempts.OWN_IS_RESERVE
 _OWED += """
        u.order_line_id, u.unit_no, u.order_id, u.sku_id, u.amount_minor, o.currency, coalesce(o.owed_again_at, o.paid_at) as paid_at,
-       l.delivery_kind, l.face_value_minor as value_minor, l.face_value_currency as value_currency,
+       (o.billed_to is not null)::int as priority, l.delivery_kind, l.face_value_minor as value_minor, l.face_value_currency as value_currency,
        case when l.parent_line_id is null then u.amount_minor else greatest(u.amount_minor, l.unit_price_minor) end as worth_minor,
        b.id as whole_line_id, (u.unit_no - 1) / (l.quantity / b.quantity) as whole_no
 from delivery_unit u

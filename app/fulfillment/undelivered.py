@@ -31,7 +31,10 @@ async def give_up_and_tell(tx: Tx, units: Sequence[asyncpg.Record]) -> None:
 
 
 async def tell(tx: Tx, line_id: UUID, readers: Readers) -> None:
-    """Tell of one order line that could not be delivered in whole. Told once a day for its SKU; a subscription's cycles are told on their own."""
+    """Tell of one order line that could not be delivered in whole. Told once a day for its SKU.
+
+    A subscription's cycles, and what a company owes for, are told where those are.
+    """
     row = await tx.fetchrow(_LINE, line_id)
     if row is None:
         return
@@ -59,6 +62,6 @@ left join lateral (
   where t.order_line_id = l.id and t.state = 'failed'
   order by t.decided_at desc limit 1
 ) a on true
-where l.id = $1 and not exists (select 1 from subscription_cycle s where s.order_line_id = l.id)
+where l.id = $1 and o.billed_to is null and not exists (select 1 from subscription_cycle s where s.order_line_id = l.id)
   and exists (select 1 from delivery_unit u where u.order_line_id = l.id and u.state in ('refunding', 'refunded') and u.delivered_at is null)
 """

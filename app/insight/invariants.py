@@ -14,6 +14,7 @@ from uuid import UUID
 from app.aftersales.models import AFTER_SALE_EDGES, CLAIM_EDGES
 from app.cases.models import CASE_EDGES
 from app.fulfillment.models import ATTEMPT_EDGES
+from app.issuing.models import ISSUE_EDGES
 from app.kernel import audit, clock
 from app.kernel.audit import Proven
 from app.kernel.errors import N_
@@ -158,14 +159,15 @@ having max(u.lost_cost) = 0 and sum(round(coalesce(u.unit_cost, 0) * 100)) <>
     Invariant(
         "INV-7",
         N_(
-            "An order that was paid has exactly one capture over its total; any other capture is a surplus with a refund or a case of its own."
+            "An order that its buyer paid has exactly one capture over its total, one that a company owes for has none; "
+            "any other capture is a surplus with a refund or a case of its own."
         ),
         """
 select o.id::text from shop_order o
 left join capture c on c.order_id = o.id and c.purpose = 'order'
 where (c.id is not null and c.amount_minor <> o.total_minor)
-   or (c.id is null and o.state in ('paid', 'running', 'delivered', 'partly_delivered', 'refunding', 'refunded'))
-   or (c.id is not null and o.state in ('awaiting_payment', 'cancelled', 'expired'))
+   or (c.id is null and o.billed_to is null and o.state in ('paid', 'running', 'delivered', 'partly_delivered', 'refunding', 'refunded'))
+   or (c.id is not null and (o.billed_to is not null or o.state in ('awaiting_payment', 'cancelled', 'expired')))
 union all
 select c.id::text from capture c
 where c.purpose = 'surplus' and not exists (select 1 from refund r where r.capture_id = c.id and r.amount_minor = c.amount_minor)
@@ -226,6 +228,8 @@ union all
 select 'handover ' || id from handover where substring(secret from 1 for 3) not in (select head from heads)
 union all
 select 'recharge_account ' || order_line_id from recharge_account where substring(account from 1 for 3) not in (select head from heads)
+union all
+select 'issue_row ' || id from issue_row where substring(recipient from 1 for 3) not in (select head from heads)
 union all
 select 'shop_order ' || id from shop_order where substring(contact from 1 for 3) not in (select head from heads)
 union all
@@ -293,6 +297,33 @@ where r.state in ('confirmed', 'sent') and exists (select 1 from card_key k wher
 """,
     ),
     Invariant(
+        "ISSUE",
+        N_(
+            "Each try of a row of a batch made one order, and each order of a batch is such a try; a row stands as its order does, a batch that is not done "
+            "has work waiting, and what a company owes is the sum of what was not given back."
+        ),
+        """
+select b.batch_no from issue_batch b
+where (select count(*) from shop_order o where o.billed_to = b.id)
+   <> (select coalesce(sum(r.tries), 0) from issue_row r where r.batch_id = b.id)
+   or (select coalesce(sum(case t.kind when 'on_account' then t.amount_minor else -t.amount_minor end), 0) from transfer t where t.subject_id = b.id)
+   <> (select coalesce(sum(u.amount_minor), 0) from delivery_unit u join shop_order o on o.id = u.order_id where o.billed_to = b.id and u.state <> 'refunded')
+union all
+select o.order_no from shop_order o where o.billed_to is not null and not exists (select 1 from issue_batch b where b.id = o.billed_to)
+union all
+select b.batch_no || ' ' || r.row_no from issue_row r join issue_batch b on b.id = r.batch_id
+left join shop_order o on o.id = r.order_id and o.billed_to = b.id left join delivery_unit u on u.order_id = o.id
+where r.order_id is not null and (
+  o.idempotency_key is distinct from 'issue:' || b.id || ':' || r.row_no || ':' || r.tries
+  or (r.state = 'delivered' and u.delivered_at is null) or (r.state = 'failed' and u.state <> 'refunded'))
+union all
+select b.batch_no from issue_batch b
+where exists (select 1 from issue_row r where r.batch_id = b.id and (r.state = 'ordered' or (r.state = 'waiting' and b.state = 'running')))
+  and (b.state not in ('running', 'paused') or not exists (
+    select 1 from task t where t.subject_id = b.id and t.kind = 'issuing.go_on' and t.state <> 'failed'))
+""",
+    ),
+    Invariant(
         "INV-21",
         N_(
             "A case that says replaced or refunded has what it says: its unit was served anew or given back, and never both for one case."
@@ -347,7 +378,7 @@ select b.product_id::text from buyer_usage b
 join (
   select l.product_id, o.contact_fingerprint, sum(l.quantity) as units
   from order_line l join shop_order o on o.id = l.order_id
-  where o.state not in ('cancelled', 'expired', 'refunded') and l.parent_line_id is null
+  where o.state not in ('cancelled', 'expired', 'refunded') and l.parent_line_id is null and o.billed_to is null
   group by 1, 2
 ) t on t.product_id = b.product_id and t.contact_fingerprint = b.contact_fingerprint
 where b.units < t.units
@@ -366,6 +397,7 @@ _EDGES: dict[str, Mapping[Any, frozenset[Any]]] = {
     "after_sale": AFTER_SALE_EDGES,
     "supplier_claim": CLAIM_EDGES,
     "replenishment": REPLENISHMENT_EDGES,
+    "issue_batch": ISSUE_EDGES,
 }
 
 

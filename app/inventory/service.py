@@ -104,8 +104,16 @@ async def take_off_shelf(tx: Tx, *, sku_id: UUID, units: int, to_column: str) ->
     await tx.execute(_OFF_SHELF[to_column], sku_id, units)
 
 
+async def free_units(tx: Tx, sku_id: UUID) -> int:
+    """How many units of a SKU anybody may take now: not kept for a sales channel, and not of keys whose day is over. Locks: nothing, but on such a day."""
+    if await tx.fetch(_TURNED, sku_id):
+        await tx.fetch(_EXPIRE, [sku_id], _EXPIRED_AT_ONCE)
+    return int(await tx.fetchval("select available - allotted from stock where sku_id = $1", sku_id) or 0)
+
+
 async def reserve_again(tx: Tx, units: dict[UUID, int]) -> bool:
-    """Take units for an order that was paid after its reservation ended: all of them or none, and none that are kept for a sales channel.
+    """Take units for orders whose money is there already, paid after their reservation ended or owed by a company: all of them or none, and none that
+    are kept for a sales channel.
 
     Locks: the stock rows, in SKU order.
     """

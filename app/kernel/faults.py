@@ -21,6 +21,7 @@ POINTS = frozenset(
         "task.handled",  # its handler has ended, its row is still there
         "delivery.before_commit",  # keys claimed
         "delivery.committed",
+        "issuing.placed",  # a chunk of a batch is ordered and committed
         "purchase.intended",  # on its way by our books, the supplier not called yet
         "purchase.called",  # the supplier answered, its answer not written down
         "refund.intended",  # on its way by our books, the gateway not called yet

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from uuid import UUID
 
 import asyncpg
@@ -25,9 +26,9 @@ async def balance_minor(tx: Tx, name: str, currency: str) -> int:
     return int(balance or 0)
 
 
-async def transfers_of(tx: Tx, subjects: list[UUID]) -> list[asyncpg.Record]:
-    """The transfers about some subjects, oldest first, with the names of their accounts."""
-    return await tx.fetch(_OF, subjects)
+async def transfers_of(tx: Tx, subjects: list[UUID], *, ids: Sequence[UUID] = ()) -> list[asyncpg.Record]:
+    """The transfers about some subjects, and those named by their ids, oldest first, with the names of their accounts."""
+    return await tx.fetch(_OF, subjects, list(ids))
 
 
 _TRIAL = "select currency, sum(debits_minor - credits_minor) as difference from ledger_account group by currency"
@@ -47,7 +48,7 @@ select t.id, t.kind, t.amount_minor, t.currency, t.at, t.subject_id, d.name as d
 from transfer t
 join ledger_account d on d.id = t.debit_account_id
 join ledger_account c on c.id = t.credit_account_id
-where t.subject_id = any($1)
+where t.subject_id = any($1) or t.id = any($2)
 order by t.at, t.id
 limit 500
 """

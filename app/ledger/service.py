@@ -14,12 +14,13 @@ from tenants.session import Tx
 class Purpose(Enum):
     """The accounts of a tenant: name, the side that grows it, whether it may cross zero.
 
-    Money at a gateway is a debit account, and so is what suppliers owe us back; what we owe (paid and not delivered, or not explained) and what
-    we earned or recovered are credit accounts.
+    Money at a gateway is a debit account, and so is what companies owe us for batches and what suppliers owe us back; what we owe (paid and not
+    delivered, or not explained) and what we earned or recovered are credit accounts.
     `goods` falls by what is delivered and is not raised when we buy: it says what left us, not what we have.
     """
 
     GATEWAY = ("gateway", "debit", True)
+    RECEIVABLES = ("receivables", "debit", False)
     DEPOSITS = ("buyer_deposits", "credit", False)
     SALES = ("sales", "credit", True)
     SUSPENSE = ("suspense", "credit", False)
@@ -41,6 +42,9 @@ class TransferKind(Enum):
     REFUND_UNDELIVERED = ("refund_undelivered", Purpose.DEPOSITS, Purpose.GATEWAY)
     REFUND_DELIVERED = ("refund_delivered", Purpose.SALES, Purpose.GATEWAY)
     REFUND_SURPLUS = ("refund_surplus", Purpose.SUSPENSE, Purpose.GATEWAY)
+    ON_ACCOUNT = ("on_account", Purpose.RECEIVABLES, Purpose.DEPOSITS)
+    OFF_ACCOUNT_UNDELIVERED = ("off_account_undelivered", Purpose.DEPOSITS, Purpose.RECEIVABLES)
+    OFF_ACCOUNT_DELIVERED = ("off_account_delivered", Purpose.SALES, Purpose.RECEIVABLES)
     STATEMENT_CHARGE = ("statement_charge", Purpose.SUPPLIER_CORRECTIONS, Purpose.SUPPLIER_PAYABLE)
     STATEMENT_CREDIT = ("statement_credit", Purpose.SUPPLIER_PAYABLE, Purpose.SUPPLIER_CORRECTIONS)
     SUPPLIER_CREDIT = ("supplier_credit", Purpose.SUPPLIER_CREDITS, Purpose.RECOVERED)

@@ -92,6 +92,7 @@ class Order(Row, TenantBase):
         Index("ix_shop_order_tail", "tail_fingerprint"),
         Index("ix_shop_order_expiring", "expires_at", postgresql_where=text("state = 'awaiting_payment'")),
         Index("ix_shop_order_unpaid_address", "address_fingerprint", postgresql_where=text("state = 'awaiting_payment'")),
+        Index("ix_shop_order_billed", "billed_to", postgresql_where=text("billed_to is not null")),
         Index("ix_shop_order_unfinished", "paid_at", postgresql_where=text("state in ('paid', 'refunding')")),
     )
     order_no: Mapped[str] = mapped_column(unique=True)
@@ -99,6 +100,8 @@ class Order(Row, TenantBase):
     storefront_id: Mapped[UUID] = mapped_column(ForeignKey("storefront.id"))
     sales_channel: Mapped[str] = mapped_column(server_default=STOREFRONT)
     """The code of where it was sold."""
+    billed_to: Mapped[UUID | None]
+    """The batch of a company that owes for it; None where its buyer paid. No gateway took its money, so none gives it back."""
     idempotency_key: Mapped[str] = mapped_column(unique=True)
     request_hash: Mapped[bytes] = mapped_column(LargeBinary)
     contact_kind: Mapped[str]

@@ -294,7 +294,7 @@ limit $2
 """
 _ORDER = """
 select id, order_no, state, sales_channel, contact_kind, contact, contact_masked, contact_fingerprint, locale, total_minor, currency,
-       placed_at, expires_at, paid_at, ended_at
+       placed_at, expires_at, paid_at, ended_at, billed_to
 from shop_order where order_no = $1
 """
 _LINES = """

@@ -169,7 +169,8 @@ async def _units(tx: Tx, order_ids: Sequence[UUID]) -> dict[UUID, int]:
 
 
 _COLUMNS = (
-    "id, order_no, state, total_minor, currency, contact_kind, contact, contact_masked, contact_fingerprint, locale, paid_at"
+    "id, order_no, state, total_minor, currency, contact_kind, contact, contact_masked, contact_fingerprint, locale, paid_at,"
+    " billed_to"
 )
 _MOVE = """
 update shop_order

@@ -70,6 +70,8 @@ EVENT_WORDS: Final[Mapping[str, tuple[str, str]]] = {
     "order.cancelled": (N_("Cancelled"), ""),
     "order.expired": (N_("Not paid in time; the stock is free again"), ""),
     "order.complained": (N_("The buyer reported trouble with a unit"), "warn"),
+    "order.on_account": (N_("Ordered for a company, on account"), "info"),
+    "order.off_account": (N_("Taken off the company's account"), "warn"),
     "order.running": (N_("Delivered; the next cycle comes on its day"), "ok"),
     "order.cycle_due": (N_("The next cycle is due"), "info"),
     "subscription.active": (N_("Began"), "ok"),
@@ -166,9 +168,13 @@ TRANSFER_WORDS: Final = {
     "refund_undelivered": N_("Given back, not delivered"),
     "refund_delivered": N_("Given back, after delivery"),
     "refund_surplus": N_("Surplus given back"),
+    "on_account": N_("Sold on account"),
+    "off_account_undelivered": N_("Taken off the account, not delivered"),
+    "off_account_delivered": N_("Taken off the account, after delivery"),
 }
 ACCOUNT_WORDS: Final = {
     "gateway": N_("Money at the gateway"),
+    "receivables": N_("Owed by companies"),
     "buyer_deposits": N_("Owed to buyers"),
     "sales": N_("Sales"),
     "suspense": N_("Unexplained money"),

@@ -58,7 +58,7 @@ class RefundOpen(RuntimeError):
 
 
 async def refund_order(tx: Tx, order_id: UUID) -> None:
-    """Have everything of an order that is marked to be given back refunded, in one refund.
+    """Have everything of an order that is marked to be given back refunded, in one refund; what a company owes for is taken off its account.
 
     Idempotent: units that belong to a refund are left alone. Locks: the order.
     """
@@ -71,6 +71,8 @@ async def refund_order(tx: Tx, order_id: UUID) -> None:
     capture = await tx.fetchrow(
         "select id, payment_id, currency from capture where order_id = $1 and purpose = 'order'", order_id
     )
+    if units and order["billed_to"]:
+        await _take_off_account(tx, order, units)
     if not units or capture is None:
         return
     first = min((str(u["order_line_id"]), u["unit_no"]) for u in units)
@@ -86,6 +88,22 @@ async def refund_order(tx: Tx, order_id: UUID) -> None:
     )
     facts = {"amount_minor": amount, "currency": capture["currency"], "units": len(units)}
     await history.record(tx, Happened("order", order["id"], "refund.requested", note=reason, facts=facts))
+
+
+async def _take_off_account(tx: Tx, order: asyncpg.Record, units: Sequence[asyncpg.Record]) -> None:
+    """No gateway took money for these units, so none gives it back: the company owes for them no longer, and that is all. The caller holds the order."""
+    await tx.execute("update delivery_unit set state = 'refunded' where order_id = $1 and state = 'refunding'", order["id"])
+    delivered = sum(u["amount_minor"] for u in units if u["delivered_at"])
+    undelivered = sum(u["amount_minor"] for u in units if not u["delivered_at"])
+    legs = [(TransferKind.OFF_ACCOUNT_DELIVERED, delivered), (TransferKind.OFF_ACCOUNT_UNDELIVERED, undelivered)]
+    await ledger.transfer(
+        tx, [Posting(kind, order["billed_to"], minor, order["currency"], str(order["id"])) for kind, minor in legs if minor]
+    )
+    facts = {"amount_minor": delivered + undelivered, "currency": order["currency"], "units": len(units)}
+    await history.record(tx, Happened("order", order["id"], "order.off_account", facts=facts))
+    await _end_order(tx, order["id"])
+    if delivered:
+        await add_task(tx, "aftersales.follow", lane=Lane.ORDERS, subject_id=order["id"])
 
 
 async def _reason(tx: Tx, order_id: UUID, units: Sequence[asyncpg.Record]) -> RefundReason:
@@ -215,21 +233,27 @@ async def _succeed(tx: Tx, row: asyncpg.Record, gateway_refund_ref: str | None) 
     delivered = sum(u["amount_minor"] for u in units if u["delivered_at"])
     legs = [(TransferKind.REFUND_DELIVERED, delivered), (TransferKind.REFUND_UNDELIVERED, row["amount_minor"] - delivered)]
     await ledger.transfer(tx, [Posting(kind, row["id"], amount, row["currency"]) for kind, amount in legs if amount])
-    await _end_order(tx, row)
+    if order := await _end_order(tx, row["order_id"]):
+        await _tell_buyer(tx, order, row)
     if delivered:
         await add_task(tx, "aftersales.follow", lane=Lane.ORDERS, subject_id=row["order_id"])
 
 
-async def _end_order(tx: Tx, row: asyncpg.Record) -> None:
-    order = await ordering.lock_order(tx, row["order_id"])
+async def _end_order(tx: Tx, order_id: UUID) -> asyncpg.Record | None:
+    """End an order of which nothing is to be given back any more; None while something is, or where it has ended already."""
+    order = await ordering.lock_order(tx, order_id)
     if order["state"] != OrderState.REFUNDING:
-        return
-    left = await tx.fetch("select state from delivery_unit where order_id = $1 and state <> 'refunded'", order["id"])
+        return None
+    left = await tx.fetch("select state from delivery_unit where order_id = $1 and state <> 'refunded'", order_id)
     if any(unit["state"] == UnitState.REFUNDING for unit in left):
-        return
+        return None
     await ordering.move_to(tx, [order], _ended(left))
-    if not left:
-        await ordering.give_back_limits(tx, order["id"])
+    if not left and not order["billed_to"]:
+        await ordering.give_back_limits(tx, order_id)
+    return order
+
+
+async def _tell_buyer(tx: Tx, order: asyncpg.Record, row: asyncpg.Record) -> None:
     contact = (await keyring(tx)).open("shop_order", "contact", order["id"], order["contact"])
     params = {
         "order_no": order["order_no"],

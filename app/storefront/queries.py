@@ -254,7 +254,7 @@ def _unit(row: Any) -> BoughtUnit:
 _HEAD = """
 select o.id, o.order_no, o.state, o.contact_kind, o.contact_masked, o.total_minor, o.currency, o.placed_at, o.expires_at, o.paid_at,
        o.state = 'awaiting_payment' and o.expires_at <= now() as is_lapsed,
-       o.ended_at, o.owed_again_at,
+       o.ended_at, o.owed_again_at, o.billed_to,
        (select string_agg(c.case_no || c.state || coalesce(c.objected_at::text, ''), ',' order by c.case_no) from after_sale_case c
         where c.order_id = o.id) as case_states,
        (select count(*) from payment p where p.order_id = o.id and p.pay_url is not null and p.state = 'open') as open_payments,
@@ -305,7 +305,7 @@ order by created_at desc
 limit 1
 """
 _OF_CONTACT = """
-select o.id, o.order_no, o.state, o.total_minor, o.currency, o.placed_at, o.expires_at, l.product_name, l.sku_name, l.quantity,
+select o.id, o.order_no, o.state, o.total_minor, o.currency, o.placed_at, o.expires_at, o.billed_to, l.product_name, l.sku_name, l.quantity,
        p.cover_icon, p.cover_hue, p.picture_id,
        (select count(*) from order_line m where m.order_id = o.id and m.parent_line_id is null) as lines
 from shop_order o

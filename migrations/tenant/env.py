@@ -8,6 +8,7 @@ import app.customers.models
 import app.fulfillment.models
 import app.integrations.models
 import app.inventory.models
+import app.issuing.models
 import app.ledger.models
 import app.ordering.models
 import app.payments.models

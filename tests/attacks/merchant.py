@@ -34,6 +34,8 @@ from app.integrations import robots, webhooks
 from app.integrations.models import RobotCompany
 from app.integrations.robots import RobotTerms
 from app.integrations.webhooks import WebhookTerms
+from app.issuing import queries as issues
+from app.issuing import reading
 from app.kernel import clock
 from app.kernel.actor import Actor, ActorKind
 from app.kernel.contact import Contact, parse_contact
@@ -104,6 +106,7 @@ async def merchant(world: World, tenant: Tenant, *, canary: str = "Skylark") -> 
     made.ids |= await _staffed(world, made)
     made.ids |= await _supplied(made)
     made.ids |= await _asked(made, sku.id)
+    made.ids["issue_no"] = await _issued(made, sku.listing.id)
     made.ids |= await _priced(made, product.id)
     season = await subscription(world, sku.id, tenant=tenant)
     subscribed = await world.bought(season.skus[0].listing.id, tenant=tenant, contact="13800132046")
@@ -266,6 +269,15 @@ async def _asked(made: Merchant, sku_id: UUID) -> dict[str, object]:
         await replenishing.confirm(tx, row, {wanted_id: 10}, promised_on=clock.business_day(), actor=STAFF)
         desk = (await desks.address_of(tx, supplier_id)).rpartition("/")[2]
     return {"replenishment_no": no, "wanted_id": wanted_id, "desk": desk}
+
+
+async def _issued(made: Merchant, listing_id: UUID) -> str:
+    """A batch for a company that waits to be confirmed."""
+    async with tenant_tx(made.tenant) as tx:
+        goods = await issues.goods_or_none(tx, listing_id)
+        assert goods is not None
+        terms = reading.Terms(new_id(), "Lantern Works", "HT-2026-118", 1500, "en")
+        return await reading.start(tx, terms, goods, (b"13800132046\nnobody", "people.csv"), actor=STAFF)
 
 
 async def _settled(made: Merchant, supplier_id: UUID, connection_id: UUID) -> dict[str, object]:

@@ -10,6 +10,7 @@ from tests.attacks.whom import (
     ANSWERS,
     AUDITS,
     EVERY_ROLE,
+    ISSUES,
     MERCHANTS,
     NOTES,
     OVERRIDES,
@@ -38,6 +39,7 @@ ORDER = M + "/orders/{order_no}"
 AFTER_SALE = M + "/after-sales/{case_no}"
 SUPPLY = M + "/suppliers/connections/{supply_id}"
 ASKED = M + "/suppliers/replenishments/{replenishment_no}"
+ISSUED = M + "/issues/{issue_no}"
 DESK = "/supply/{tenant_slug}/{desk}"
 BOUGHT = "/s/orders/{order_no}/{signature}"
 ROWS: dict[str, frozenset[Role] | For] = {
@@ -330,6 +332,18 @@ ROWS: dict[str, frozenset[Role] | For] = {
     f"GET {M}/suppliers/bills/{{bill_id}}": EVERY_ROLE,
     f"GET {M}/suppliers/bills/{{bill_id}}/lines.csv": EVERY_ROLE,
     f"POST {M}/suppliers/bills/{{bill_id}}/payment": REFUNDS,
+    f"GET {M}/issues": ISSUES,
+    f"POST {M}/issues": RUNS,
+    f"GET {M}/issues/new": RUNS,
+    f"GET {ISSUED}": ISSUES,
+    f"GET {ISSUED}/progress": ISSUES,
+    f"GET {ISSUED}/bad-lines": ISSUES,
+    f"POST {ISSUED}/confirmation": RUNS,
+    f"POST {ISSUED}/abandonment": RUNS,
+    f"POST {ISSUED}/pause": RUNS,
+    f"POST {ISSUED}/resumption": RUNS,
+    f"POST {ISSUED}/cancellation": RUNS,
+    f"POST {ISSUED}/retries": RUNS,
     f"GET {M}/suppliers/replenishments": EVERY_ROLE,
     f"POST {M}/suppliers/replenishments": RUNS,
     f"GET {M}/suppliers/replenishments/new": RUNS,

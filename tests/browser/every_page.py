@@ -57,6 +57,7 @@ def surfaces(shop: Shop, operator: str) -> dict[str, Surface]:
     shared = shop.product(name="Kestrel Books", skus=[["K1", 1990], ["K2", 5490]])
     split = shop.hands.ask("channel", slug=shop.slug, product=shared["id"])
     asked = shop.hands.ask("replenish", slug=shop.slug, sku=made["skus"][0])
+    issued = shop.hands.ask("issue", slug=shop.slug, listing=first)
     hook = shop.hands.ask("webhook", slug=shop.slug)
     untold = shop.hands.ask("untold", slug=shop.slug, no=pack["no"])["case"]
     app, desk, front = shop.system.app_url, shop.desk, shop.front
@@ -141,6 +142,12 @@ def surfaces(shop: Shop, operator: str) -> dict[str, Surface]:
                 "new webhook": desk("/settings/webhooks/new"),
                 "a webhook": desk(f"/settings/webhooks/{hook['id']}"),
                 "notices": desk("/notices"),
+                "batches for companies": desk("/issues"),
+                "no such batch for a company": desk("/issues?state=abandoned"),
+                "new batch for a company": desk(f"/issues/new?listing={first}"),
+                "batch to confirm": desk(f"/issues/{issued['waiting']}"),
+                "batch that is done": desk(f"/issues/{issued['done']}?rows=all"),
+                "order of a batch": desk(f"/orders/{issued['order']}"),
                 "replenishments": desk("/suppliers/replenishments"),
                 "no such replenishment": desk("/suppliers/replenishments?state=declined"),
                 "ask for more": desk(f"/suppliers/replenishments/new?sku={made['skus'][0]}"),

@@ -271,6 +271,13 @@ async def replenish(world: Any, *, slug: str, sku: str) -> dict[str, str]:
     return {"supplier": str(north.supplier_id), "confirmed": confirmed, "line": line, "waiting": waiting, "desk": path}
 
 
+async def issue(world: Any, *, slug: str, listing: str) -> dict[str, str]:
+    """Batches for companies: one that waits to be confirmed, one that is done but for a row that failed, and an order of it."""
+    from tests.app.issuing.issued import two_batches
+
+    return await two_batches(world, UUID(listing), tenant=await _tenant(slug))
+
+
 async def webhook(_world: Any, *, slug: str) -> dict[str, str]:
     """A program that is told of redemptions but is not there, and one event that it did not take."""
     from app.integrations import webhooks
@@ -386,6 +393,7 @@ VERBS = {
         voucher,
         own_type,
         replenish,
+        issue,
         webhook,
         airtime,
         untold,

@@ -1,4 +1,4 @@
-"""Card-keys as a form gives them: a file, or pasted lines."""
+"""What a form gives as a file, or as pasted lines: card-keys, and others' lists."""
 
 from __future__ import annotations
 
@@ -12,12 +12,12 @@ FILE_TOO_LARGE = N_("This file is larger than 64 MB. Split it and import the par
 BOTH = N_("Paste keys or choose a file, not both.")
 
 
-async def upload(sent: RawForm, *, largest: int = LARGEST_BYTES) -> tuple[bytes, str]:
+async def upload(sent: RawForm, *, largest: int = LARGEST_BYTES, pasted: str = "keys") -> tuple[bytes, str]:
     """The bytes that were sent, by file or pasted, and the file's name without its folders. A larger file than may be is cut one byte past that."""
     if file := sent.files.get("file"):
         name = file.filename.replace("\\", "/").rpartition("/")[2]
         return await file.read(largest + 1), "".join(sign for sign in name if sign.isprintable())
-    return sent.get("keys").encode(), ""
+    return sent.get(pasted).encode(), ""
 
 
 def upload_problem(sent: RawForm, body: bytes) -> str:

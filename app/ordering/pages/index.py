@@ -15,7 +15,7 @@ from litestar.params import FromPath
 from pydantic import StringConstraints
 from sqlalchemy.ext.asyncio import AsyncSession
 
-from app.access.guards import may
+from app.access.guards import may, may_do
 from app.access.permissions import Permission
 from app.kernel import clock, i18n
 from app.kernel.actor import Actor
@@ -81,7 +81,9 @@ class OrderListPages(Controller):
         if opening and all(name in filters.ELSEWHERE for name, _ in pairs):
             return Response("", status_code=303, headers={"Location": orders_path(tenant, opening)})
         at = partial(orders_path, tenant, opens_with_view=opening is not None)
-        return page(request, "ordering/index.html", **await _list(await raw(session), tenant, chosen, saved=saved, at=at))
+        context = await _list(await raw(session), tenant, chosen, saved=saved, at=at)
+        issues_href = f"/m/{tenant.slug}/issues" if may_do(request, Permission.ISSUE_VIEW) else ""
+        return page(request, "ordering/index.html", **context, issues_href=issues_href)
 
 
 class ViewForm(Form):

@@ -20,6 +20,7 @@ from app.cases import queries as cases
 from app.cases.pages import WORDS as CASE_WORDS
 from app.fulfillment import minting, revealing, showing
 from app.inventory.pages.proving import count_reveal
+from app.issuing import queries as issuing
 from app.kernel import clock, history
 from app.kernel.actor import Actor
 from app.kernel.errors import N_, NotFound
@@ -28,7 +29,7 @@ from app.kernel.money import line_minor
 from app.kernel.rates import Limit, count
 from app.kernel.web import AnyRequest, fragment, is_partial, page, see_other
 from app.ledger.queries import transfers_of
-from app.ordering import actions, desk, queries, service, words
+from app.ordering import actions, desk, on_account, queries, service, words
 from app.ordering.actions import Action, Standing
 from app.ordering.models import OrderState, UnitState
 from app.payments.deciding import decide_refund
@@ -236,7 +237,11 @@ async def _whole(request: AnyRequest, tx: Tx, tenant: Tenant, order_no: str) -> 
         "may_open_case": may_do(request, Permission.AFTERSALES_DECIDE),
         "cases_path": f"/m/{tenant.slug}/cases",
         "money": _money(order, lines, units, refunds),
-        "transfers": await transfers_of(tx, [*captures, *(row["id"] for row in lines), *(row["id"] for row in refunds)]),
+        "transfers": await transfers_of(
+            tx, [*captures, *(row["id"] for row in lines), *(row["id"] for row in refunds)], ids=on_account.transfer_ids(order)
+        ),
+        "issued": await issuing.of_order(tx, order["id"]) if order["billed_to"] else None,
+        "issues_path": f"/m/{tenant.slug}/issues",
         "earlier": await queries.earlier_orders(tx, order),
         "events": [*words.timeline(events), words.placed(order)],
         "actions": {action: actions.refused(action, standing) for action in Action if may_do(request, _NEEDS[action])},
@@ -277,6 +282,8 @@ def _money(
     has_cost = [row for row in lines if row["cost"] is not None]
     cost = sum(line_minor(row["cost"], 1) for row in has_cost) if has_cost else None
     returned = sum(r["amount_minor"] for r in refunds if r["state"] == RefundState.SUCCEEDED and r["reason"] not in OF_SURPLUS)
+    if order["billed_to"]:
+        returned = sum(unit["amount_minor"] for unit in units if unit["state"] == UnitState.REFUNDED)
     pending = sum(r["amount_minor"] for r in refunds if r["state"] != RefundState.SUCCEEDED and r["reason"] not in OF_SURPLUS)
     owed = any(unit["state"] in (UnitState.OWED, UnitState.RESERVED, UnitState.SCHEDULED) for unit in units)
     margin = None if cost is None or owed or pending or order["paid_at"] is None else order["total_minor"] - returned - cost

@@ -251,13 +251,13 @@ async def _plan_as_batch(world: World, order_ids: list[object], one: Source) -> 
     async with tenant_tx(world.tenant) as tx:
         await tx.execute("update supplier_connection set is_on = true where id = $1", one.connection_id)
         await tx.execute("delete from task where kind = 'fulfillment.deliver' and subject_id = any($1)", order_ids)
-        await attempts.plan(tx, await tx.fetch(_UNITS, order_ids), priority=1)
+        await attempts.plan(tx, await tx.fetch(_UNITS, order_ids))
         await tx.execute("update supplier_connection set is_on = false where id = $1", one.connection_id)
 
 
 _UNITS = """
 select u.order_id, u.order_line_id, u.unit_no, u.sku_id, u.amount_minor as worth_minor, o.paid_at,
-       null::bigint as value_minor, null as value_currency
+       null::bigint as value_minor, null as value_currency, 1 as priority
 from delivery_unit u join shop_order o on o.id = u.order_id
 where u.order_id = any($1)
 """

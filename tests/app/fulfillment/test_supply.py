@@ -283,7 +283,7 @@ async def test_the_database_refuses_a_second_live_attempt(world: World, companie
         units = await tx.fetch(
             """
             select u.order_id, u.order_line_id, u.unit_no, u.sku_id, u.amount_minor as worth_minor, o.paid_at,
-                   null::bigint as value_minor, null as value_currency
+                   null::bigint as value_minor, null as value_currency, 0 as priority
             from delivery_unit u join shop_order o on o.id = u.order_id where u.order_id = $1
             """,
             placed.id,

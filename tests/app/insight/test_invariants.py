@@ -55,6 +55,7 @@ TAMPERINGS = {
                 select gen_random_uuid(), r.id, 0, b.sku_id, 1, b.unit_cost from replenishment r cross join import_batch b;
                 insert into replenishment_batch (batch_id, line_id, brought_by) select b.id, l.id, 'staff' from import_batch b cross join replenishment_line l;
                 delete from task""",
+    "ISSUE": "update shop_order set billed_to = gen_random_uuid()",
     "LIMIT": "update buyer_usage set units = 0",
     "USES": """insert into content_file (id, product_id, name, media_type, size_bytes, sha256)
                 select gen_random_uuid(), id, 'x', 'text/plain', 1, 'x' from product""",

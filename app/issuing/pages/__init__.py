@@ -1,0 +1,6 @@
+"""The merchant's pages of batches for companies."""
+
+from app.issuing.pages.listing import IssueListPages
+from app.issuing.pages.show import IssuePages
+
+ISSUING = [IssueListPages, IssuePages]
