@@ -240,18 +240,9 @@ async def airtime(world: Any, *, slug: str) -> dict[str, str]:
 
 async def untold(world: Any, *, slug: str, no: str) -> dict[str, str]:
     """A message about an order that nobody took, given up; its case."""
-    from app.integrations.service import Message, queue_messages
-    from tenants.session import tenant_tx
-    from workers.failing import SEND, leave_case
+    from tests.app.integrations.given_up import leave
 
-    tenant = await _tenant(slug)
-    async with tenant_tx(tenant) as tx:
-        order_id = await tx.fetchval("select id from shop_order where order_no = $1", no)
-        params = {"order_no": no, "order_id": str(order_id), "amount_minor": 1990, "currency": "CNY"}
-        await queue_messages(tx, [Message("order_refunded", ("email", f"nobody@{slug}.example"), "en", params)])
-        message_id = await tx.fetchval("select id from outgoing_message order by created_at desc, id desc limit 1")
-        await leave_case(tx, SEND, message_id, "SMTPRecipientsRefused")
-        return {"case": str(await tx.fetchval("select id from staff_case where subject_id = $1", message_id))}
+    return {"case": str(await leave(await _tenant(slug), no))}
 
 
 async def replenish(world: Any, *, slug: str, sku: str) -> dict[str, str]:
