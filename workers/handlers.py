@@ -9,7 +9,7 @@ from app.access import messages as access_messages
 from app.aftersales import checking, deadlines, failing, recalling, remedying
 from app.catalog import service as catalog
 from app.customers import service as customers
-from app.fulfillment import asking, buying, handing, mailing, shelving, showing
+from app.fulfillment import asking, buying, handing, mailing, shelving, showing, undelivered
 from app.fulfillment import service as fulfillment
 from app.integrations import robots, sending, webhook_sending
 from app.integrations.alerts import Readers
@@ -32,6 +32,7 @@ from app.suppliers import importing as offer_importing
 from tenants import provisioning, routing
 from tenants.directory import Tenant
 from tenants.session import Tx, tenant_session, tenant_tx
+from workers.failing import close_cases
 
 
 @handles("fulfillment.deliver", lane=Lane.ORDERS, timeout_s=30, at_once=100)
@@ -105,7 +106,8 @@ async def send_code(tenant: Tenant, tasks: list[TaskRow]) -> None:
 
 @handles("integrations.send", lane=Lane.MESSAGES, timeout_s=30, at_once=25)
 async def send(tenant: Tenant, tasks: list[TaskRow]) -> None:
-    await sending.send(tenant, [task.subject_id for task in tasks if task.subject_id], more_lines=mailing.lines)
+    ids = [task.subject_id for task in tasks if task.subject_id]
+    await sending.send(tenant, ids, add_more=mailing.add_more, on_sent=close_cases)
 
 
 @handles("tenants.furnish", lane=Lane.ORDERS, timeout_s=60, tries=40)
@@ -212,6 +214,7 @@ handles(subscribing.TELL_MISSED, lane=Lane.MESSAGES, timeout_s=30)(
     _telling(subscribing.tell_missed, access_messages.stock_watchers)
 )
 handles("inventory.warn", lane=Lane.MESSAGES, timeout_s=30)(_telling(warning.warn, access_messages.stock_watchers))
+handles(undelivered.TELL, lane=Lane.MESSAGES, timeout_s=30)(_telling(undelivered.tell, access_messages.stock_watchers))
 handles("fulfillment.watch_balance", lane=Lane.MESSAGES, timeout_s=30)(_telling(_watch_balance, access_messages.stock_watchers))
 handles("replenishment.tell_answer", lane=Lane.MESSAGES, timeout_s=30)(
     _telling(telling.tell_answer, access_messages.stock_watchers)

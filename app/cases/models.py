@@ -24,6 +24,7 @@ class CaseKind(StrEnum):
     `broken_bundle`: of a bundle that is delivered whole or not at all, a part could not be delivered after another was.
     `cycle_missed`: a cycle of a subscription could not be delivered on its day; its share goes back by itself.
     `not_handed_over`: goods that people deliver, and nobody did in time.
+    `message_failed`: a message was tried too often and given up.
     """
 
     WORK_FAILED = "work_failed"
@@ -38,6 +39,7 @@ class CaseKind(StrEnum):
     BROKEN_BUNDLE = "broken_bundle"
     CYCLE_MISSED = "cycle_missed"
     NOT_HANDED_OVER = "not_handed_over"
+    MESSAGE_FAILED = "message_failed"
 
 
 class CaseState(StrEnum):

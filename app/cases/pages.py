@@ -73,6 +73,12 @@ WORDS: Final = {
             "Its time is over. Hand it over from the queue, or give the money back there; this closes by itself then, and opens again until it is done."
         ),
     ),
+    CaseKind.MESSAGE_FAILED: (
+        N_("A message could not be delivered"),
+        N_(
+            "It was tried again and again. Have it tried once more, or tell its reader otherwise; once it is sent, this closes by itself."
+        ),
+    ),
     CaseKind.WRONG_ACCOUNT: (
         N_("A buyer says the account was the wrong one"),
         N_(
@@ -138,6 +144,19 @@ class CasePages(Controller):
         form = parse(NoteForm, sent, retry="cases/show.html", **await _whole(request, tx, tenant, case_id))
         await service.close_case(tx, case_id, note=form.note, actor=actor)
         return see_other(request, _home(tenant), flash=N_("Case closed."))
+
+    @post("/{case_id:uuid}/message", guards=[may(Permission.ORDERS_NOTE)])
+    async def try_message_again(
+        self, request: AnyRequest, session: AsyncSession, *, tenant: Tenant, actor: Actor, case_id: FromPath[UUID]
+    ) -> Response[None]:
+        """Have a message that was given up tried again. Pressed twice, it is one message. Raises: NotFound."""
+        waited = await service.try_message_again(await raw(session), case_id, actor=actor)
+        told = (
+            N_("The message is being tried again; this case closes once it is sent.")
+            if waited
+            else N_("This was done already; nothing was added.")
+        )
+        return see_other(request, f"{_home(tenant)}/{case_id}", flash=told, tone="ok" if waited else "info")
 
     @post("/{case_id:uuid}/refund", guards=[may(Permission.ORDERS_REFUND)])
     async def refund(
@@ -212,7 +231,7 @@ def _shown(row: asyncpg.Record) -> dict[str, Any]:
 
 def _details(facts: dict[str, Any]) -> list[str]:
     """The facts in words: our numbers, amounts, what the other side said."""
-    found = [str(facts[name]) for name in ("payment_no", "refund_no", "task") if facts.get(name)]
+    found = [str(facts[name]) for name in ("payment_no", "refund_no", "out_no", "to", "task") if facts.get(name)]
     if facts.get("amount_minor"):
         found.append(i18n.format_money(int(facts["amount_minor"]), str(facts.get("currency", "CNY"))))
     if facts.get("said_minor"):
@@ -230,5 +249,6 @@ async def _whole(request: AnyRequest, tx: Tx, tenant: Tenant, case_id: UUID) -> 
         "here": f"{_home(tenant)}/{case_id}",
         "orders_path": f"/m/{tenant.slug}/orders",
         "may_close": may_do(request, Permission.ORDERS_NOTE),
+        "may_try_message": case["kind"] == CaseKind.MESSAGE_FAILED and may_do(request, Permission.ORDERS_NOTE),
         "may_refund": has_money and may_do(request, Permission.ORDERS_REFUND),
     }

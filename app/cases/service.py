@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 from uuid import UUID
@@ -11,12 +11,15 @@ from uuid import UUID
 import asyncpg
 
 from app.cases.models import CaseKind, CaseState
+from app.integrations import service as messages
 from app.kernel import audit, history
 from app.kernel.actor import SYSTEM, Actor
 from app.kernel.errors import N_, DomainError, NotFound
 from app.kernel.history import Happened
 from app.kernel.ids import new_id
 from tenants.session import Tx
+
+MESSAGE_SENT = N_("The message was sent.")
 
 
 class NoteMissing(DomainError):
@@ -57,6 +60,22 @@ async def close_case(tx: Tx, case_id: UUID, *, note: str, actor: Actor) -> async
     return row
 
 
+async def try_message_again(tx: Tx, case_id: UUID, *, actor: Actor) -> bool:
+    """Have the message of a case tried again; whether the case still waited for it. Once it is sent, the case closes by itself.
+
+    Idempotent. Locks: the case. Raises: NotFound, for another kind of case too.
+    """
+    row = await lock_case(tx, case_id)
+    if row["kind"] != CaseKind.MESSAGE_FAILED:
+        raise NotFound
+    if row["state"] != CaseState.OPEN:
+        return False
+    await messages.try_again(tx, row["subject_id"])
+    facts = {"case_id": str(case_id), "order_id": str(row["order_id"])}
+    await audit.record(tx, actor, "message.tried_again", subject=("message", row["subject_id"]), facts=facts)
+    return True
+
+
 async def lock_case(tx: Tx, case_id: UUID) -> asyncpg.Record:
     """A case's row, locked until the transaction ends. Raises: NotFound."""
     row = await tx.fetchrow(_LOCK, case_id)
@@ -67,7 +86,12 @@ async def lock_case(tx: Tx, case_id: UUID) -> asyncpg.Record:
 
 async def settle(tx: Tx, kind: CaseKind, subject_id: UUID, *, note: str, actor: Actor = SYSTEM) -> None:
     """Close the open case of a kind about a subject, because what it waited for has come. Nothing happens where there is none."""
-    for row in await tx.fetch(_OPEN_ABOUT, kind, subject_id):
+    await settle_all(tx, [kind], [subject_id], note=note, actor=actor)
+
+
+async def settle_all(tx: Tx, kinds: Sequence[CaseKind], subject_ids: Sequence[UUID], *, note: str, actor: Actor = SYSTEM) -> None:
+    """As `settle`, for several kinds and subjects. Locks: the cases, in id order."""
+    for row in await tx.fetch(_OPEN_ABOUT, list(kinds), list(subject_ids)):
         await _close(tx, row, note, actor)
 
 
@@ -81,5 +105,7 @@ insert into staff_case (id, kind, subject_kind, subject_id, order_id, facts) val
 on conflict (kind, subject_id) where state = 'open' do nothing
 """
 _LOCK = "select id, kind, state, subject_kind, subject_id, order_id, facts from staff_case where id = $1 for update"
-_OPEN_ABOUT = "select id, state from staff_case where kind = $1 and subject_id = $2 and state = 'open' for update"
+_OPEN_ABOUT = """
+select id, state from staff_case where kind = any($1) and subject_id = any($2) and state = 'open' order by id for update
+"""
 _CLOSE = "update staff_case set state = 'closed', closed_at = now(), closed_by = $2, note = $3, updated_at = now() where id = $1"

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import html
 import re
+from html.parser import HTMLParser
 
 import nh3
 
@@ -31,3 +32,55 @@ def to_plain(stored: str) -> str:
     """What a text box shows of stored HTML: the typed lines again where it is paragraphs alone, else the HTML."""
     paragraphs = re.fullmatch(r"(?:<p>[^<]*</p>)*", stored)
     return "\n".join(html.unescape(line) for line in re.findall(r"<p>([^<]*)</p>", stored)) if paragraphs else stored
+
+
+def to_text(stored: str) -> str:
+    """What a reader without HTML sees of stored HTML: its lines, lists with dashes or numbers, links with their address behind them."""
+    reader = _Reader()
+    reader.feed(stored)
+    reader.close()
+    lines = [" ".join(line.split()) for line in "".join(reader.parts).split("\n")]
+    return "\n".join(line for line in lines if line)
+
+
+class _Reader(HTMLParser):
+    """Gathers the text of cleaned HTML."""
+
+    def __init__(self) -> None:
+        super().__init__(convert_charrefs=True)
+        self.parts: list[str] = []
+        self._numbers: list[int | None] = []
+        self._href = ""
+
+    def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
+        if tag in ("ul", "ol"):
+            self._numbers.append(1 if tag == "ol" else None)
+        elif tag == "li":
+            self.parts.append(f"\n{self._bullet()} ")
+        elif tag == "a":
+            self._href = dict(attrs).get("href") or ""
+        elif tag in _BLOCKS:
+            self.parts.append("\n")
+
+    def handle_endtag(self, tag: str) -> None:
+        if tag in ("ul", "ol") and self._numbers:
+            self._numbers.pop()
+        if tag == "a" and self._href:
+            if self._href not in "".join(self.parts[-3:]):
+                self.parts.append(f" ({self._href})")
+            self._href = ""
+        elif tag in _BLOCKS:
+            self.parts.append("\n")
+
+    def handle_data(self, data: str) -> None:
+        self.parts.append(data.replace("\n", " "))
+
+    def _bullet(self) -> str:
+        number = self._numbers[-1] if self._numbers else None
+        if number is None:
+            return "-"
+        self._numbers[-1] = number + 1
+        return f"{number}."
+
+
+_BLOCKS = frozenset({"p", "br", "ul", "ol", "li", "h3", "h4", "blockquote", "hr"})

@@ -17,8 +17,11 @@ from uuid import UUID
 
 import asyncpg
 
+from app.cases import service as cases
+from app.cases.models import CaseKind
 from app.fulfillment.models import ATTEMPT_EDGES, AttemptState
 from app.kernel import clock, history
+from app.kernel.errors import N_
 from app.kernel.history import Happened
 from app.kernel.ids import new_id
 from app.kernel.tasks import Lane, add_task, add_tasks
@@ -268,6 +271,15 @@ async def decide(tx: Tx, decided: Sequence[Decided], *, took_ms: Mapping[UUID, i
     ]  # fmt: skip
     await tx.execute(_DECIDE, *(list(column) for column in zip(*rows, strict=True)))
     await history.record(tx, *(_happened(one) for one in decided))
+    await _close_cases(tx, decided)
+
+
+async def _close_cases(tx: Tx, decided: Sequence[Decided]) -> None:
+    """What a person was to look at because nobody knew is settled once it is known. Only of what was asked about there are such cases."""
+    for state, (kinds, note) in _SETTLES.items():
+        known = [one.row["id"] for one in decided if one.state == state and one.row["times_asked"]]
+        if known:
+            await cases.settle_all(tx, kinds, known, note=note)
 
 
 def _happened(one: Decided) -> Happened:
@@ -303,6 +315,17 @@ async def forget_asking(tx: Tx, attempt_ids: Sequence[UUID]) -> None:
 BUYER_IS_WRONG = frozenset({Reason.BAD_ACCOUNT})
 """Refusals that no other supplier would answer otherwise."""
 
+_SETTLES: Mapping[AttemptState, tuple[Sequence[CaseKind], str]] = {
+    AttemptState.SUCCEEDED: (
+        (CaseKind.SUPPLIER_UNKNOWN, CaseKind.BAD_GOODS),
+        N_("The answer has come: it was delivered, and the buyer has it."),
+    ),
+    AttemptState.FAILED: (
+        (CaseKind.SUPPLIER_UNKNOWN,),
+        N_("It is settled that nothing was bought. The unit goes to another supplier, or its money back."),
+    ),
+}
+"""The cases that an attempt's end closes, and the note that stays with them."""
 _INSERT = """
 insert into attempt
   (id, order_id, order_line_id, unit_no, sku_id, seq, offer_id, connection_id, supplier_sku, out_no, priority, expected_cost, currency, why, passed_over,

@@ -23,8 +23,9 @@ import structlog
 
 from app.fulfillment import attempts
 from app.fulfillment.attempts import CALL_S, Sending
-from app.fulfillment.ending import give_up, settle_orders
+from app.fulfillment.ending import settle_orders
 from app.fulfillment.outcomes import Answer, record
+from app.fulfillment.undelivered import give_up_and_tell
 from app.kernel import clock, links
 from app.kernel.batching import DATABASE_FAULTS, Batcher
 from app.kernel.faults import fault
@@ -296,6 +297,6 @@ async def send_elsewhere(tx: Tx, connection_id: UUID) -> int:
     await ordering.lock_orders(tx, await attempts.orders_waiting(tx, connection_id, at_most=_WITHDRAWN_AT_ONCE))
     units = await attempts.withdraw(tx, connection_id, at_most=_WITHDRAWN_AT_ONCE)
     unserved = await attempts.plan(tx, units)
-    await give_up(tx, await attempts.leave_to_own_stock(tx, unserved))
+    await give_up_and_tell(tx, await attempts.leave_to_own_stock(tx, unserved))
     await settle_orders(tx, sorted({unit["order_id"] for unit in units}))
     return len(units)

@@ -20,6 +20,7 @@ from app.fulfillment import attempts, receiving, wholes
 from app.fulfillment.attempts import BUYER_IS_WRONG, NOT_SENT, Decided
 from app.fulfillment.ending import give_up, settle_orders
 from app.fulfillment.models import OPEN_STATES, AttemptState
+from app.fulfillment.undelivered import give_up_and_tell
 from app.kernel import clock
 from app.kernel.tasks import Lane, add_tasks
 from app.suppliers.connectors.port import Accepted, Delivered, Found, NoSuchPurchase, Rejected, Unknown
@@ -76,7 +77,7 @@ async def record(tx: Tx, answers: Sequence[Answer]) -> None:
     await receiving.recover(tx, late)
     await attempts.decide(tx, sorted_.decided, took_ms=took)
     await _follow_up(tx, sorted_, refused)
-    await _open_cases(tx, [row for row, _ in valid])
+    await _open_cases(tx, [row for row, _ in valid if row["id"] in sorted_.ask])
     of_wholes = sorted({row["order_id"] for row, _ in valid if row["is_of_whole"]})
     if of_wholes:
         await wholes.go_on(tx, of_wholes)
@@ -150,18 +151,19 @@ def _delay(delays_s: Sequence[int], row: asyncpg.Record) -> int:
 
 async def _follow_up(tx: Tx, sorted_: _Sorted, refused: Sequence[UUID]) -> None:
     decided = [one.row["id"] for one in sorted_.decided if one.state in (AttemptState.FAILED, AttemptState.PLANNED)]
-    await attempts.forget_asking(tx, [*decided, *(row["id"] for row, _ in sorted_.delivered)])
+    await attempts.forget_asking(tx, decided)
     await attempts.ask_later(tx, sorted_.ask)
     unserved = await attempts.plan(tx, await attempts.units_of(tx, [*sorted_.elsewhere, *refused]))
     unserved = await attempts.leave_to_own_stock(tx, unserved)
-    await give_up(tx, [*unserved, *await attempts.units_of(tx, sorted_.hopeless)])
+    await give_up_and_tell(tx, unserved)
+    await give_up(tx, await attempts.units_of(tx, sorted_.hopeless))
     await add_tasks(tx, "fulfillment.buy", lane=Lane.SUPPLY, subject_ids=sorted(sorted_.again))
 
 
 async def _open_cases(tx: Tx, rows: Sequence[asyncpg.Record]) -> None:
-    """Half an hour after it was sent, an attempt that is still open is a person's too."""
+    """Half an hour after it was sent, an attempt that still has to be asked about is a person's too."""
     for row in rows:
-        if row["state"] in OPEN_STATES and row["sent_at"] and clock.now() - row["sent_at"] > _CASE_AFTER:
+        if row["sent_at"] and clock.now() - row["sent_at"] > _CASE_AFTER:
             facts = {"out_no": row["out_no"], "unit_no": row["unit_no"]}
             await cases.open_case(tx, Trouble(CaseKind.SUPPLIER_UNKNOWN, "attempt", row["id"], row["order_id"], facts))
 

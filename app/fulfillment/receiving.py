@@ -64,6 +64,7 @@ async def receive(tx: Tx, delivered: Sequence[tuple[asyncpg.Record, Delivered]],
     whole = [pair for pair in pairs if (pair[0], pair[2]) not in empty]
     served, known = await _store(tx, whole)
     await attempts.decide(tx, [*_succeeded(served, whole), *_known(known, whole)], took_ms=took_ms)
+    await attempts.forget_asking(tx, [row["id"] for row, _, _ in whole])
     await _deliver(tx, served)
     await _learn_costs(tx, [one for one in served if one.unit_cost != one.row["expected_cost"]])
     for row in known:

@@ -12,7 +12,8 @@ import asyncpg
 from app.catalog.models import DeliveryKind
 from app.fulfillment import attempts, booking, handing, minting, wholes
 from app.fulfillment.booking import Spent
-from app.fulfillment.ending import give_up, settle_orders
+from app.fulfillment.ending import settle_orders
+from app.fulfillment.undelivered import give_up_and_tell
 from app.inventory import service as inventory
 from app.ledger import service as ledger
 from tenants.session import Tx
@@ -51,7 +52,7 @@ async def deliver_orders(tx: Tx, order_ids: Sequence[UUID]) -> None:
     await _book_sales(tx, units, {**dict.fromkeys(minted), **spent})
     await _move_stock(tx, units, claimed)
     await inventory.move_bought(tx, dict(Counter(u["sku_id"] for u in units if (u["order_line_id"], u["unit_no"]) in minted)))
-    await give_up(tx, unserved)
+    await give_up_and_tell(tx, unserved)
     await settle_orders(tx, [order["id"] for order in orders])
 
 

@@ -101,8 +101,8 @@ def first_id_at(at: datetime) -> UUID:
 
 
 _OF_ORDER = """
-select a.id, a.order_line_id, a.unit_no, a.seq, a.out_no, a.state, a.why, a.policy_of, a.passed_over, a.reason, a.says, a.supplier_ref, a.sent_at, a.decided_at,
-       a.took_ms, a.expected_cost, a.unit_cost, a.currency, a.rate, a.times_asked, a.times_sent, a.created_at, a.connection_id, c.name as connection_name,
+select a.id, a.order_line_id, a.unit_no, a.seq, a.out_no, a.state, a.why, a.policy_of, a.passed_over, a.reason, a.says, a.evidence, a.supplier_ref, a.sent_at,
+       a.decided_at, a.took_ms, a.expected_cost, a.unit_cost, a.currency, a.rate, a.times_asked, a.times_sent, a.created_at, a.connection_id, c.name as connection_name,
        l.product_name, l.sku_name, l.quantity
 from attempt a
 join supplier_connection c on c.id = a.connection_id

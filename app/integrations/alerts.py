@@ -40,6 +40,7 @@ EVENTS: Mapping[str, tuple[str, str]] = {
     "replenishment_sent": (N_("A supplier sent goods"), "info"),
     "replenishment_file": (N_("A supplier's keys wait to be looked at"), "warn"),
     "replenishment_message": (N_("A supplier has written"), "info"),
+    "unit_undelivered": (N_("Something paid could not be delivered and is paid back"), "bad"),
     "cycle_missed": (N_("A cycle of a subscription could not be delivered"), "bad"),
     "handover_overdue": (N_("Paid goods wait for somebody to hand them over"), "bad"),
     "failure_rate_high": (N_("Too much of what was delivered fails"), "bad"),
@@ -76,6 +77,11 @@ async def raise_alert(tx: Tx, raised: Raised, readers: Readers) -> bool:
     await tx.executemany(_FOR_ROBOT, [(new_id(), robot_id, alert_id) for robot_id in robots])
     await add_tasks(tx, "integrations.tell_robot", lane=Lane.MESSAGES, subject_ids=robots)
     return True
+
+
+async def told(tx: Tx, keys: Sequence[str]) -> set[str]:
+    """Which of these alerts were raised already."""
+    return {row["key"] for row in await tx.fetch("select key from alert where key = any($1)", list(keys))}
 
 
 async def newest(tx: Tx, *, before: UUID | None = None) -> list[asyncpg.Record]:

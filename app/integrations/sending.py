@@ -6,7 +6,7 @@ import hashlib
 import hmac
 import json
 import time
-from collections.abc import Awaitable, Callable, Sequence
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from contextlib import closing
 from dataclasses import dataclass
 from email.message import EmailMessage
@@ -35,48 +35,54 @@ class NotHandedOver(RuntimeError):
     """The other side did not take the message. Its task is tried again."""
 
 
+Facts = tuple[str, dict[str, Any]]
+"""A message's template and params."""
+AddMore = Callable[[Tx, Sequence[Facts]], Awaitable[list[templates.More]]]
+"""What a slice above adds to each of some messages at the moment they are sent."""
+OnSent = Callable[[Tx, Mapping[UUID, Facts]], Awaitable[None]]
+"""What a slice above does about messages that were sent, in the transaction that notes it."""
+
+
 @dataclass(frozen=True, slots=True)
 class _Written:
     id: UUID
     medium: str
     recipient: str
+    facts: Facts
     text: templates.Rendered
 
     def __repr__(self) -> str:
         return f"_Written({self.id})"
 
 
-Facts = tuple[str, dict[str, Any]]
-"""A message's template and params."""
-MoreLines = Callable[[Tx, Sequence[Facts]], Awaitable[list[list[str]]]]
-"""What a slice above adds to each of some messages at the moment they are sent."""
-
-
-async def send(tenant: Tenant, message_ids: Sequence[UUID], *, more_lines: MoreLines) -> None:
-    """Hand messages over, all mails on one connection, and note what became of each.
+async def send(tenant: Tenant, message_ids: Sequence[UUID], *, add_more: AddMore, on_sent: OnSent | None = None) -> None:
+    """Hand messages over, all mails on one connection, and note what became of each; `on_sent` is told of those that were taken.
 
     Idempotent: a message that was sent is not sent again. Raises: NotHandedOver, once all are noted, when one was not taken.
     """
     async with tenant_tx(tenant) as tx:
-        written = await _write(tx, await tx.fetch(_WAITING, list(message_ids)), more_lines)
+        written = await _write(tx, await tx.fetch(_WAITING, list(message_ids)), add_more)
     problems = await _hand_over(written)
     await fault("message.handed_over")
     async with tenant_tx(tenant) as tx:
-        await _note(tx, [message.id for message in written if message.id not in problems], problems)
+        sent = {message.id: message.facts for message in written if message.id not in problems}
+        await _note(tx, list(sent), problems)
+        if on_sent and sent:
+            await on_sent(tx, sent)
     if problems:
         raise NotHandedOver(", ".join(sorted(set(problems.values()))))
 
 
-async def _write(tx: Tx, rows: Sequence[asyncpg.Record], more_lines: MoreLines) -> list[_Written]:
+async def _write(tx: Tx, rows: Sequence[asyncpg.Record], add_more: AddMore) -> list[_Written]:
     ring = await keyring(tx)
     facts = [
         (row["template"], json.loads(ring.open("outgoing_message", "params", row["id"], row["params"]).reveal())) for row in rows
     ]
     written = []
-    for row, (template, params), added in zip(rows, facts, await more_lines(tx, facts), strict=True):
+    for row, fact, added in zip(rows, facts, await add_more(tx, facts), strict=True):
         recipient = ring.open("outgoing_message", "recipient", row["id"], row["recipient"]).reveal()
-        text = await templates.render(tx, template, row["locale"], params, added)
-        written.append(_Written(row["id"], row["medium"], recipient, text))
+        text = await templates.render(tx, fact[0], row["locale"], fact[1], added)
+        written.append(_Written(row["id"], row["medium"], recipient, fact, text))
     return written
 
 

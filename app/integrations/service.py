@@ -6,6 +6,7 @@ import json
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
+from uuid import UUID
 
 from sqlalchemy.ext.asyncio import AsyncSession
 
@@ -55,6 +56,38 @@ async def queue_message(
     await queue_messages(on, [Message(template, to, locale, params)])
 
 
+@dataclass(frozen=True, slots=True)
+class GivenUp:
+    """A message that nobody took, however often it was tried."""
+
+    template: str
+    to: str
+    """Masked."""
+    order_id: UUID | None
+    """The order it is about, for a message about one."""
+    problem: str
+
+
+async def give_up(tx: Tx, message_id: UUID) -> GivenUp | None:
+    """Note that a message is tried no more; what it was. None where it was sent after all. Locks: the message."""
+    row = await tx.fetchrow(_GIVE_UP, message_id)
+    if row is None:
+        return None
+    params = json.loads((await keyring(tx)).open("outgoing_message", "params", message_id, row["params"]).reveal())
+    order_id = UUID(params["order_id"]) if params.get("order_id") else None
+    return GivenUp(row["template"], row["recipient_masked"], order_id, row["last_error"])
+
+
+async def try_again(tx: Tx, message_id: UUID) -> None:
+    """Have a message that was given up tried again, from its first try on. Idempotent; one that was sent stays sent."""
+    await tx.execute("update outgoing_message set state = 'waiting' where id = $1 and state = 'failed'", message_id)
+    await add_tasks(tx, "integrations.send", lane=Lane.MESSAGES, subject_ids=[message_id])
+
+
+_GIVE_UP = """
+update outgoing_message set state = 'failed' where id = $1 and state <> 'sent'
+returning template, recipient_masked, params, last_error
+"""
 _INSERT = """
 insert into outgoing_message (id, medium, template, locale, recipient, recipient_masked, params)
 select * from unnest($1::uuid[], $2::text[], $3::text[], $4::text[], $5::bytea[], $6::text[], $7::bytea[])

@@ -7,10 +7,14 @@ from dataclasses import dataclass
 from typing import Any
 from uuid import UUID
 
+from markupsafe import Markup
+
 from app.kernel import i18n, links, templating
 from app.kernel.errors import N_
 from app.kernel.vault import keyring
 from tenants.session import Tx
+
+HOW_TO_USE = N_("How to use %(name)s")
 
 
 @dataclass(frozen=True, slots=True)
@@ -29,6 +33,23 @@ class Wording:
     subject: str
     lines: tuple[str, ...]
     action: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Note:
+    """What a merchant wrote for the buyers of something, in both of a mail's sides; the HTML is clean."""
+
+    about: str
+    plain: str
+    html: Markup
+
+
+@dataclass(frozen=True, slots=True)
+class More:
+    """What a slice above adds to a message's own words."""
+
+    lines: Sequence[str] = ()
+    notes: Sequence[Note] = ()
 
 
 WORDINGS: dict[str, Wording] = {
@@ -143,6 +164,16 @@ WORDINGS: dict[str, Wording] = {
         N_("%(supplier)s has written about replenishment %(no)s"),
         (N_("Open it to read and to answer."),),
         N_("Open the replenishment"),
+    ),
+    "unit_undelivered": Wording(
+        N_("%(product)s %(sku)s could not be delivered: order %(order_no)s"),
+        (
+            N_("Why: %(reason)s. The last answer: %(said)s"),
+            N_(
+                "What was paid for it goes back to the buyer by itself. You are told once a day, however many orders of it this happens to."
+            ),
+        ),
+        N_("See the order"),
     ),
     "cycle_missed": Wording(
         N_("Cycle %(cycle_no)s of %(name)s could not be delivered"),
@@ -266,16 +297,17 @@ WORDINGS: dict[str, Wording] = {
 }
 
 
-async def render(tx: Tx, template: str, locale: str, params: dict[str, Any], more_lines: Sequence[str] = ()) -> Rendered:
-    """A message's words, then the lines a slice above adds. Its link is made from the tenant's record."""
+async def render(tx: Tx, template: str, locale: str, params: dict[str, Any], more: More) -> Rendered:
+    """A message's words, then what a slice above adds. Its link is made from the tenant's record."""
     wording = WORDINGS[template]
     with i18n.speaking(locale):
         subject, lines = words(template, {"shop": tx.tenant.name, **params})
-        lines += more_lines
+        lines += more.lines
         url = await _url(tx, params)
         action = i18n.gettext(wording.action) if wording.action else ""
-        html = templating.render("mail/message.html", subject=subject, lines=lines, url=url, action=action)
-        plain = "\n\n".join([*lines, *([url] if url else [])])
+        html = templating.render("mail/message.html", subject=subject, lines=lines, notes=more.notes, url=url, action=action)
+        notes = [f"{i18n.gettext(HOW_TO_USE) % {'name': note.about}}\n{note.plain}" for note in more.notes]
+        plain = "\n\n".join([*lines, *notes, *([url] if url else [])])
     return Rendered(subject, plain + "\n", html)
 
 
@@ -287,9 +319,11 @@ async def spoken(tx: Tx, template: str, locale: str, params: dict[str, Any]) -> 
 
 
 def words(template: str, params: Mapping[str, Any]) -> tuple[str, list[str]]:
-    """A message's subject and lines in the language spoken this moment. A list among its facts is told with commas."""
+    """A message's subject and lines in the language spoken this moment. A list among its facts is told with commas, a reason is a msgid."""
     wording = WORDINGS[template]
     facts = {name: _told(value) for name, value in params.items()}
+    if reason := params.get("reason"):
+        facts["reason"] = i18n.gettext(reason)
     if "amount_minor" in params:
         facts["amount"] = i18n.format_money(params["amount_minor"], params["currency"])
     return i18n.gettext(wording.subject) % facts, [i18n.gettext(line) % facts for line in wording.lines]

@@ -104,6 +104,22 @@ async def drop_view(tx: Tx, view_id: UUID, *, actor: Actor) -> None:
     await tx.execute("delete from order_view where id = $1 and owner_id = $2", view_id, actor.id)
 
 
+async def open_with(tx: Tx, view_id: UUID, *, actor: Actor) -> None:
+    """Have the list open with a view for this person: one of his own, or one that is shared. Idempotent. Raises: NotFound."""
+    if not await tx.execute(_OPEN_WITH, actor.id, view_id):
+        raise NotFound
+
+
+async def open_with_all(tx: Tx, *, actor: Actor) -> None:
+    """Have the list open with all orders again for this person. Idempotent."""
+    await tx.execute("delete from order_view_default where user_id = $1", actor.id)
+
+
+_OPEN_WITH = """
+insert into order_view_default (user_id, view_id)
+select $1, id from order_view where id = $2 and (owner_id = $1 or is_shared)
+on conflict (user_id) do update set view_id = excluded.view_id
+"""
 _SAVE = "insert into order_view (id, name, query, owner_id, is_shared, position) values ($1, $2, $3, $4, $5, $6)"
 _UNSENT = """
 select o.id from shop_order o

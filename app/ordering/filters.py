@@ -20,7 +20,7 @@ PAGE_SIZE: Final = 50
 MOST_ROWS: Final = 100
 MOST_PAGES: Final = 1000
 _LONGEST: Final = 100
-_ELSEWHERE: Final = frozenset({"lang"})
+ELSEWHERE: Final = frozenset({"lang"})
 """Parameters of every page, which are no filters."""
 _NUMBER: Final = re.compile(r"^[A-Z]\d{6}(-[0-9A-Z]{1,7})?$")
 
@@ -132,7 +132,7 @@ def read(pairs: Iterable[tuple[str, str]]) -> OrderFilter:
             given.setdefault(name, []).append(value.strip())
     made: dict[str, Any] = {}
     for name, values in given.items():
-        if name in _ELSEWHERE:
+        if name in ELSEWHERE:
             continue
         reader = _READERS.get(name)
         if reader is None or (len(values) > 1 and name != "state"):

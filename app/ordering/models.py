@@ -310,3 +310,12 @@ class OrderView(Row, TenantBase):
     owner_id: Mapped[UUID]
     is_shared: Mapped[bool] = mapped_column(server_default="false")
     position: Mapped[int] = mapped_column(Integer, server_default="0")
+
+
+class OrderViewDefault(TenantBase):
+    """The view that the order list opens with for one person, while nothing else is asked for."""
+
+    __tablename__ = "order_view_default"
+    __table_args__ = (Index("ix_order_view_default_view", "view_id"),)
+    user_id: Mapped[UUID] = mapped_column(primary_key=True)
+    view_id: Mapped[UUID] = mapped_column(ForeignKey("order_view.id", ondelete="cascade"))

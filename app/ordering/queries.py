@@ -352,8 +352,9 @@ where u.order_id = $1 and (
   or (u.state = 'delivered' and m.uses = 0))
 """
 _VIEWS = """
-select id, name, query, owner_id, is_shared from order_view
-where owner_id = $1 or is_shared
-order by position, created_at
+select v.id, v.name, v.query, v.owner_id, v.is_shared, d.view_id is not null as opens_the_list
+from order_view v left join order_view_default d on d.view_id = v.id and d.user_id = $1
+where v.owner_id = $1 or v.is_shared
+order by d.view_id is not null desc, v.position, v.created_at
 limit 24
 """

@@ -59,6 +59,7 @@ def surfaces(shop: Shop, operator: str) -> dict[str, Surface]:
     asked = shop.hands.ask("replenish", slug=shop.slug, sku=made["skus"][0])
     issued = shop.hands.ask("issue", slug=shop.slug, listing=first)
     hook = shop.hands.ask("webhook", slug=shop.slug)
+    untold = shop.hands.ask("untold", slug=shop.slug, no=pack["no"])["case"]
     app, desk, front = shop.system.app_url, shop.desk, shop.front
     return {
         "stranger": Surface(
@@ -79,6 +80,9 @@ def surfaces(shop: Shop, operator: str) -> dict[str, Surface]:
                 "views": desk("/order-views?state=delivered"),
                 "order": desk(f"/orders/{done['no']}"),
                 "unpaid order": desk(f"/orders/{waiting['no']}"),
+                "cases": desk("/cases"),
+                "case of a message": desk(f"/cases/{untold}"),
+                "no such cases": desk("/cases?state=closed"),
                 "refund": desk(f"/orders/{done['no']}/refunds"),
                 "products": desk("/products"),
                 "new product": desk("/products/new"),

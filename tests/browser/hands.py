@@ -238,6 +238,13 @@ async def airtime(world: Any, *, slug: str) -> dict[str, str]:
     return {"product": str(made.id)}
 
 
+async def untold(world: Any, *, slug: str, no: str) -> dict[str, str]:
+    """A message about an order that nobody took, given up; its case."""
+    from tests.app.integrations.given_up import leave
+
+    return {"case": str(await leave(await _tenant(slug), no))}
+
+
 async def replenish(world: Any, *, slug: str, sku: str) -> dict[str, str]:
     """Goods asked of a supplier who has confirmed them, others that wait for his answer; and his desk."""
     from app.replenishment import desks
@@ -380,6 +387,7 @@ VERBS = {
         issue,
         webhook,
         airtime,
+        untold,
         channel,
         by_hand,
         complain,

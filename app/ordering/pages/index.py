@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
+from functools import partial
 from typing import Annotated, Any
 from urllib.parse import parse_qsl
 from uuid import UUID
@@ -27,6 +29,8 @@ from tenants.directory import Tenant
 from tenants.session import Tx, raw
 
 _COUNTED_VIEWS = 6
+ListPath = Callable[[OrderFilter | None], str]
+"""Where the list of a filter is, for whoever reads it."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -48,9 +52,15 @@ OWN_VIEWS = (
 )
 
 
-def orders_path(tenant: Tenant, chosen: OrderFilter | None = None) -> str:
+EVERYTHING = ("view", "all")
+"""What the address of all orders holds for somebody whose list opens with a view of his."""
+
+
+def orders_path(tenant: Tenant, chosen: OrderFilter | None = None, *, opens_with_view: bool = False) -> str:
     """Where a list of orders is, narrowed as wanted."""
     query = chosen.query() if chosen else ""
+    if not query and opens_with_view:
+        query = "=".join(EVERYTHING)
     return f"/m/{tenant.slug}/orders{'?' + query if query else ''}"
 
 
@@ -60,10 +70,18 @@ class OrderListPages(Controller):
 
     @get()
     async def index(self, request: AnyRequest, session: AsyncSession, *, tenant: Tenant, actor: Actor) -> Response[str]:
-        """The list. Raises: UnknownFilter for a parameter or value that is not one of its own."""
-        chosen = filters.read(_pairs(request))
-        tx = await raw(session)
-        context = await _list(tx, tenant, chosen, actor)
+        """The list; where nothing is asked for, the view that this person's list opens with.
+
+        Raises: UnknownFilter for a parameter or value that is not one of its own.
+        """
+        pairs = _pairs(request)
+        chosen = filters.read([pair for pair in pairs if pair != EVERYTHING])
+        saved = await queries.views_of(await raw(session), actor.id)
+        opening = _opening(saved)
+        if opening and all(name in filters.ELSEWHERE for name, _ in pairs):
+            return Response("", status_code=303, headers={"Location": orders_path(tenant, opening)})
+        at = partial(orders_path, tenant, opens_with_view=opening is not None)
+        context = await _list(await raw(session), tenant, chosen, saved=saved, at=at)
         issues_href = f"/m/{tenant.slug}/issues" if may_do(request, Permission.ISSUE_VIEW) else ""
         return page(request, "ordering/index.html", **context, issues_href=issues_href)
 
@@ -108,6 +126,20 @@ class OrderViewPages(Controller):
         await desk.change_view(tx, view_id, name=form.name, is_shared=form.is_shared, actor=actor)
         return see_other(request, f"/m/{tenant.slug}/order-views", flash=N_("View saved."))
 
+    @post("/{view_id:uuid}/default")
+    async def open_with(
+        self, request: AnyRequest, session: AsyncSession, *, tenant: Tenant, actor: Actor, view_id: FromPath[UUID]
+    ) -> Response[None]:
+        """Open the list with a view."""
+        await desk.open_with(await raw(session), view_id, actor=actor)
+        return see_other(request, f"/m/{tenant.slug}/order-views", flash=N_("Your order list opens with this view now."))
+
+    @post("/default/removal")
+    async def open_with_all(self, request: AnyRequest, session: AsyncSession, *, tenant: Tenant, actor: Actor) -> Response[None]:
+        """Open the list with all orders again."""
+        await desk.open_with_all(await raw(session), actor=actor)
+        return see_other(request, f"/m/{tenant.slug}/order-views", flash=N_("Your order list opens with all orders again."))
+
     @post("/{view_id:uuid}/removal")
     async def remove(
         self, request: AnyRequest, session: AsyncSession, *, tenant: Tenant, actor: Actor, view_id: FromPath[UUID]
@@ -121,11 +153,24 @@ def _pairs(request: AnyRequest) -> list[tuple[str, str]]:
     return [(str(name), str(value)) for name, value in request.query_params.multi_items()]
 
 
-async def _list(tx: Tx, tenant: Tenant, chosen: OrderFilter, actor: Actor) -> dict[str, Any]:
+def _read(saved: asyncpg.Record) -> OrderFilter | None:
+    """What a saved view asks for; None for one that was saved before the list lost a filter of it."""
+    try:
+        return filters.read(parse_qsl(saved["query"]))
+    except UnknownFilter:
+        return None
+
+
+def _opening(saved: Sequence[asyncpg.Record]) -> OrderFilter | None:
+    """The view that the list opens with, where one was chosen and narrows it."""
+    opening = next((_read(row) for row in saved if row["opens_the_list"]), None)
+    return opening if opening and opening.query() else None
+
+
+async def _list(tx: Tx, tenant: Tenant, chosen: OrderFilter, *, saved: Sequence[asyncpg.Record], at: ListPath) -> dict[str, Any]:
     totals = await queries.totals(tx, chosen)
     rows = await queries.orders(tx, chosen) if totals.orders else []
     counts = await queries.counts(tx)
-    saved = await queries.views_of(tx, actor.id)
     first = (chosen.page - 1) * chosen.size + 1
     return {
         "chosen": chosen,
@@ -134,15 +179,15 @@ async def _list(tx: Tx, tenant: Tenant, chosen: OrderFilter, actor: Actor) -> di
         "everything": counts.every,
         "first": first if rows else 0,
         "last": first + len(rows) - 1 if rows else 0,
-        "views": [*_own_tabs(tenant, chosen, counts), *await _saved_tabs(tx, tenant, chosen, saved)],
-        "chips": await _chips(tx, tenant, chosen),
+        "views": [*_own_tabs(chosen, counts, at), *await _saved_tabs(tx, chosen, saved, at)],
+        "chips": await _chips(tx, chosen, at),
         "home": f"/m/{tenant.slug}",
         "path": f"/m/{tenant.slug}/orders",
         "views_path": f"/m/{tenant.slug}/order-views",
         "hidden": parse_qsl(replace(chosen.at_page(1), q="").query()),
-        "previous_href": orders_path(tenant, chosen.at_page(chosen.page - 1)) if chosen.page > 1 else "",
-        "next_href": orders_path(tenant, chosen.at_page(chosen.page + 1)) if _has_more(chosen, totals) else "",
-        "clear_href": orders_path(tenant),
+        "previous_href": at(chosen.at_page(chosen.page - 1)) if chosen.page > 1 else "",
+        "next_href": at(chosen.at_page(chosen.page + 1)) if _has_more(chosen, totals) else "",
+        "clear_href": at(None),
         "to_hand_over": await queries.waiting_for_hands(tx),
         "has_subscriptions": await subscriptions.are_sold(tx),
         "subscriptions_href": f"/m/{tenant.slug}/subscriptions",
@@ -171,7 +216,7 @@ def _row(row: asyncpg.Record) -> dict[str, Any]:
     return shown
 
 
-def _own_tabs(tenant: Tenant, chosen: OrderFilter, counts: queries.Counts) -> list[dict[str, Any]]:
+def _own_tabs(chosen: OrderFilter, counts: queries.Counts, at: ListPath) -> list[dict[str, Any]]:
     tabs = []
     for view in OWN_VIEWS:
         number = counts.every
@@ -184,7 +229,7 @@ def _own_tabs(tenant: Tenant, chosen: OrderFilter, counts: queries.Counts) -> li
         tabs.append(
             {
                 "label": i18n.gettext(view.label),
-                "href": orders_path(tenant, view.chosen),
+                "href": at(view.chosen),
                 "count": number,
                 "tone": view.tone if number else "",
                 "current": chosen.plain() == view.chosen,
@@ -193,20 +238,18 @@ def _own_tabs(tenant: Tenant, chosen: OrderFilter, counts: queries.Counts) -> li
     return tabs
 
 
-async def _saved_tabs(tx: Tx, tenant: Tenant, chosen: OrderFilter, saved: list[asyncpg.Record]) -> list[dict[str, Any]]:
+async def _saved_tabs(tx: Tx, chosen: OrderFilter, saved: Sequence[asyncpg.Record], at: ListPath) -> list[dict[str, Any]]:
     tabs: list[dict[str, Any]] = []
     for row in saved:
-        try:
-            own = filters.read(parse_qsl(row["query"]))
-        except UnknownFilter:
-            continue  # saved before the list lost that filter
+        if (own := _read(row)) is None:
+            continue
         number = (await queries.totals(tx, own)).orders if len(tabs) < _COUNTED_VIEWS else None
         current = own.plain() == chosen.plain()
-        tabs.append({"label": row["name"], "href": orders_path(tenant, own), "count": number, "current": current})
+        tabs.append({"label": row["name"], "href": at(own), "count": number, "current": current})
     return tabs
 
 
-async def _chips(tx: Tx, tenant: Tenant, chosen: OrderFilter) -> list[tuple[str, str, str]]:
+async def _chips(tx: Tx, chosen: OrderFilter, at: ListPath) -> list[tuple[str, str, str]]:
     """Each filter that is on: its label, its value, and the list without it."""
     found: list[tuple[str, str, tuple[str, ...]]] = []
     if chosen.state:
@@ -238,14 +281,14 @@ async def _chips(tx: Tx, tenant: Tenant, chosen: OrderFilter) -> list[tuple[str,
         found.append((N_("Buyer of"), chosen.buyer, ("buyer",)))
     if chosen.q:
         found.append((N_("Search"), chosen.q, ("q",)))
-    return [(i18n.gettext(label), value, orders_path(tenant, chosen.without(*names))) for label, value, names in found]
+    return [(i18n.gettext(label), value, at(chosen.without(*names))) for label, value, names in found]
 
 
 async def _views_page(tx: Tx, tenant: Tenant, chosen: OrderFilter, actor: Actor) -> dict[str, Any]:
     return {
         "chosen": chosen,
         "query": chosen.at_page(1).query(),
-        "chips": await _chips(tx, tenant, chosen),
+        "chips": await _chips(tx, chosen, partial(orders_path, tenant)),
         "saved": await queries.views_of(tx, actor.id),
         "owner_id": actor.id,
         "orders_href": orders_path(tenant, chosen),

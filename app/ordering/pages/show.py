@@ -246,6 +246,7 @@ async def _whole(request: AnyRequest, tx: Tx, tenant: Tenant, order_no: str) -> 
         "events": [*words.timeline(events), words.placed(order)],
         "actions": {action: actions.refused(action, standing) for action in Action if may_do(request, _NEEDS[action])},
         "may_note": may_do(request, Permission.ORDERS_NOTE),
+        "may_see_answers": may_do(request, Permission.AFTERSALES_DECIDE),
         "may_reveal": may_do(request, Permission.ORDERS_REVEAL),
         "is_unfinished": order["state"] in _UNFINISHED
         or bool(standing.refund_states & _REFUND_OPEN)

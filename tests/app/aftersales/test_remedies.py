@@ -1,4 +1,4 @@
-"""A case ends with something else or with the money, never both: own keys, bought cards, codes we make, top-ups; alone and twenty at once."""
+"""A case ends with something else or with the money, never both: own keys, alone and twenty at once."""
 
 import asyncio
 from uuid import UUID

@@ -180,6 +180,8 @@ async def test_two_people_may_give_it_up_and_what_comes_late_is_kept_with_a_case
     assert (await one.states())[1] == ["succeeded_late", "succeeded"]
     assert await world.value("select count(*) from staff_case where kind = 'supplier_late' and state = 'open'") == 1
     assert [now - was for now, was in zip(one.effects(), before, strict=True)] == [1, 1], "the loss is told, the buyer has one"
+    assert await world.value("select count(*) from staff_case where kind = 'spare_goods' and state = 'open'") == 1
+    assert await world.value("select count(*) from card_key where state = 'free'") == 1, "it is own stock now"
 
 
 @pytest.mark.case("B17")

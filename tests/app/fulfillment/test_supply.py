@@ -63,6 +63,10 @@ async def test_a_paid_order_is_bought_and_its_card_is_the_buyers(world: World, c
     async with tenant_tx(world.tenant) as tx:
         shown = await reveal(tx, order_id=placed.id, order_line_id=line["id"], unit_no=1, actor=BUYER)
     assert shown.number == "TANGO-0001-ABCD"
+    evidence = await world.value("select evidence from attempt where order_id = $1", placed.id)
+    assert "status=COMPLETE" in evidence, "what it answered is kept"
+    assert "TANGO-0001" not in evidence
+    assert "4711" not in evidence
 
 
 @pytest.mark.case("B01", "B02", "B04")

@@ -246,6 +246,35 @@ async def test_a_filter_is_saved_renamed_shared_and_deleted(world: World) -> Non
     assert await world.value("select count(*) from order_view") == 0
 
 
+async def test_the_list_opens_with_the_view_a_person_chose_until_he_chooses_all_again(world: World) -> None:
+    staff, colleague = await desk(world), await desk(world, MemberRole.SUPPORT)
+    await staff.post("/order-views", {"name": "Big ones", "query": "state=paid&sort=largest", "is_shared": "on"})
+    await staff.post("/order-views", {"name": "Mine", "query": "state=refunding"})
+    ids = {row["name"]: row["id"] for row in await world.rows("select name, id from order_view")}
+    assert (await staff.get("/orders")).status_code == 200
+    for _ in range(2):
+        assert (await colleague.post(f"/order-views/{ids['Big ones']}/default")).status_code == 303
+    assert (await colleague.post(f"/order-views/{ids['Mine']}/default")).status_code == 404, "it is not shared"
+    assert (await staff.get("/orders")).status_code == 200, "each person has his own"
+    opened = await colleague.get("/orders")
+    assert opened.status_code == 303
+    assert opened.headers["location"].endswith("/orders?state=paid&sort=largest")
+    everything = await colleague.get("/orders?view=all")
+    assert everything.status_code == 200
+    assert '/orders?view=all" aria-current="page">All' in everything.text
+    assert re.search(r'/orders\?view=all"[^>]*>Clear filters', (await colleague.get("/orders?state=paid")).text)
+    assert (await colleague.get("/orders?q=")).status_code == 200
+    assert (await colleague.get("/orders?view=none")).status_code == 400
+    assert "Opens first" in (await colleague.get("/order-views")).text
+    for _ in range(2):
+        assert (await colleague.post("/order-views/default/removal")).status_code == 303
+    assert (await colleague.get("/orders")).status_code == 200
+    await staff.post(f"/order-views/{ids['Mine']}/default")
+    assert (await staff.get("/orders")).status_code == 303
+    await staff.post(f"/order-views/{ids['Mine']}/removal")
+    assert (await staff.get("/orders")).status_code == 200, "a view that is gone opens nothing"
+
+
 async def test_a_view_without_a_name_comes_back_with_what_was_typed(world: World) -> None:
     staff = await desk(world)
     answer = await staff.post("/order-views", {"name": " ", "query": "state=paid", "is_shared": "on"})

@@ -9,11 +9,13 @@ from uuid import UUID, uuid4
 
 import pytest
 
+from app.access.models import MemberRole
 from app.catalog.service import SkuTerms
 from app.kernel.ids import new_id
 from app.kernel.tasks import Lane
 from app.suppliers.pages import board
 from tenants.session import tenant_tx
+from tests.app.staff import staff
 from tests.app.suppliers.linked import Linked, item, keep, linked, on, reader, stranger
 from tests.simulators import SupplierSimulator
 from tests.world import World
@@ -220,6 +222,22 @@ async def test_order_page_says_who_was_chosen_why_and_who_was_passed_over(world:
         "Outcome unknown", "REF-1", "0.40 s", "¥10.00", "Ask now",
     ):  # fmt: skip
         assert words in page, words
+    await cleared(world)
+
+
+async def test_what_a_supplier_answered_is_shown_as_text_to_those_who_answer_buyers(
+    world: World, company: SupplierSimulator
+) -> None:
+    link, order_no, _ = await attempted(world, company)
+    async with tenant_tx(world.tenant) as tx:
+        await tx.execute("update attempt set evidence = 'HTTP 409 code=<b onclick=x>&'")
+    for role in (MemberRole.SUPPORT, MemberRole.OPERATOR):
+        page = (await (await staff(world, role)).get(f"/orders/{order_no}")).text
+        assert "HTTP 409 code=&lt;b onclick=x&gt;&amp;" in page, role
+        assert '<summary class="link sm">What it answered</summary>' in page, role
+    for role in (MemberRole.READ_ONLY, MemberRole.FINANCE_CHECKER):
+        assert "HTTP 409" not in (await (await staff(world, role)).get(f"/orders/{order_no}")).text, role
+    assert link
     await cleared(world)
 
 
