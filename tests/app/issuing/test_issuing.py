@@ -171,7 +171,9 @@ async def test_nothing_of_a_batch_stands_in_a_lane_of_buyers_who_wait(world: Wor
     await world.until("select count(*) = 3 from attempt where state in ('succeeded', 'failed')")
     lanes = {(row["kind"], row["lane"]) for row in await world.rows("select kind, lane from task where state = 'waiting'")}
     assert {("integrations.send", "bulk"), ("payments.refund_order", "bulk")} <= lanes
-    assert {kind for kind, lane in lanes if lane in ("orders", "messages")} <= {"fulfillment.watch_balance"}, "once for the connection"
+    assert {kind for kind, lane in lanes if lane in ("orders", "messages")} <= {"fulfillment.watch_balance"}, (
+        "once for the connection"
+    )
     assert {row["priority"] for row in await world.rows("select priority from attempt")} == {1}
     await work(world)
     assert await states(world, batch_no) == {"delivered": 2, "failed": 1}
