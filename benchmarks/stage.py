@@ -20,6 +20,7 @@ from app.kernel.ids import new_id
 from app.kernel.vault import keyring
 from app.settings import settings
 from benchmarks.pgbench import ABSENT, Pgbench, find_program
+from operations.leftovers import delete_killed
 from operations.migrate import migrate
 from operations.processes import Plan, System
 from operations.settings import DATABASE
@@ -101,6 +102,7 @@ def _stage(name: str, plan: Plan, *, is_whole: bool) -> Iterator[Stage]:
 
 @contextmanager
 def _made(plan: Plan, *, is_whole: bool) -> Iterator[Stage]:
+    delete_killed()
     system = System.temporary(plan)
     with stop_on_signals():
         try:

@@ -1,18 +1,22 @@
 """What a crash left running: found by the record, ended only when it is still the very process we started."""
 
 import os
+import shutil
 import signal
+import tempfile
 from collections.abc import Callable
 from contextlib import suppress
 from pathlib import Path
 
 from operations.processes import in_stop_order, wait_for
-from operations.record import Identity, forget_record, read_record
+from operations.record import Identity, age_s, forget_record, read_record
 from operations.trouble import Trouble
 from tenants.embedded import EmbeddedPostgres
 from tenants.embedded_files import homes_of
 
 STOP_WAIT_S = 15.0
+KEPT_FOR_S = 3600.0
+"""Who tests what a crash leaves looks at it for a while."""
 
 
 def clear_leftovers(folder: Path, *, say: Callable[[str], None]) -> bool:
@@ -30,6 +34,15 @@ def clear_leftovers(folder: Path, *, say: Callable[[str], None]) -> bool:
         found = True
     forget_record(folder)
     return found
+
+
+def delete_killed() -> None:
+    """Delete the temporary systems whose leaders were killed, and so could not: what they left running is ended first. Idempotent."""
+    for folder in Path(tempfile.gettempdir()).glob("quanyi-*"):
+        record = read_record(folder)
+        if record is not None and not record.leader.is_alive() and age_s(folder) > KEPT_FOR_S:
+            clear_leftovers(folder, say=lambda _sentence: None)
+            shutil.rmtree(folder, ignore_errors=True)  # another run may delete it too
 
 
 def orphan_database(folder: Path) -> EmbeddedPostgres | None:

@@ -2,6 +2,7 @@
 
 import json
 import os
+import time
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 
@@ -50,6 +51,11 @@ def read_record(folder: Path) -> Record | None:
         return Record(Identity(**found["leader"]), found["server"], found["ports"], processes)
     except (OSError, ValueError, KeyError, TypeError, AttributeError):
         return None
+
+
+def age_s(folder: Path) -> float:
+    """For how long the record has stood as it is."""
+    return time.time() - _file(folder).stat().st_mtime
 
 
 def forget_record(folder: Path) -> None:

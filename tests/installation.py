@@ -5,10 +5,13 @@ from __future__ import annotations
 import base64
 import os
 import secrets
+import shutil
 import socket
 import tempfile
 from pathlib import Path
 
+from operations.leftovers import delete_killed
+from operations.record import Record, identity_of
 from tenants.bootstrap import Passwords, Urls, prepare_database
 from tenants.embedded import EmbeddedPostgres
 
@@ -38,10 +41,12 @@ class Installation:
     """The database and its settings. They are in the environment before anything of the application is imported."""
 
     def __init__(self, *, gateway_url: str, outbox_url: str, smtp_port: int) -> None:
+        delete_killed()
         self.folder = Path(tempfile.mkdtemp(prefix="quanyi-test-"))
         self.folder.chmod(0o711)
         self.port = free_port()
-        self.postgres = EmbeddedPostgres(self.folder / "pg", bin_dir=pg_bin(), settings=SETTINGS).start()
+        Record(identity_of(os.getpid()), "embedded", {}).write(self.folder)
+        self.postgres = EmbeddedPostgres(self.folder / "postgres", bin_dir=pg_bin(), settings=SETTINGS).start()
         self.urls: Urls = prepare_database(
             self.postgres.admin_url(), name="quanyi", passwords=Passwords(owner="o" * 12, app="a" * 12)
         )
@@ -70,3 +75,4 @@ class Installation:
 
     def delete(self) -> None:
         self.postgres.delete()
+        shutil.rmtree(self.folder)

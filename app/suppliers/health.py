@@ -17,7 +17,7 @@ from app.kernel.history import Happened
 from app.kernel.tasks import Lane, add_task, add_tasks
 from app.suppliers.models import BREAKER_EDGES, BreakerState
 from app.suppliers.queries import skus_of_connection
-from app.suppliers.rules import OPEN_FOR_S, TOO_SLOW_MS, Recent, next_breaker
+from app.suppliers.rules import TOO_SLOW_MS, Recent, next_breaker, tries_again_after_s
 from tenants.session import Tx
 
 _BOUNDS = ((300, "within_300_ms"), (1_000, "within_1_s"), (3_000, "within_3_s"), (10_000, "within_10_s"))
@@ -90,7 +90,7 @@ async def _judge(tx: Tx, connection_id: UUID, calls: Sequence[Called]) -> None:
 
 
 async def probe(tx: Tx, connection_id: UUID) -> None:
-    """Half a minute after it opened, let one purchase through to see. Idempotent. Locks: the connection."""
+    """Some time after it opened, let one purchase through to see. Idempotent. Locks: the connection."""
     row = await tx.fetchrow(_LOCK, connection_id)
     if row is None or row["is_held_open"] or row["breaker"] != BreakerState.OPEN:
         return
@@ -129,7 +129,7 @@ async def move_breaker(tx: Tx, row: asyncpg.Record, after: BreakerState, *, reas
     )
     await add_tasks(tx, "fulfillment.shelve", lane=Lane.ORDERS, subject_ids=await skus_of_connection(tx, row["id"]))
     if after is BreakerState.OPEN and reason != BY_HAND:
-        due = clock.now() + timedelta(seconds=OPEN_FOR_S + 1)
+        due = clock.now() + timedelta(seconds=tries_again_after_s(await tx.fetchval(_FAILED_TRIES, row["id"])) + 1)
         await add_task(tx, "suppliers.probe", lane=Lane.ORDERS, subject_id=row["id"], run_at=due)
     is_news = (
         before is BreakerState.CLOSED or after is BreakerState.CLOSED or reason == BY_HAND
@@ -162,6 +162,11 @@ _RECENT = """
 select coalesce(sum(calls), 0)::int as calls, coalesce(sum(well), 0)::int as well
 from supply_minute m join supplier_connection c on c.id = m.connection_id
 where c.id = $1 and m.minute > greatest(now() - interval '2 minutes', coalesce(c.breaker_since, '-infinity'))
+"""
+_FAILED_TRIES = """
+select count(*) from history
+where subject_id = $1 and event = 'breaker.open' and from_state = 'half_open'
+  and at > coalesce((select max(at) from history where subject_id = $1 and event = 'breaker.closed'), '-infinity')
 """
 _MOVE = """
 update supplier_connection set breaker = $2, breaker_since = now(), breaker_reason = $3, updated_at = now() where id = $1

@@ -193,8 +193,13 @@ class Recent:
     well_in_a_row: int
 
 
+def tries_again_after_s(failed_tries: int) -> int:
+    """How long a breaker stays open: half a minute, twice as long after each try that failed, eight minutes at most."""
+    return int(OPEN_FOR_S * 2 ** min(failed_tries, 4))
+
+
 def next_breaker(now_open_s: float, breaker: BreakerState, recent: Recent) -> BreakerState:
-    """What the breaker becomes. It opens on many failures, tries again after half a minute, and closes only after several successes: no flapping.
+    """What the breaker becomes. It opens on many failures, tries again after a while, and closes only after several successes: no flapping.
 
     A definite refusal, such as "out of stock", is an answer given well: it says nothing against the interface.
     """

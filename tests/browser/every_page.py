@@ -34,7 +34,12 @@ class Surface:
 def surfaces(shop: Shop, operator: str) -> dict[str, Surface]:
     """A shop with goods, orders in four states, an import and a saved view; and every page of everybody."""
     made = shop.product(
-        name="Skylark Video", skus=[["A1", 1990], ["A2", 5490]], usage_html=USAGE, expires_on="2099-12-30", category="Films"
+        name="Skylark Video",
+        skus=[["A1", 1990], ["A2", 5490]],
+        usage_html=USAGE,
+        expires_on="2099-12-30",
+        category="Films",
+        stock=12,
     )
     gone = shop.product(name="Bluebird Music", stock=0, skus=[["B1", 1200]])
     first, second = made["listings"]

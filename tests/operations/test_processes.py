@@ -2,6 +2,7 @@
 
 import http.client
 import json
+import os
 import signal
 import socket
 import stat
@@ -9,7 +10,7 @@ import subprocess
 import sys
 import time
 from collections.abc import Iterator
-from dataclasses import replace
+from dataclasses import asdict, replace
 from pathlib import Path
 
 import psycopg
@@ -19,7 +20,7 @@ from operations import leftovers
 from operations.places import ROOT
 from operations.ports import Ports, answers, choose_supplier_ports, free_ports
 from operations.processes import Plan, System
-from operations.record import read_record
+from operations.record import identity_of, read_record
 from operations.trouble import Trouble
 from tenants.embedded_process import is_alive
 from tests.operations import standins
@@ -203,6 +204,19 @@ def test_process_that_merely_has_the_number_is_left_alone(system: System) -> Non
         assert not leftovers.clear_leftovers(system.folder, say=print)
         assert stranger.poll() is None
         stranger.kill()
+
+
+def test_temporary_systems_of_killed_runs_are_deleted_and_no_others(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("tempfile.gettempdir", lambda: str(tmp_path))
+    dead, alive = {"pid": 2**22 + 1, "born": "never"}, asdict(identity_of(os.getpid()))
+    for name, leader, age_s in (("killed", dead, 4000), ("just-killed", dead, 0), ("running", alive, 4000)):
+        (tmp_path / f"quanyi-{name}").mkdir()
+        file = tmp_path / f"quanyi-{name}" / "run.json"
+        file.write_text(json.dumps({"leader": leader, "server": "", "ports": {}, "processes": {}}))
+        os.utime(file, (time.time() - age_s,) * 2)
+    (tmp_path / "quanyi-of-somebody").mkdir()
+    leftovers.delete_killed()
+    assert {folder.name for folder in tmp_path.iterdir()} == {"quanyi-just-killed", "quanyi-running", "quanyi-of-somebody"}
 
 
 def wait_until(condition, wait_s: float = 15.0) -> bool:  # type: ignore[no-untyped-def]

@@ -129,6 +129,8 @@ async def test_a_supplier_that_flaps_is_news_once_and_its_goods_leave_the_shelf_
             await settle(world)
     for number in range(3):
         assert (await breaker(world, only), await world.value(left, sku.id)) == ("open", 0)
+        waits_s = await world.value("select extract(epoch from run_at - now())::int from task where kind = 'suppliers.probe'")
+        assert 30 * 2**number - 25 < waits_s <= 30 * 2**number + 1, "each try that fails is followed by twice the wait"
         await let_half_a_minute_pass(world)
         await world.work()
         assert await breaker(world, only) == "half_open"
