@@ -37,7 +37,7 @@ async def give_up(tx: Tx, units: Sequence[asyncpg.Record]) -> None:
 async def settle_orders(tx: Tx, order_ids: Sequence[UUID], *, with_wholes: bool = True) -> None:
     """End the paid orders of these of which nothing is owed any more: delivered, running on to their next cycle, or what is lacking is refunded.
 
-    Their buyers are told.
+    Their buyers are told; for orders of a batch, of which there are many and nobody waits, that happens behind whatever buyers wait for.
 
     Idempotent. The caller holds the orders' locks, and says so when it knows that none has bundles delivered whole or not at all.
     """
@@ -62,12 +62,14 @@ async def settle_orders(tx: Tx, order_ids: Sequence[UUID], *, with_wholes: bool 
             for r in rows
         ),
     )
-    lacking = [row["id"] for row in rows if row["lacking"]]
-    await _report_missed(tx, lacking)
+    await _report_missed(tx, [row["id"] for row in rows if row["lacking"]])
     again = [row["id"] for row in rows if row["owed_again_at"]]
     await add_tasks(tx, "aftersales.follow", lane=Lane.ORDERS, subject_ids=again)
-    await add_tasks(tx, "payments.refund_order", lane=Lane.ORDERS, subject_ids=lacking)
-    await _tell_buyers(tx, [row for row in rows if row["delivered"]])
+    for of_batch, lane, messages in ((False, Lane.ORDERS, Lane.MESSAGES), (True, Lane.BULK, Lane.BULK)):
+        ended = [row for row in rows if (row["billed_to"] is not None) is of_batch]
+        lacking = [row["id"] for row in ended if row["lacking"]]
+        await add_tasks(tx, "payments.refund_order", lane=lane, subject_ids=lacking)
+        await _tell_buyers(tx, [row for row in ended if row["delivered"]], messages)
 
 
 async def _report_missed(tx: Tx, order_ids: Sequence[UUID]) -> None:
@@ -87,7 +89,9 @@ def _ended(row: asyncpg.Record) -> OrderState:
     return OrderState.PARTLY_DELIVERED if row["refunded"] else OrderState.DELIVERED
 
 
-async def _tell_buyers(tx: Tx, orders: Sequence[asyncpg.Record]) -> None:
+async def _tell_buyers(tx: Tx, orders: Sequence[asyncpg.Record], lane: Lane) -> None:
+    if not orders:
+        return
     ring = await keyring(tx)
     messages = []
     for order in orders:
@@ -96,7 +100,7 @@ async def _tell_buyers(tx: Tx, orders: Sequence[asyncpg.Record]) -> None:
         messages.append(
             integrations.Message("order_delivered", (order["contact_kind"], contact.reveal()), order["locale"], params)
         )
-    await integrations.queue_messages(tx, messages)
+    await integrations.queue_messages(tx, messages, lane=lane)
 
 
 _GIVE_UP = """
@@ -105,7 +109,7 @@ from unnest($1::uuid[], $2::int[]) as d (order_line_id, unit_no)
 where u.order_line_id = d.order_line_id and u.unit_no = d.unit_no and u.state = 'owed'
 """
 _SETTLED = """
-select o.id, o.order_no, o.contact, o.contact_kind, o.locale, o.owed_again_at,
+select o.id, o.order_no, o.contact, o.contact_kind, o.locale, o.owed_again_at, o.billed_to,
        count(*) filter (where u.state = 'refunded') as refunded, count(*) filter (where u.state = 'scheduled') as later,
        count(*) filter (where u.state = 'refunding') as lacking, count(*) filter (where u.state = 'delivered') as delivered
 from shop_order o join delivery_unit u on u.order_id = o.id

@@ -34,8 +34,8 @@ class Message:
         return f"Message({self.template})"
 
 
-async def queue_messages(on: AsyncSession | Tx, messages: Sequence[Message]) -> None:
-    """Have messages sent after this transaction commits. Recipients and params are sealed."""
+async def queue_messages(on: AsyncSession | Tx, messages: Sequence[Message], *, lane: Lane = Lane.MESSAGES) -> None:
+    """Have messages sent after this transaction commits, behind others of their lane. Recipients and params are sealed."""
     tx = await raw(on)
     ring = await keyring(tx)
     rows = []
@@ -46,7 +46,7 @@ async def queue_messages(on: AsyncSession | Tx, messages: Sequence[Message]) -> 
         params = ring.seal("outgoing_message", "params", message_id, json.dumps(dict(message.params)))
         rows.append((message_id, medium, message.template, message.locale, recipient, contact.masked, params))
     await tx.execute(_INSERT, *([row[column] for row in rows] for column in range(7)))
-    await add_tasks(tx, "integrations.send", lane=Lane.MESSAGES, subject_ids=[row[0] for row in rows])
+    await add_tasks(tx, "integrations.send", lane=lane, subject_ids=[row[0] for row in rows])
 
 
 async def queue_message(

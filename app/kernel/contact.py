@@ -51,8 +51,8 @@ class Contact:
 def parse_phone(text: str) -> Contact | None:
     """A mobile number as people write it (138 0013 8000, +86…, full-width digits); None when it is not one. No country code means China."""
     plain = "".join(chr(ord(c) - 0xFEE0) if "！" <= c <= "～" else c for c in text.strip())
-    if _chinese_mobile().fullmatch(plain):
-        return Contact(PHONE, f"+86{plain}")
+    if _chinese_mobile().fullmatch(local := plain.removeprefix("+86")):
+        return Contact(PHONE, f"+86{local}")
     try:
         number = phonenumbers.parse(plain, "CN")
     except phonenumbers.NumberParseException:

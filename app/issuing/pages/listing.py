@@ -19,7 +19,7 @@ from app.issuing.models import IssueState
 from app.issuing.reading import Terms
 from app.kernel.actor import Actor
 from app.kernel.errors import N_, NotFound
-from app.kernel.forms import LONGEST_VALUE, RawForm, invalid
+from app.kernel.forms import LONGEST_VALUE, RawForm, clean, invalid
 from app.kernel.ids import id_of, new_id
 from app.kernel.web import AnyRequest, page, see_other
 from tenants.directory import Tenant
@@ -41,9 +41,9 @@ class IssueListPages(Controller):
 
     @get()
     async def index(self, request: AnyRequest, session: AsyncSession, tenant: Tenant) -> Response[str]:
-        """Batches in one state, of one company or of all, newest first; and what each company owes. Raises: NotFound for a filter that is none."""
+        """Batches in one state, of one company or of all, newest first; and what each company owes. Raises: NotFound for a filter that is none, HasInvisibleSign."""
         tx, query = await raw(session), request.query_params
-        view, client = query.get("state", "all"), query.get("client", "")[:120]
+        view, client = query.get("state", "all"), clean({"client": [query.get("client", "")]})["client"][0]
         if view not in VIEWS:
             raise NotFound
         rows = await queries.listed(tx, VIEWS[view][1], client=client, before=maybe_id(query.get("before")))

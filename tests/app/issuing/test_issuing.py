@@ -162,15 +162,21 @@ async def test_red_without_the_locks_two_workers_take_the_same_rows_and_the_data
     assert await world.value("select count(*) from shop_order") == 5
 
 
-async def test_buyers_who_wait_are_sent_before_a_batch(world: World, sold: TopUp) -> None:
+async def test_nothing_of_a_batch_stands_in_a_lane_of_buyers_who_wait(world: World, sold: TopUp) -> None:
+    sold.company.script({"refuse": "out_of_stock"}, on="place", times=1)
     batch_no = await issued(world, sold.listing_id, numbers(3))
     await make_due(world, service.GO_ON)
     await world.work(Lane.BULK)
-    assert await states(world, batch_no) == {"ordered": 3}
+    await world.work(Lane.SUPPLY)
+    await world.until("select count(*) = 3 from attempt where state in ('succeeded', 'failed')")
+    lanes = {(row["kind"], row["lane"]) for row in await world.rows("select kind, lane from task where state = 'waiting'")}
+    assert {("integrations.send", "bulk"), ("payments.refund_order", "bulk")} <= lanes
+    assert {kind for kind, lane in lanes if lane in ("orders", "messages")} <= {"fulfillment.watch_balance"}, (
+        "once for the connection"
+    )
     assert {row["priority"] for row in await world.rows("select priority from attempt")} == {1}
-    assert await world.value("select count(*) from task where lane = 'orders' and kind = 'fulfillment.deliver'") == 0
     await work(world)
-    assert await states(world, batch_no) == {"delivered": 3}
+    assert await states(world, batch_no) == {"delivered": 2, "failed": 1}
 
 
 async def test_of_a_foreign_or_unknown_number_there_is_no_batch(world: World) -> None:

@@ -74,6 +74,7 @@ async def test_a_batch_is_read_shown_confirmed_and_followed(world: World) -> Non
     assert "Nothing matches" in (await owner.get(f"{HOME}?state=abandoned")).text
     for odd in ("state=odd", "before=odd"):
         assert (await owner.get(f"{HOME}?{odd}")).status_code == 404
+    assert (await owner.get(f"{HOME}?client=%00")).status_code == 400
     assert (await owner.get(f"{address}?rows=odd&lines=odd&after=-1")).status_code == 200
 
 
