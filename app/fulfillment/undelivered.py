@@ -23,7 +23,8 @@ ALL_REFUSED = N_("none of its suppliers delivered it")
 async def give_up_and_tell(tx: Tx, units: Sequence[asyncpg.Record]) -> None:
     """Mark owed units that nobody can deliver to be refunded, and have the merchant's people told. Locks: the units, then the stock rows."""
     await give_up(tx, units)
-    lines = {unit["sku_id"]: unit["order_line_id"] for unit in reversed(units)}
+    skus = {unit["order_line_id"]: unit["sku_id"] for unit in units}
+    lines = {skus[row["id"]]: row["id"] for row in await tx.fetch(_PAID_BY_BUYERS, list(skus))} if skus else {}
     if lines:
         told = await alerts.told(tx, [_key(sku_id) for sku_id in lines])
         untold = sorted(line_id for sku_id, line_id in lines.items() if _key(sku_id) not in told)
@@ -53,6 +54,9 @@ def _key(sku_id: UUID) -> str:
     return f"undelivered:{sku_id}:{clock.business_day()}"
 
 
+_PAID_BY_BUYERS = """
+select l.id from order_line l join shop_order o on o.id = l.order_id where l.id = any($1) and o.billed_to is null order by l.id desc
+"""
 _LINE = """
 select l.sku_id, l.product_name, l.sku_name, o.order_no, a.connection, a.says, a.reason
 from order_line l join shop_order o on o.id = l.order_id

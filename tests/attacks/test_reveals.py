@@ -108,7 +108,7 @@ async def test_a_colleague_has_tries_of_his_own(world: World) -> None:
 
 
 async def test_no_file_holds_a_key(world: World) -> None:
-    """There is no export of keys. What can be downloaded is the audit trail, the bad lines of an import, both masked, and a supplier's bill."""
+    """There is no export of keys. What can be downloaded is the audit trail, the bad lines of an import and of a batch, all masked, and a supplier's bill."""
     shop = await merchant(world, world.tenant, canary="Canary")
     await world.stock(shop.ids["sku_id"], ["CANARY-KEY-9999", "x", "=CANARY-KEY-9998"])  # type: ignore[arg-type]
     owner = await member(world, world.tenant, MemberRole.OWNER)
