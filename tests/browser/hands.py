@@ -69,11 +69,12 @@ async def one_of_everything(world: Any, *, slug: str) -> dict[str, Any]:
     """Give a merchant one of all that an address can name; a value for each parameter of an address."""
     from tests.attacks.merchant import merchant as filled
 
-    async def stock(sku_id: UUID, keys: list[str], *, tenant: Any) -> str:
-        """The running worker checks and imports; two who check one import disturb each other."""
-        return await _import(world, tenant, sku_id, keys)
+    async def work(*lanes: Any, tenant: Any = None) -> None:
+        await drains(*lanes, tenant=tenant)
+        await world.until(_ORDERS_AT_REST, tenant=tenant or world.tenant)  # what the running worker has taken
 
-    world.tenant, world.stock = await _tenant(slug), stock
+    drains, world.tenant, world.work = world.work, await _tenant(slug), work
+    world.stock = lambda sku_id, keys, tenant: _import(world, tenant, sku_id, keys)  # two who check one import disturb each other
     return (await filled(world, world.tenant)).ids
 
 
@@ -445,6 +446,7 @@ async def _person(tenant: Any, role: str | None) -> str:
         return await open_session(tx, user_id=user_id, browser=Browser("127.0.0.1", "test"))
 
 
+_ORDERS_AT_REST = "select not exists (select 1 from task where lane = 'orders' and state <> 'failed' and run_at <= now())"
 _IN_STATE = "select true from import_batch where id = $1 and state = $2"
 _USER = (
     "insert into app_user (id, email, name, password_hash, email_verified_at, totp_confirmed_at, is_operator)"
