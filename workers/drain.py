@@ -67,18 +67,17 @@ async def join_drain(lane: Lane, *, schemas: Sequence[str] = (), until_s: float 
 
     So under load the orders of a moment are delivered together, by the turn that follows the one that runs.
     """
-    if lane in _draining:
-        _draining[lane].ring(schemas)
+    running = _draining.get(lane)
+    if running is not None and running.ring(schemas):
         return 0
     mine = _draining[lane] = _Drain(lane, until_s, is_over)
-    return await mine.run(schemas, then=lambda: _draining.pop(lane))
+    return await mine.run(schemas)
 
 
 def ring_here(schema: str, lane: Lane) -> bool:
     """Tell this process's drain of a lane, if one runs, of a home whose work was committed; whether one does."""
-    if lane in _draining:
-        _draining[lane].ring([schema])
-    return lane in _draining
+    running = _draining.get(lane)
+    return running is not None and running.ring([schema])
 
 
 @dataclass(frozen=True, slots=True)
@@ -102,24 +101,27 @@ class _Drain:
         """Schemas, in the order in which they rang."""
         self._running: dict[asyncio.Task[int], _Running] = {}
         self._rung = asyncio.Event()
+        self._is_open = True
         self._looks = True
         """Whether the bells are to be looked at: not again for each home that rings, as these are known."""
 
-    def ring(self, schemas: Sequence[str]) -> None:
-        """Look at these homes too; without any, at the bells."""
-        self._waiting |= dict.fromkeys(schemas)
-        self._looks |= not schemas
-        self._rung.set()
+    def ring(self, schemas: Sequence[str]) -> bool:
+        """Look at these homes too; without any, at the bells. False when it has found nothing more to do and looks no more."""
+        if self._is_open:
+            self._waiting |= dict.fromkeys(schemas)
+            self._looks |= not schemas
+            self._rung.set()
+        return self._is_open
 
-    async def run(self, schemas: Sequence[str], *, then: Callable[[], object] = lambda: None) -> int:
-        """Work until nothing is due; `then` is called in the very instant in which there is nothing to do, so that no ring is lost after it."""
+    async def run(self, schemas: Sequence[str]) -> int:
+        """Work until nothing is due. It closes in the very instant in which that is so, so that no ring falls between."""
         self.ring(schemas)
         done = 0
         try:
             while await self._start_turns():
                 done += await self._ended()
         finally:
-            then()
+            self._is_open = False
             await self._leave()
         return done
 
