@@ -21,10 +21,13 @@ ALL_REFUSED = N_("none of its suppliers delivered it")
 
 
 async def give_up_and_tell(tx: Tx, units: Sequence[asyncpg.Record]) -> None:
-    """Mark owed units that nobody can deliver to be refunded, and have the merchant's people told. Locks: the units, then the stock rows."""
+    """Mark owed units that nobody can deliver to be refunded, and have the merchant's people told. Locks: the units, then the stock rows.
+
+    A subscription's cycles, and what a company owes for, are told where those are.
+    """
     await give_up(tx, units)
     skus = {unit["order_line_id"]: unit["sku_id"] for unit in units}
-    lines = {skus[row["id"]]: row["id"] for row in await tx.fetch(_PAID_BY_BUYERS, list(skus))} if skus else {}
+    lines = {skus[row["id"]]: row["id"] for row in await tx.fetch(_TOLD_HERE, list(skus))} if skus else {}
     if lines:
         told = await alerts.told(tx, [_key(sku_id) for sku_id in lines])
         untold = sorted(line_id for sku_id, line_id in lines.items() if _key(sku_id) not in told)
@@ -32,10 +35,7 @@ async def give_up_and_tell(tx: Tx, units: Sequence[asyncpg.Record]) -> None:
 
 
 async def tell(tx: Tx, line_id: UUID, readers: Readers) -> None:
-    """Tell of one order line that could not be delivered in whole. Told once a day for its SKU.
-
-    A subscription's cycles, and what a company owes for, are told where those are.
-    """
+    """Tell of one order line that could not be delivered in whole. Told once a day for its SKU."""
     row = await tx.fetchrow(_LINE, line_id)
     if row is None:
         return
@@ -54,8 +54,10 @@ def _key(sku_id: UUID) -> str:
     return f"undelivered:{sku_id}:{clock.business_day()}"
 
 
-_PAID_BY_BUYERS = """
-select l.id from order_line l join shop_order o on o.id = l.order_id where l.id = any($1) and o.billed_to is null order by l.id desc
+_TOLD_HERE = """
+select l.id from order_line l join shop_order o on o.id = l.order_id
+where l.id = any($1) and o.billed_to is null and not exists (select 1 from subscription_cycle s where s.order_line_id = l.id)
+order by l.id desc
 """
 _LINE = """
 select l.sku_id, l.product_name, l.sku_name, o.order_no, a.connection, a.says, a.reason
@@ -66,6 +68,6 @@ left join lateral (
   where t.order_line_id = l.id and t.state = 'failed'
   order by t.decided_at desc limit 1
 ) a on true
-where l.id = $1 and o.billed_to is null and not exists (select 1 from subscription_cycle s where s.order_line_id = l.id)
+where l.id = $1
   and exists (select 1 from delivery_unit u where u.order_line_id = l.id and u.state in ('refunding', 'refunded') and u.delivered_at is null)
 """
