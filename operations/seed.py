@@ -7,7 +7,7 @@ import asyncio
 import json
 import os
 import time
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict
 from pathlib import Path
 
@@ -96,14 +96,19 @@ async def _open(merchant: Merchant, owner_url: str, suppliers: Mapping[str, str]
     if supplied and delivered:
         await bought.settle(opened, supplied)
     if merchant is MERCHANTS[0]:
-        await channels.open_channels(opened, shelved)
-        await replenishing.replenish(opened, shelved)
-        await issuing.issue(opened, shelved)
+        await extend(opened, shelved)
     await complaints.complain(opened)
     ended = time.monotonic()
     print(f"{merchant.slug}: goods {stocked - started:.1f} s, {len(traded)} orders {ended - stocked:.1f} s", flush=True)
     team = await people.make_team(opened) if merchant is MERCHANTS[0] else []
     return [*opened.logins, *team]
+
+
+async def extend(opened: Opened, shelved: Sequence[Shelved]) -> None:
+    """What only the first merchant has beside its shop: distributors, goods asked of suppliers, batches for companies."""
+    await channels.open_channels(opened, shelved)
+    await replenishing.replenish(opened, shelved)
+    await issuing.issue(opened, shelved)
 
 
 async def _supply(opened: Opened, shelved: list[Shelved], suppliers: Mapping[str, str]) -> Supplied | None:

@@ -14,7 +14,7 @@ from operations.demo_data.stocking import Shelved
 from tenants.session import tenant_tx
 from workers.drain import drain_home
 
-_PEOPLE = "手机号\n" + "\n".join(f"1391{number:07d}" for number in range(20260001, 20260013))
+_PEOPLE = "手机号\n" + "\n".join(f"139{number}" for number in range(20260001, 20260013))
 _TO_CHECK = _PEOPLE + "\n13920260001\n1392026\n行政部\n"
 
 

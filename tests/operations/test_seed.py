@@ -19,7 +19,7 @@ from app.kernel import clock
 from operations.demo_data import MAINLAND, SUPPLIERS, bought, dating, people, stocking, supplying, trade
 from operations.demo_data.goods import MERCHANTS, NANZHI, Merchant
 from operations.demo_data.people import Login, Opened
-from operations.seed import _buy, _supply, seed, write_logins
+from operations.seed import _buy, _supply, extend, seed, write_logins
 from operations.trouble import Trouble
 from tenants import provisioning
 from tenants.directory import PLATFORM
@@ -42,7 +42,9 @@ async def test_a_demo_merchant_has_a_fortnight_of_orders_in_every_state_and_keep
     opened, shelved = await furnished(world, NANZHI)
     traded = await trade.trade(opened, shelved, orders=90)
     await dating.date_back(world.urls.owner_url, opened.tenant, traded)
+    await extend(opened, shelved)
     async with tenant_tx(opened.tenant) as tx:
+        batches = await tx.fetch("select state, row_count from issue_batch order by state")
         states = {row["state"]: row["n"] for row in await tx.fetch("select state, count(*) as n from shop_order group by state")}
         days = await tx.fetchval("select count(distinct placed_at::date) from shop_order")
         wrong = await tx.fetchval(
@@ -54,6 +56,7 @@ async def test_a_demo_merchant_has_a_fortnight_of_orders_in_every_state_and_keep
             " sum(s.quarantined) as quarantined from stock s join sku k on k.id = s.sku_id"
         )
         assert await breaches(tx) == []
+    assert [tuple(row) for row in batches] == [("ended", 12), ("ready", 12)]
     assert {"delivered", "refunded", "cancelled", "expired", "awaiting_payment"} <= set(states)
     assert states["delivered"] > 60
     assert days >= 10
