@@ -100,7 +100,6 @@ def test_no_sql_is_built_from_text() -> None:
         "app/console/lookout.py": 1,
         "app/inventory/service.py": 1,
         "app/ordering/service.py": 1,
-        "app/payments/capturing.py": 2,
         "app/suppliers/offering.py": 5,
     }
 

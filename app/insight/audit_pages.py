@@ -42,6 +42,7 @@ ACTIONS: Final[Mapping[str, str]] = {
     "attempt.override_declined": N_("Declined a colleague's word on a purchase"),
     "gateway.connected": N_("Connected a gateway"),
     "gateway.replaced": N_("Replaced a gateway's account"),
+    "gateway.fee_set": N_("Set a gateway's fee"),
     "import_batch.uploaded": N_("Uploaded keys"),
     "import_batch.importing": N_("Confirmed an import"),
     "import_batch.imported": N_("Put a batch back on sale"),

@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Mapping
 from datetime import date
+from decimal import Decimal
 from typing import Annotated, Any, TypeVar
 
 from litestar.datastructures import UploadFile
@@ -180,6 +181,31 @@ def _minor(value: object) -> object:
     if minor is None:
         raise fail(N_("Type an amount such as 12.50, at most %(most)s."), most=i18n.format_money(MAX_MINOR))
     return minor
+
+
+_PERCENT = re.compile(r"^\d{1,4}(\.\d{1,2})?$", re.ASCII)
+
+
+def share_up_to(most_bp: int) -> BeforeValidator:
+    """A percentage as people type it, in basis points; empty is none."""
+
+    def read(value: object) -> object:
+        if not isinstance(value, str):
+            return value
+        plain = value.strip() or "0"
+        if not _PERCENT.match(plain):
+            raise fail(N_("Type a percentage such as 8 or 12.5."))
+        share_bp = int(Decimal(plain) * 100)
+        if share_bp > most_bp:
+            raise fail(N_("At most %(most)s."), most=i18n.format_percent(most_bp))
+        return share_bp
+
+    return BeforeValidator(read)
+
+
+def plain_share(share_bp: int) -> str:
+    """Basis points as the percentage people type."""
+    return i18n.format_percent(share_bp).removesuffix("%").replace(",", "")
 
 
 def _optional(value: object) -> object:

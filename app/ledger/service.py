@@ -29,6 +29,7 @@ class Purpose(Enum):
     SUPPLIER_PAYABLE = ("supplier_payable", "credit", True)
     SUPPLIER_CORRECTIONS = ("supplier_corrections", "debit", True)
     SUPPLIER_CREDITS = ("supplier_credits", "debit", True)
+    GATEWAY_FEES = ("gateway_fees", "debit", True)
     RECOVERED = ("recovered_costs", "credit", True)
 
 
@@ -37,6 +38,7 @@ class TransferKind(Enum):
 
     CAPTURE = ("capture", Purpose.GATEWAY, Purpose.DEPOSITS)
     SURPLUS = ("surplus", Purpose.GATEWAY, Purpose.SUSPENSE)
+    GATEWAY_FEE = ("gateway_fee", Purpose.GATEWAY_FEES, Purpose.GATEWAY)
     SALE = ("sale", Purpose.DEPOSITS, Purpose.SALES)
     COST_OF_GOODS = ("cost_of_goods", Purpose.COST_OF_GOODS, Purpose.GOODS)
     REFUND_UNDELIVERED = ("refund_undelivered", Purpose.DEPOSITS, Purpose.GATEWAY)

@@ -163,6 +163,7 @@ SORT_WORDS: Final = {
 TRANSFER_WORDS: Final = {
     "capture": N_("Captured"),
     "surplus": N_("Captured, not needed by the order"),
+    "gateway_fee": N_("The gateway's fee"),
     "sale": N_("Sold"),
     "cost_of_goods": N_("Cost of what was delivered"),
     "refund_undelivered": N_("Given back, not delivered"),
@@ -177,6 +178,7 @@ ACCOUNT_WORDS: Final = {
     "receivables": N_("Owed by companies"),
     "buyer_deposits": N_("Owed to buyers"),
     "sales": N_("Sales"),
+    "gateway_fees": N_("Gateway fees"),
     "suspense": N_("Unexplained money"),
     "cost_of_goods": N_("Cost of goods"),
     "goods": N_("Goods handed out"),

@@ -119,11 +119,9 @@ async def capture(tx: Tx, taken: Sequence[Taken]) -> set[UUID]:
     for captured in captures:
         if captured.is_surplus:
             await _refund_surplus(tx, captured)
-    postings = [
-        Posting(TransferKind.SURPLUS if c.is_surplus else TransferKind.CAPTURE, c.id, c.money.amount_minor, c.money.currency)
-        for c in captures
-    ]
-    await ledger.transfer(tx, postings)  # last: all captures of a tenant share its accounts
+    await ledger.transfer(
+        tx, [posting for c in captures for posting in _postings(c)]
+    )  # last: all captures of a tenant share its accounts
     return new
 
 
@@ -133,6 +131,22 @@ class _Capture:
     payment: asyncpg.Record
     money: Money
     is_surplus: bool
+    fee_minor: int
+
+
+def _postings(captured: _Capture) -> list[Posting]:
+    money = captured.money
+    kind = TransferKind.SURPLUS if captured.is_surplus else TransferKind.CAPTURE
+    postings = [Posting(kind, captured.id, money.amount_minor, money.currency)]
+    if captured.fee_minor:
+        postings.append(Posting(TransferKind.GATEWAY_FEE, captured.id, captured.fee_minor, money.currency))
+    return postings
+
+
+def _fee_minor(payment: asyncpg.Record, money: Money) -> int:
+    """What the gateway keeps by its contract, rounded half up. It keeps it when the money goes back, too."""
+    fee_bp: int = payment["fee_bp"]
+    return (money.amount_minor * fee_bp + 5_000) // 10_000
 
 
 async def _book(tx: Tx, taken: Sequence[Taken], orders: Mapping[UUID, asyncpg.Record]) -> list[_Capture]:
@@ -148,13 +162,16 @@ async def _book(tx: Tx, taken: Sequence[Taken], orders: Mapping[UUID, asyncpg.Re
     for one in taken:
         txn = (one.payment["connection_id"], one.money.gateway_txn)
         if txn not in booked:
-            captures.append(_Capture(new_id(), one.payment, one.money, is_surplus=one.payment["order_id"] in paid))
+            captures.append(
+                _Capture(new_id(), one.payment, one.money, one.payment["order_id"] in paid, _fee_minor(one.payment, one.money))
+            )
             booked.add(txn)
             paid.add(one.payment["order_id"])
     columns = [
         [c.id for c in captures], [c.payment["connection_id"] for c in captures], [c.payment["id"] for c in captures],
         [c.payment["order_id"] for c in captures], [c.money.gateway_txn for c in captures], [c.money.amount_minor for c in captures],
         [c.money.currency for c in captures], ["surplus" if c.is_surplus else "order" for c in captures], [c.money.at for c in captures],
+        [c.fee_minor for c in captures],
     ]  # fmt: skip
     await tx.execute(_CAPTURE, *columns)
     return captures
@@ -217,16 +234,16 @@ async def _suspend(tx: Tx, taken: Taken) -> None:
     """Money of another amount than was asked for: booked on the suspense account, and a person decides. The order stays unpaid."""
     payment, money = taken.payment, taken.money
     await ordering.lock_order(tx, payment["order_id"])
-    capture_id = new_id()
-    txn = (money.gateway_txn, money.amount_minor, money.currency, "surplus", money.at)
-    row = (capture_id, payment["connection_id"], payment["id"], payment["order_id"], *txn)
+    captured = _Capture(new_id(), payment, money, is_surplus=True, fee_minor=_fee_minor(payment, money))
+    txn = (money.gateway_txn, money.amount_minor, money.currency, "surplus", money.at, captured.fee_minor)
+    row = (captured.id, payment["connection_id"], payment["id"], payment["order_id"], *txn)
     if not await tx.execute(_CAPTURE_ONCE, *([value] for value in row)):
         return
     if payment["state"] in (PaymentState.OPENING, PaymentState.OPEN):
         await move_payments(tx, [payment], PaymentState.CLOSED)
     facts = {**_facts(payment), "said_minor": money.amount_minor, "said_currency": money.currency}
-    await cases.open_case(tx, Trouble(CaseKind.WRONG_AMOUNT, "capture", capture_id, payment["order_id"], facts))
-    await ledger.transfer(tx, [Posting(TransferKind.SURPLUS, capture_id, money.amount_minor, money.currency)])
+    await cases.open_case(tx, Trouble(CaseKind.WRONG_AMOUNT, "capture", captured.id, payment["order_id"], facts))
+    await ledger.transfer(tx, _postings(captured))
 
 
 async def _note_mismatch(tx: Tx, payment: asyncpg.Record, said: PaymentNotice | Captured) -> None:
@@ -241,23 +258,29 @@ async def _note_mismatch(tx: Tx, payment: asyncpg.Record, said: PaymentNotice | 
     await cases.open_case(tx, Trouble(CaseKind.MISMATCH, "payment", payment["id"], payment["order_id"], facts))
 
 
-_PAYMENT_COLUMNS = "id, payment_no, order_id, connection_id, state, amount_minor, currency, gateway_ref"
-_PAYMENTS_BY_NO = f"""
-select {_PAYMENT_COLUMNS} from payment join unnest($1::text[], $2::uuid[]) as n (payment_no, connection_id) using (payment_no, connection_id)
-order by id
-for update of payment
-"""  # noqa: S608
-_PAYMENT_BY_ID = f"select {_PAYMENT_COLUMNS} from payment where id = $1 for update"  # noqa: S608
+_PAYMENTS = """
+select p.id, p.payment_no, p.order_id, p.connection_id, p.state, p.amount_minor, p.currency, p.gateway_ref, g.fee_bp
+from payment p join gateway_connection g on g.id = p.connection_id
+"""
+_PAYMENTS_BY_NO = (
+    _PAYMENTS
+    + """
+join unnest($1::text[], $2::uuid[]) as n (payment_no, connection_id) on n.payment_no = p.payment_no and n.connection_id = p.connection_id
+order by p.id
+for update of p
+"""
+)
+_PAYMENT_BY_ID = _PAYMENTS + "where p.id = $1 for update of p"
 _NOTICE = """
 insert into gateway_notice (id, connection_id, event_key, kind, payment_no, answer)
 select n.*, $6 from unnest($1::uuid[], $2::uuid[], $3::text[], $4::text[], $5::text[]) as n (id, connection_id, event_key, kind, payment_no)
 on conflict (connection_id, event_key) do nothing
 """
 _CAPTURE = """
-insert into capture (id, connection_id, payment_id, order_id, gateway_txn, amount_minor, currency, purpose, captured_at)
-select c.id, c.connection_id, c.payment_id, c.order_id, c.gateway_txn, c.minor, c.currency, c.purpose, c.at
-from unnest($1::uuid[], $2::uuid[], $3::uuid[], $4::uuid[], $5::text[], $6::bigint[], $7::text[], $8::text[], $9::timestamptz[])
-  as c (id, connection_id, payment_id, order_id, gateway_txn, minor, currency, purpose, at)
+insert into capture (id, connection_id, payment_id, order_id, gateway_txn, amount_minor, currency, purpose, captured_at, fee_minor)
+select c.id, c.connection_id, c.payment_id, c.order_id, c.gateway_txn, c.minor, c.currency, c.purpose, c.at, c.fee
+from unnest($1::uuid[], $2::uuid[], $3::uuid[], $4::uuid[], $5::text[], $6::bigint[], $7::text[], $8::text[], $9::timestamptz[], $10::bigint[])
+  as c (id, connection_id, payment_id, order_id, gateway_txn, minor, currency, purpose, at, fee)
 """
 _BEFORE = """
 select order_id, purpose, connection_id, gateway_txn from capture where order_id = any($1)

@@ -6,7 +6,7 @@ from datetime import datetime
 from enum import StrEnum
 from uuid import UUID
 
-from sqlalchemy import CheckConstraint, ForeignKey, Index, LargeBinary, UniqueConstraint, text
+from sqlalchemy import CheckConstraint, ForeignKey, Index, Integer, LargeBinary, UniqueConstraint, text
 from sqlalchemy.orm import Mapped, mapped_column
 
 from app.kernel.models import Row, TenantBase, one_of, sealed
@@ -68,11 +68,14 @@ class GatewayConnection(Row, TenantBase):
     """One tenant's credentials at one gateway, sealed. Without a notice secret it cannot be live."""
 
     __tablename__ = "gateway_connection"
+    __table_args__ = (CheckConstraint("fee_bp between 0 and 2000", name="fee_bounded"),)
     gateway: Mapped[str]
     name: Mapped[str]
     merchant_id: Mapped[str]
     config: Mapped[bytes] = mapped_column(LargeBinary, info=sealed())
     is_live: Mapped[bool] = mapped_column(server_default="true")
+    fee_bp: Mapped[int] = mapped_column(Integer, server_default="0")
+    """What the gateway keeps of each capture by its contract with the merchant, in basis points."""
 
 
 class Payment(Row, TenantBase):
@@ -106,6 +109,7 @@ class Capture(Row, TenantBase):
     __table_args__ = (
         UniqueConstraint("connection_id", "gateway_txn"),
         CheckConstraint("amount_minor > 0", name="amount_positive"),
+        CheckConstraint("fee_minor between 0 and amount_minor", name="fee_within_amount"),
         CheckConstraint("purpose in ('order', 'surplus')", name="purpose_known"),
         Index("uq_capture_order", "order_id", unique=True, postgresql_where=text("purpose = 'order'")),
         Index("ix_capture_order", "order_id"),
@@ -116,6 +120,8 @@ class Capture(Row, TenantBase):
     gateway_txn: Mapped[str]
     amount_minor: Mapped[int]
     currency: Mapped[str]
+    fee_minor: Mapped[int] = mapped_column(server_default="0")
+    """What the gateway keeps of it, by the rate of that moment, rounded half up."""
     purpose: Mapped[str]
     captured_at: Mapped[datetime]
 

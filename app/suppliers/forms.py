@@ -13,14 +13,26 @@ from pydantic import BeforeValidator, Field, StringConstraints
 
 from app.catalog.models import DeliveryKind
 from app.kernel.errors import N_
-from app.kernel.forms import Amount, Checked, Count, Form, InvalidForm, Line, OptionalEmail, OptionalLine, RawForm, fail, parse
-from app.kernel.i18n import format_percent, gettext
+from app.kernel.forms import (
+    Amount,
+    Checked,
+    Count,
+    Form,
+    InvalidForm,
+    Line,
+    OptionalEmail,
+    OptionalLine,
+    RawForm,
+    fail,
+    parse,
+    share_up_to,
+)
+from app.kernel.i18n import gettext
 from app.kernel.money import MAX_MINOR, parse_cost, parse_minor
 from app.suppliers.connectors.port import AccountField, Traits
 from app.suppliers.models import ConnectionMode, OwnStock, RoutePolicy
 from app.suppliers.service import RouteTerms
 
-_PERCENT = re.compile(r"^\d{1,4}(\.\d{1,2})?$")
 MOST_ON_ROUTE = 50
 SETTING = "set-"
 """What the names of a protocol's own fields begin with."""
@@ -28,27 +40,9 @@ ACCOUNT = "account-"
 
 LEAST_RATE = Decimal("0.001")
 MOST_RATE = Decimal(1000)
-PERCENT_WANTED = N_("Type a percentage such as 8 or 12.5.")
 COST_WANTED = N_("Type a cost such as 14.70, with at most six decimals.")
 PLACE_WANTED = N_("Type a whole number from 1 to 999.")
 WEIGHT_WANTED = N_("Type a whole number from 1 to 1000.")
-
-
-def _share(most_bp: int) -> BeforeValidator:
-    """A percentage as people type it, in basis points; empty is none."""
-
-    def read(value: object) -> object:
-        if not isinstance(value, str):
-            return value
-        plain = value.strip() or "0"
-        if not _PERCENT.match(plain):
-            raise fail(PERCENT_WANTED)
-        share_bp = int(Decimal(plain) * 100)
-        if share_bp > most_bp:
-            raise fail(N_("At most %(most)s."), most=format_percent(most_bp))
-        return share_bp
-
-    return BeforeValidator(read)
 
 
 def _cost(value: object) -> object:
@@ -93,8 +87,8 @@ def _sellable(value: object) -> object:
     return value
 
 
-Markup = Annotated[int, _share(100_000)]
-Floor = Annotated[int, _share(9_999)]
+Markup = Annotated[int, share_up_to(100_000)]
+Floor = Annotated[int, share_up_to(9_999)]
 Rate = Annotated[Decimal, BeforeValidator(_rate)]
 Words = Annotated[str, StringConstraints(max_length=4_000)]
 

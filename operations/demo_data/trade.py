@@ -21,7 +21,7 @@ from app.kernel.tasks import Lane
 from app.ordering import placing, rules
 from app.ordering import service as ordering
 from app.ordering.placing import OverBuyerLimit, Placed, Request, SoldOut
-from app.payments import refunding
+from app.payments import connecting, refunding
 from app.payments import service as payments
 from app.settings import settings
 from app.storefront import moments
@@ -35,6 +35,7 @@ from workers.drain import drain_home
 DAYS = 14
 _AT_ONCE = 6
 _BUYERS = 90
+_FEE_BP = 60
 _SEED = 20
 _READ = 40
 T = TypeVar("T")
@@ -74,8 +75,11 @@ class Traded:
 
 
 async def trade(opened: Opened, shelved: Sequence[Shelved], *, orders: int) -> list[Traded]:
-    """Do all of a merchant's orders."""
+    """Do all of a merchant's orders, of whose payments his gateway keeps its fee."""
     tenant = opened.tenant
+    async with tenant_tx(tenant) as tx:
+        for connection in await connecting.connections(tx):
+            await connecting.set_fee(tx, connection["id"], _FEE_BP, actor=opened.owner)
     shelf = await shelf_of(tenant)
     plans = make_plans(shelved, orders=orders)
     placed = [one for one in await _each(plans, lambda plan: _place(tenant, shelf, plan)) if one is not None]

@@ -256,6 +256,7 @@ ROWS: dict[str, frozenset[Role] | For] = {
     f"POST {M}/settings/domain/removals": RUNS,
     f"GET {M}/settings/payments": SEES_MONEY,
     f"POST {M}/settings/payments/sandbox": OWNER,
+    f"POST {M}/settings/payments/{{connection_id}}/fee": OWNER,
     f"GET {M}/settings/api-keys": OWNER,
     f"POST {M}/settings/api-keys": OWNER,
     f"POST {M}/settings/api-keys/{{client_id}}/secrets": OWNER,

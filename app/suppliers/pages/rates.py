@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from decimal import ROUND_HALF_UP, Decimal
+from decimal import Decimal
 from typing import Annotated, Any
 
 from litestar import Controller, Response, get, post
@@ -14,7 +14,7 @@ from app.access.permissions import Permission
 from app.kernel import clock
 from app.kernel.actor import Actor
 from app.kernel.errors import N_
-from app.kernel.forms import Count, Form, InvalidForm, OptionalDay, RawForm, fail, parse
+from app.kernel.forms import Count, Form, InvalidForm, OptionalDay, RawForm, fail, parse, share_up_to
 from app.kernel.i18n import gettext
 from app.kernel.money import CNY, parse_cost
 from app.kernel.web import AnyRequest, page, see_other
@@ -25,7 +25,7 @@ from tenants.directory import Tenant
 from tenants.session import raw
 
 _PAGE = "suppliers/rates.html"
-_MOST_SAFETY = Decimal(50)
+_MOST_SAFETY_BP = 5_000
 
 
 def _rate(value: object) -> object:
@@ -35,14 +35,6 @@ def _rate(value: object) -> object:
     return rate
 
 
-def _share(value: object) -> object:
-    """Percent as basis points."""
-    percent = parse_cost(value) if isinstance(value, str) and value.strip() else Decimal(0)
-    if percent is None or percent > _MOST_SAFETY:
-        raise fail(N_("Type a percentage from 0 to %(most)s."), most=int(_MOST_SAFETY))
-    return int((percent * 100).quantize(Decimal(1), rounding=ROUND_HALF_UP))
-
-
 class RateForm(Form):
     """A rate that begins now, or on a day to come."""
 
@@ -50,7 +42,7 @@ class RateForm(Form):
     rate: Annotated[Decimal, BeforeValidator(_rate)]
     begins: OptionalDay = None
     good_days: Annotated[Count, BeforeValidator(lambda value: value or "7"), Field(ge=1, le=90)] = 7
-    safety: Annotated[int, BeforeValidator(_share)] = 0
+    safety: Annotated[int, share_up_to(_MOST_SAFETY_BP)] = 0
 
 
 class RatePages(Controller):

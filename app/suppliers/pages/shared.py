@@ -12,6 +12,7 @@ from app.catalog.models import DeliveryKind
 from app.catalog.pages.shared import KINDS, base
 from app.kernel import clock, i18n
 from app.kernel.errors import N_
+from app.kernel.forms import plain_share
 from app.kernel.templating import register_states
 from app.kernel.web import AnyRequest
 from app.suppliers.connectors import CONNECTORS
@@ -118,11 +119,6 @@ def bound(p95_ms: int | None) -> str:
 def plain(value: Decimal) -> str:
     """A number as people type it, without needless places."""
     return f"{value.normalize():f}"
-
-
-def plain_share(share_bp: int) -> str:
-    """Basis points as the percentage people type."""
-    return plain(Decimal(share_bp) / 100)
 
 
 def is_optional(setting: Setting) -> bool:

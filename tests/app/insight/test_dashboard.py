@@ -154,7 +154,7 @@ async def test_the_chart_has_its_numbers_for_those_who_do_not_see_it(world: Worl
     label = re.search(r'role="img" aria-label="([^"]+)"', html)
     assert label is not None
     assert "¥258.70 so far" in label[1].replace(",", "")
-    table = html[html.index('<table class="sr-only">') :]
+    table = html[html.index('<div class="sr-only"><table>') :]
     assert table[: table.index("</table>")].count("<tr>") == 25
     assert "¥258.70" in table
     assert "style=" not in html

@@ -14,9 +14,13 @@ from app.insight.profit import By, profit
 from app.inventory import service as inventory
 from app.kernel import clock
 from app.payments.deciding import decide_refund
+from app.payments.refunding import refund_by_merchant
 from app.pricing.rules import Effect
 from app.pricing.service import RuleTerms
 from tenants.session import tenant_tx
+from tests.app.fulfillment.supply import settle
+from tests.app.issuing.issued import PRICE, issued, numbers, states, work
+from tests.app.ordering.bundles import bundle, keys, vouchers
 from tests.app.pricing.test_sales import ruled
 from tests.app.staff import staff
 from tests.app.storefront.buyer import words
@@ -26,7 +30,11 @@ pytestmark = [pytest.mark.anyio, pytest.mark.database]
 
 
 async def trade(world: World) -> None:
-    """Own keys of a cost finer than a cent, some by rule, one order given back after delivery; and vouchers that cost nothing."""
+    """Own keys of a cost finer than a cent, some by rule, one order given back after delivery; vouchers that cost nothing; both in one order.
+
+    The gateway keeps 0.6 % of each payment.
+    """
+    await world.rows("update gateway_connection set fee_bp = 60 returning 1")
     film = await world.product(SkuTerms("Month", 1990), SkuTerms("Year", 19800))
     month = film.skus[0]
     await world.stock(month.id, 12)
@@ -56,18 +64,44 @@ async def test_the_report_is_the_ledger_to_the_cent(world: World) -> None:
     by_sku = {row.name: row for row in found[By.SKU].rows}
     month, cup = by_sku["Skylark Video Month"], by_sku["Coffee Cup"]
     assert (month.units, month.sales_minor, month.refunds_minor, month.cost_minor) == (5, 9380, 3980, 5 * 1471)
-    assert month.margin_minor == 9380 - 3980 - 7355
-    assert (cup.units, cup.sales_minor, cup.cost_minor, cup.margin_bp) == (2, 5000, 0, 10_000)
+    assert month.fees_minor == 32 + 24, "0.6 % of ¥54.00 and of ¥39.80, the second given back later"
+    assert month.margin_minor == 9380 - 3980 - 7355 - 56
+    assert (cup.units, cup.sales_minor, cup.cost_minor, cup.fees_minor, cup.margin_bp) == (2, 5000, 0, 30, 9_940)
     assert [row.name for row in found[By.CHANNEL].rows] == ["storefront"]
-    assert sum(row.margin_minor for row in found[By.DAY].rows) == found[By.PRODUCT].sums[0].margin_minor == 3045
+    assert sum(row.margin_minor for row in found[By.DAY].rows) == found[By.PRODUCT].sums[0].margin_minor == 3045 - 86
     assert (list(earlier.rows), earlier.ledger) == ([], [])
-    balances = (
-        "select name, debits_minor - credits_minor as minor from ledger_account where name in ('sales', 'cost_of_goods', 'goods')"
-    )
+    balances = "select name, debits_minor - credits_minor as minor from ledger_account where name in ('sales', 'cost_of_goods', 'goods', 'gateway_fees')"
     assert {row["name"]: row["minor"] for row in await world.rows(balances)} == {
-        "sales": -(9380 + 5000 - 3980), "cost_of_goods": 7355, "goods": -7355,
+        "sales": -(9380 + 5000 - 3980), "cost_of_goods": 7355, "goods": -7355, "gateway_fees": 86,
     }  # fmt: skip
     assert await world.value("select min(unit_cost) from delivery_unit where minted_id is not null") == Decimal(0)
+
+
+async def test_a_fee_is_shared_among_the_things_of_an_order_without_losing_a_cent(world: World) -> None:
+    await world.rows("update gateway_connection set fee_bp = 55 returning 1")
+    coffee, salad = await keys(world, "Coffee", 2000, 10), await vouchers(world, "Salad", 1000)
+    meal = await bundle(world, [(coffee.id, 2), (salad.id, 1)], price_minor=4001)
+    await world.bought(meal.skus[0].listing.id, 2)
+    async with tenant_tx(world.tenant) as tx:
+        report = await profit(tx, first=clock.business_day(), last=clock.business_day(), by=By.PRODUCT)
+    assert {row.name: (row.sales_minor, row.fees_minor) for row in report.rows} == {"Coffee": (6402, 35), "Salad": (1600, 9)}
+    assert report.sums == report.ledger
+
+
+async def test_what_comes_off_a_companys_account_is_in_it(world: World) -> None:
+    sku = (await world.product()).skus[0]
+    await world.stock(sku.id, 5)
+    batch_no = await issued(world, sku.listing.id, numbers(2))
+    await work(world)
+    order_id = await world.value("select order_id from issue_row order by row_no limit 1")
+    async with tenant_tx(world.tenant) as tx:
+        await refund_by_merchant(tx, order_id, reason="sent by mistake", actor=STAFF)
+    await settle(world)
+    async with tenant_tx(world.tenant) as tx:
+        report = await profit(tx, first=clock.business_day(), last=clock.business_day(), by=By.SKU)
+    assert await states(world, batch_no) == {"delivered": 2}
+    assert [(row.units, row.sales_minor, row.refunds_minor) for row in report.rows] == [(2, 2 * PRICE, PRICE)]
+    assert report.sums == report.ledger
 
 
 async def test_the_page_shows_it_whole_and_as_a_fragment(world: World) -> None:

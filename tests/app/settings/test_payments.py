@@ -5,6 +5,7 @@ import json
 import pytest
 
 from app.access.models import MemberRole
+from app.kernel.ids import new_id
 from app.kernel.vault import keyring
 from tenants.session import tenant_tx
 from tests.staff import desk, words_of
@@ -60,6 +61,34 @@ async def test_a_fresh_account_takes_new_payments_and_the_old_one_finishes_its_o
         row["action"] for row in await world.rows("select action from audit_entry where action like 'gateway.%' order by seq")
     ]
     assert actions == ["gateway.connected", "gateway.connected", "gateway.replaced"]
+
+
+async def test_what_the_gateway_keeps_is_taken_of_each_later_payment_and_of_none_before(world: World) -> None:
+    sku = (await world.product()).skus[0]
+    await world.stock(sku.id, 3)
+    await world.bought(sku.listing.id)
+    owner = await desk(world)
+    connection = await world.value("select id from gateway_connection")
+    address = f"/settings/payments/{connection}/fee"
+    for wrong in ("six", "-1", "20.01", "0.125", "٣", "1e1"):
+        answer = await owner.post(address, {"fee": wrong})
+        assert answer.status_code == 422, wrong
+        assert f'value="{wrong}"' in answer.text
+    for _ in range(2):
+        assert "0.55% of each payment, ¥0.00 so far" in words_of(await owner.look(await owner.post(address, {"fee": "0.55"})))
+    await world.bought(sku.listing.id, contact="13800132047")
+    fees = await world.rows("select fee_minor from capture order by captured_at")
+    assert [row["fee_minor"] for row in fees] == [0, 11], "0.55 % of ¥19.90 is 10.945 fen, rounded half up"
+    balances = {
+        row["name"]: row["minor"]
+        for row in await world.rows("select name, debits_minor - credits_minor as minor from ledger_account")
+    }
+    assert (balances["gateway_fees"], balances["gateway"]) == (11, 2 * 1990 - 11)
+    assert "0.55% of each payment, ¥0.11 so far" in words_of((await owner.get("/settings/payments")).text)
+    told = await world.rows("select facts from audit_entry where action = 'gateway.fee_set'")
+    assert len(told) == 1
+    assert (await owner.post(f"/settings/payments/{new_id()}/fee", {"fee": "1"})).status_code == 404
+    assert (await (await desk(world, MemberRole.FINANCE_MAKER)).post(address, {"fee": "1"})).status_code == 403
 
 
 async def test_roles(world: World) -> None:
