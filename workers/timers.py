@@ -15,7 +15,7 @@ import structlog
 from app.access import repeats
 from app.customers import service as customers
 from app.customers import sessions as buyer_sessions
-from app.insight import alarms
+from app.insight import alarms, searches
 from app.integrations import alerts, webhooks
 from app.inventory import service as inventory
 from app.kernel import audit_heads, logs
@@ -103,6 +103,7 @@ async def _tidy_home(home: Tenant) -> None:
             await buyer_sessions.forget_ended(tx)
             await alerts.forget(tx)
             await webhooks.forget(tx)
+            await searches.forget(tx)
     except (asyncpg.PostgresError, asyncpg.InterfaceError, OSError, TimeoutError) as error:
         _log.error("tidy.failed", tenant=home.slug, error=type(error).__name__)
 

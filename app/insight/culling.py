@@ -33,6 +33,8 @@ class Culled:
     cover_days: int | None
     failed_bp: int
     back_minor: int
+    searched: int
+    """How many searches would have found it."""
     why: tuple[tuple[str, Mapping[str, object]], ...]
 
 
@@ -52,5 +54,5 @@ def cull(row: Mapping[str, Any], *, days: int) -> Culled | None:
         return None
     return Culled(
         row["sku_id"], row["product_id"], row["listing_id"], row["name"], row["price_minor"], row["was_minor"], row["left_units"],
-        line_minor(row["cost"], 1) if row["cost"] else 0, row["sold"], cover, failed_bp, row["back_minor"], tuple(why),
+        line_minor(row["cost"], 1) if row["cost"] else 0, row["sold"], cover, failed_bp, row["back_minor"], row["searched"], tuple(why),
     )  # fmt: skip

@@ -1,15 +1,15 @@
-"""What is noticed by itself: alarms, on the platform."""
+"""What is noticed by itself: alarms, on the platform; and what buyers search for, in each tenant."""
 
 from __future__ import annotations
 
-from datetime import datetime
+from datetime import date, datetime
 from uuid import UUID
 
-from sqlalchemy import Index, func, text
+from sqlalchemy import Index, Integer, func, text
 from sqlalchemy.orm import Mapped, mapped_column
 
 from app.kernel.ids import new_id
-from app.kernel.models import PlatformBase
+from app.kernel.models import PlatformBase, TenantBase
 
 
 class Alarm(PlatformBase):
@@ -29,3 +29,13 @@ class Alarm(PlatformBase):
     opened_at: Mapped[datetime] = mapped_column(server_default=func.now())
     seen_at: Mapped[datetime] = mapped_column(server_default=func.now())
     closed_at: Mapped[datetime | None]
+
+
+class ShopSearch(TenantBase):
+    """Words that buyers searched for on one day of the business, how often, and how many products the last of these searches found."""
+
+    __tablename__ = "shop_search"
+    day: Mapped[date] = mapped_column(primary_key=True)
+    words: Mapped[str] = mapped_column(primary_key=True)
+    found: Mapped[int] = mapped_column(Integer)
+    times: Mapped[int] = mapped_column(Integer, server_default="1")

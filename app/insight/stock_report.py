@@ -7,7 +7,9 @@ from dataclasses import dataclass
 from datetime import date
 from typing import Any
 
+from app.insight import searches
 from app.insight.culling import Culled, cull
+from app.insight.searches import Searched
 from app.inventory.models import NEVER
 from app.kernel import clock
 from app.kernel.money import line_minor
@@ -15,7 +17,7 @@ from tenants.session import Tx
 
 SOLD_DAYS = 30
 """Sales, failures and refunds are counted over so many days."""
-_MOST_BATCHES, _MOST_SKUS = 200, 2_000
+_MOST_BATCHES, _MOST_SKUS, _MOST_MISSED = 200, 2_000, 20
 
 
 @dataclass(frozen=True, slots=True)
@@ -50,6 +52,8 @@ class Report:
     expiring: Sequence[Expiring]
     candidates: Sequence[Culled]
     value_minor: int
+    missed: Sequence[Searched]
+    """What buyers searched for lately and the shop did not have, the most wanted first."""
     dead_minor: int
     """What is tied up in SKUs that sold nothing in thirty days."""
 
@@ -60,15 +64,21 @@ async def report(tx: Tx) -> Report:
     rows = await tx.fetch(_BATCHES, _MOST_BATCHES)
     total = await tx.fetchrow(_TOTALS, today)
     assert total is not None
-    skus = [dict(row) for row in await tx.fetch(_SKUS, SOLD_DAYS, _MOST_SKUS)]
+    wanted = await searches.lately(tx, days=SOLD_DAYS)
+    skus = [{**row, "searched": _searched(row, wanted)} for row in await tx.fetch(_SKUS, SOLD_DAYS, _MOST_SKUS)]
     candidates = [found for row in skus if (found := cull(row, days=SOLD_DAYS)) is not None]
     return Report(
         batches=[_aged(row, today) for row in rows],
         expiring=[Expiring(days, total[f"keys_{days}"], line_minor(total[f"cost_{days}"], 1)) for days in (7, 30, 90)],
         candidates=sorted(candidates, key=lambda one: (-one.value_minor, -one.failed_bp, one.name))[:100],
         value_minor=line_minor(total["cost"], 1),
+        missed=[one for one in wanted if not one.found][:_MOST_MISSED],
         dead_minor=sum(line_minor(row["cost"], 1) for row in skus if not row["sold"] and row["cost"]),
     )
+
+
+def _searched(row: Any, wanted: Sequence[Searched]) -> int:
+    return sum(one.times for one in wanted if one.found and searches.finds(one.words, f"{row['name']} {row['summary']}"))
 
 
 def _aged(row: Any, today: date) -> Aged:
@@ -104,7 +114,7 @@ select coalesce(sum(unit_cost), 0) as cost,
 from card_key where state = 'free'
 """
 _SKUS = """
-select k.id as sku_id, p.id as product_id, p.name || ' ' || k.name as name, l.id as listing_id, l.price_minor, l.was_minor, l.currency,
+select k.id as sku_id, p.id as product_id, p.name || ' ' || k.name as name, p.summary, l.id as listing_id, l.price_minor, l.was_minor, l.currency,
        coalesce(s.available, 0)::int as left_units, f.keys, f.cost, coalesce(o.sold, 0)::int as sold, coalesce(o.failed, 0)::int as failed,
        coalesce(o.back_minor, 0)::bigint as back_minor
 from sku k

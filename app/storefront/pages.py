@@ -8,6 +8,7 @@ from uuid import UUID
 from litestar import Controller, Response, get
 from litestar.params import FromPath
 
+from app.insight import searches
 from app.kernel.errors import NotFound
 from app.kernel.forms import HasInvisibleSign
 from app.kernel.web import AnyRequest, SparingHandler, page
@@ -15,6 +16,7 @@ from app.storefront.opening import shelf_in
 from app.storefront.shelf import Shelf, Shelved
 from app.storefront.showing import covers, product_page
 from tenants.directory import Tenant
+from tenants.session import tenant_tx
 
 _ON_HOME = 40
 _FOUND_AT_ONCE = 60
@@ -52,7 +54,9 @@ class ShelfPages(Controller):
         if "\x00" in query:
             raise HasInvisibleSign
         query = query[:_LONGEST_QUERY]
-        found = _matching(shelf, query)
+        found = [product for product in shelf.products.values() if searches.finds(query, _text_of(product))]
+        async with tenant_tx(tenant) as tx:
+            await searches.count(tx, query, found=len(found))
         goods = await covers(request, found[:_FOUND_AT_ONCE])
         return page(request, "storefront/search.html", query=query, goods=goods, found=len(found), **_categories(shelf))
 
@@ -77,11 +81,6 @@ def _in_category(shelf: Shelf, category_id: UUID) -> list[Shelved]:
     return [product for product in shelf.products.values() if product.category_id == category_id]
 
 
-def _matching(shelf: Shelf, query: str) -> list[Shelved]:
-    """Products in whose name, summary or SKUs every word of the query stands."""
-    words = query.casefold().split()
-    return [product for product in shelf.products.values() if words and all(word in _words_of(product) for word in words)]
-
-
-def _words_of(product: Shelved) -> str:
-    return f"{product.name} {product.summary} {' '.join(offer.sku_name for offer in product.offers)}".casefold()
+def _text_of(product: Shelved) -> str:
+    """What a search looks into."""
+    return f"{product.name} {product.summary} {' '.join(offer.sku_name for offer in product.offers)}"

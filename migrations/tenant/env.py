@@ -6,6 +6,7 @@ import app.cases.models
 import app.catalog.models
 import app.customers.models
 import app.fulfillment.models
+import app.insight.models
 import app.integrations.models
 import app.inventory.models
 import app.issuing.models
