@@ -32,7 +32,7 @@ def run(arguments: list[str]) -> int:
     options.add_argument(
         "--seconds", type=float, default=DEFAULT_SECONDS, help=f"to measure for, {DEFAULT_SECONDS:.0f} by default"
     )
-    options.add_argument("--tenants", type=int, help="how many, for migrate and memory")
+    options.add_argument("--tenants", type=int, help="how many, for bind, migrate and memory")
     given = options.parse_args(arguments)
     with shared_stages():
         return max([_measure(name, Options(given.seconds, given.tenants)) for name in given.names])

@@ -32,7 +32,7 @@ def measure(options: Options) -> tuple[Figures, Stage]:
 
 
 async def _measure(stage: Stage, options: Options) -> Figures:
-    tenants = [await open_tenant(stage.owner_url) for _ in range(TENANTS)]
+    tenants = [await open_tenant(stage.owner_url) for _ in range(options.tenants or TENANTS)]
     ids = [await _storefront(tenant) for tenant in tenants]
     pool = await _pool(stage.owner_url)
     qualified = [QUERY.replace("storefront", f"{tenant.schema}.storefront") for tenant in tenants]
@@ -40,15 +40,15 @@ async def _measure(stage: Stage, options: Options) -> Figures:
 
     async def bound(turn: int) -> None:
         nonlocal wrong
-        tenant = tenants[turn % TENANTS]
+        tenant = tenants[turn % len(tenants)]
         async with tenant_tx(tenant) as tx:
-            row = await tx.fetchrow(QUERY, ids[turn % TENANTS])
+            row = await tx.fetchrow(QUERY, ids[turn % len(tenants)])
         wrong += row is None
 
     async def unbound(turn: int) -> None:
         async with pool.acquire(timeout=5) as connection:
             await connection.execute("begin")
-            await connection.fetchrow(qualified[turn % TENANTS], ids[turn % TENANTS])
+            await connection.fetchrow(qualified[turn % len(tenants)], ids[turn % len(tenants)])
             await connection.execute("commit")
 
     async def bound_to_one(_turn: int) -> None:
@@ -79,7 +79,7 @@ async def _measure(stage: Stage, options: Options) -> Figures:
         goal=GOAL,
         checks=checks,
         wrong=must_be_zero(checks, "wrong_tenant"),
-        details={f"µs per transaction, {AT_ONCE} at once, {TENANTS} tenants in turn": medians},
+        details={f"µs per transaction, {AT_ONCE} at once, {len(tenants)} tenants in turn": medians},
     )
 
 

@@ -16,7 +16,7 @@ from tenants.session import tenant_tx
 
 GOAL = "at least 0.8 of the best statement"
 POOL = 1_000_000
-SMALL_POOL = 300_000
+SMALL_POOL = 60_000
 """For runs under three seconds, where making a million keys would take longer than the run."""
 AT_ONCE = 8
 PARTS = 4

@@ -20,6 +20,8 @@ _FRESH = timedelta(seconds=5)
 _MOST_ASKED = 10
 _asking: dict[tuple[UUID, UUID], asyncio.Task[None]] = {}
 """Offers being asked about this moment: however many buyers wait, each is asked about once."""
+_KEPT_S = 1
+"""So long an answer stays among them, for the buyer who saw that it was due before it was written down, and asks after."""
 
 
 async def look_again(tenant: Tenant, sku_ids: Sequence[UUID]) -> None:
@@ -42,7 +44,7 @@ def _ask(tenant: Tenant, offer_id: UUID) -> asyncio.Task[None]:
     key = (tenant.id, offer_id)
     if key not in _asking:
         _asking[key] = asyncio.create_task(syncing.refresh(tenant, offer_id))
-        _asking[key].add_done_callback(lambda done: _forget(key, done))
+        _asking[key].add_done_callback(lambda done: done.get_loop().call_later(_KEPT_S, _forget, key, done))
     return _asking[key]
 
 

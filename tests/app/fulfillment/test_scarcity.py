@@ -72,6 +72,17 @@ async def test_what_went_since_the_last_reading_is_not_sold(world: World, compan
     assert await world.value("select count(*) from shop_order") == 0
 
 
+async def test_who_saw_that_it_was_due_before_the_answer_and_asks_after_it_does_not_ask_again(
+    world: World, company: SupplierSimulator
+) -> None:
+    link, product, _ = await on_shelf(world, company, stock=3)
+    before = asked(company)
+    offer_id = await world.value("select id from supplier_offer where connection_id = $1", link.id)
+    await scarcity.look_again(world.tenant, [product.skus[0].id])
+    await scarcity._ask(world.tenant, offer_id)
+    assert asked(company) == before + 1
+
+
 async def test_a_cost_that_rose_above_the_floor_stops_the_order_before_it_is_paid(
     world: World, company: SupplierSimulator
 ) -> None:
@@ -121,7 +132,8 @@ async def test_a_rise_is_seen_within_one_reading_and_the_next_comes_sooner(world
     assert 'action="/checkout"' not in (await Buyer(world.client()).get(f"/products/{product.id}")).text
     due_s = "select extract(epoch from run_at - now())::int from task where kind = 'suppliers.sync' and subject_id = $1"
     assert await world.value(due_s, found.id) <= syncing._SCARCE_S
-    assert scarcity._asking == {}
+    await asyncio.sleep(scarcity._KEPT_S)
+    assert scarcity._asking == {}, "no question is kept for long"
 
 
 _SOLD = "insert into supply_minute (offer_id, connection_id, minute, calls, well) values ($1, $2, now(), 1, 1)"

@@ -40,7 +40,7 @@ WHICH = st.integers(0, 9)
 
 
 class StockMachine(RuleBasedStateMachine):
-    """A SKU of its own in each run. `orders` are all it placed; `unpaid` those the gateway has not been paid for."""
+    """A SKU and a buyer of its own in each run. `orders` are all it placed; `unpaid` those the gateway has not been paid for."""
 
     world: World
     loop: asyncio.AbstractEventLoop
@@ -54,6 +54,7 @@ class StockMachine(RuleBasedStateMachine):
         self.unpaid: list[Placed] = []
         self.batches: list[str] = []
         self.tenant: Tenant = self.world.tenant
+        self.buyer = f"138{secrets.randbelow(10**8):08d}"
         product = self.run_in_loop(self.world.product(name=f"Machine {secrets.token_hex(4)}"))
         self.sku_id: UUID = product.skus[0].id
         self.listing_id: UUID = product.skus[0].listing.id
@@ -72,7 +73,7 @@ class StockMachine(RuleBasedStateMachine):
 
     async def _reserve(self, quantity: int) -> None:
         try:
-            placed = await self.world.order(self.listing_id, quantity, tenant=self.tenant)
+            placed = await self.world.order(self.listing_id, quantity, contact=self.buyer, tenant=self.tenant)
         except SoldOut:
             return
         await payments.open_payment(self.tenant, placed.id)
