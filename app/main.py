@@ -54,6 +54,7 @@ from app.settings import settings
 from app.settlement.pages import SettlementPages
 from app.storefront.routes import SHOP
 from app.suppliers.pages import SUPPLIERS
+from app.trials.pages import TrialPages
 from tenants import routing
 from tenants.directory import PLATFORM
 from tenants.session import AWAY, Databases, databases, tenant_tx, use_databases
@@ -61,6 +62,7 @@ from tenants.session import AWAY, Databases, databases, tenant_tx, use_databases
 ROUTES: list[ControllerRouterHandler] = [
     *CONSOLE,
     *access_pages.ROUTES,
+    TrialPages,
     *CATALOG,
     *PRICING,
     LevelPages,

@@ -50,6 +50,13 @@ class Settings(BaseSettings):
     unpaid_share_percent: int = Field(50, ge=1, le=100, description="Share of a SKU's stock one buyer's unpaid orders may hold.")
     unpaid_units_always: int = Field(20, ge=0, description="Units of a SKU one buyer may hold unpaid however small its stock is.")
     checkouts_per_minute: int = Field(60, ge=1, description="Orders one network address may place in a minute.")
+    trial_hours: int = Field(
+        24,
+        ge=0,
+        le=720,
+        description="How long a trial shop stands that anybody may open; 0 offers none. Needs a sandbox gateway.",
+    )
+    trials_at_once: int = Field(100, ge=0, description="Trial shops that may stand at once.")
     sign_ups_per_hour: int = Field(60, ge=1, description="Shops one network address may open in an hour.")
     trusted_proxies: int = Field(0, ge=0, le=3, description="Proxies in front of us whose X-Forwarded-For hop we believe.")
     dns_server: str | None = Field(
@@ -88,6 +95,11 @@ class Settings(BaseSettings):
         if self.environment == "production" and self.public_scheme != "https":
             raise ValueError("public_scheme must be https in production")
         return self
+
+    @property
+    def offers_trials(self) -> bool:
+        """Whether anybody may open a trial shop: it needs a gateway that moves no money."""
+        return self.trial_hours > 0 and self.sandbox_gateway_url is not None
 
     @property
     def app_host(self) -> str:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from dataclasses import dataclass
+from datetime import datetime
 from enum import StrEnum
 from typing import Any
 from uuid import UUID
@@ -35,6 +36,8 @@ class Tenant:
     """Restored from a backup, and nothing is sold or sent until its books were compared with the gateways'."""
     is_paused: bool = False
     """A standing rule does not hold for it, and its sales stand still until it does."""
+    trial_ends_at: datetime | None = None
+    """It is a trial: it reaches nobody outside, and is deleted with all it holds from then on."""
 
     def __post_init__(self) -> None:
         for identifier in (self.schema, self.role):
@@ -52,7 +55,7 @@ PLATFORM = Tenant(UUID(int=0), "platform", "Quanyi", TenantState.ACTIVE, "main",
 
 COLUMNS = (
     "id, slug, name, state, database, schema_name, role_name, "
-    "reconciling_since is not null as is_reconciling, paused_since is not null as is_paused"
+    "reconciling_since is not null as is_reconciling, paused_since is not null as is_paused, trial_ends_at"
 )
 
 
@@ -68,4 +71,5 @@ def tenant_of(row: Any) -> Tenant:
         row["role_name"],
         row["is_reconciling"],
         row["is_paused"],
+        row["trial_ends_at"],
     )

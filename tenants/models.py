@@ -37,6 +37,7 @@ class TenantRow(DirectoryBase):
         CheckConstraint(f"state in ({_STATES})", name="state_known"),
         CheckConstraint("(state = 'spare') = (slug is null)", name="spare_is_unnamed"),
         Index("ix_tenant_spare", "created_at", postgresql_where=text("state = 'spare'")),
+        Index("ix_tenant_trial", "trial_ends_at", postgresql_where=text("trial_ends_at is not null")),
         Index("ix_tenant_name", text("lower(name)")),
     )
     id: Mapped[UUID] = mapped_column(primary_key=True)
@@ -55,6 +56,8 @@ class TenantRow(DirectoryBase):
     """A rule does not hold since then, and sales stand still."""
     reconciling_since: Mapped[datetime | None]
     """It was restored from a backup then, and nothing is sold or sent until its books were compared with the gateways'."""
+    trial_ends_at: Mapped[datetime | None]
+    """It is a trial, and deleted with all it holds from then on."""
     created_at: Mapped[datetime] = mapped_column(server_default=func.now())
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import secrets
+from datetime import datetime
 from uuid import UUID
 
 import asyncpg
@@ -23,13 +24,13 @@ class SlugTaken(RuntimeError):
     """Another tenant has this address."""
 
 
-async def take_spare(tx: Tx, *, slug: str, name: str) -> Tenant:
-    """Name a spare tenant, in the platform's transaction. Locks: the row it takes; others skip it.
+async def take_spare(tx: Tx, *, slug: str, name: str, trial_ends_at: datetime | None = None) -> Tenant:
+    """Name a spare tenant, for good or for a trial, in the platform's transaction. Locks: the row it takes; others skip it.
 
     Raises: SlugTaken, NoSpareTenant.
     """
     try:
-        row = await tx.fetchrow(_TAKE, slug, name)
+        row = await tx.fetchrow(_TAKE, slug, name, trial_ends_at)
     except asyncpg.UniqueViolationError:
         raise SlugTaken(slug) from None
     if row is None:
@@ -74,7 +75,7 @@ create schema {schema};
 _DIRECTORY_ROW = "insert into tenant (id, state, schema_name, role_name, revision) values ($1, 'spare', $2, $2, $3)"
 _TAKE = f"""
 update tenant
-set slug = $1, name = $2, state = 'active', opened_at = now()
+set slug = $1, name = $2, state = 'active', opened_at = now(), trial_ends_at = $3
 where id = (select id from tenant where state = 'spare' order by created_at limit 1 for update skip locked)
 returning {COLUMNS}
 """  # own column list

@@ -22,6 +22,7 @@ from app.kernel import audit_heads, logs
 from app.kernel.rates import forget
 from app.kernel.tasks import Lane
 from app.settings import settings
+from app.trials import service as trials
 from tenants import provisioning, routing
 from tenants.directory import PLATFORM, Tenant
 from tenants.session import tenant_tx
@@ -82,6 +83,11 @@ async def sweep_homes(_is_over: IsOver) -> None:
 async def keep_spares(_is_over: IsOver) -> None:
     if owner_url := settings().owner_database_url:
         await provisioning.refill(owner_url, wanted=settings().spare_tenants)
+
+
+async def end_trials(_is_over: IsOver) -> None:
+    if owner_url := settings().owner_database_url:
+        await trials.end_trials(owner_url)
 
 
 async def tidy(_is_over: IsOver) -> None:
@@ -157,6 +163,7 @@ TIMERS = (
     Timer("bulk", 2, look_at_bulk),
     Timer("sweep", 20, sweep_homes),
     Timer("spares", 5, keep_spares),
+    Timer("trials", 30, end_trials, slot_s=60),
     Timer("tidy", 300, tidy, slot_s=3600),
     Timer("watch", 30, watch, slot_s=300),
     Timer("audit_heads", 300, sign_heads, slot_s=3600),

@@ -52,6 +52,11 @@ class ReadOnlyView(DomainError):
     message = N_("You are looking at this merchant as an operator: pages can be read, nothing can be changed.")
 
 
+class NotInTrial(DomainError):
+    status = 403
+    message = N_("A trial shop reaches nobody outside. Open a shop of your own for this; it costs nothing.")
+
+
 class TenantClosed(DomainError):
     status = 403
     message = N_("This business is closed.")
@@ -88,6 +93,12 @@ def may(permission: Permission) -> Guard:
 
     gate.permission = permission  # type: ignore[attr-defined]  # the route inventory reads it
     return gate
+
+
+async def outside_trials(connection: Connection, handler: BaseRouteHandler) -> None:
+    """What calls, writes to or invites somebody outside: no trial does. Stands behind `may`. Raises: NotInTrial."""
+    if connection.scope["state"]["tenant"].trial_ends_at is not None:
+        raise NotInTrial
 
 
 async def logged_in(connection: Connection, handler: BaseRouteHandler) -> None:

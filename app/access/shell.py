@@ -121,6 +121,7 @@ def merchant_shell(asked: Asked, tenant: Tenant) -> Shell:
         "home_href": root,
         "view_as": _view_as(asked, tenant) if asked.role is None else None,
         "test_mode": _test_mode(asked, root),
+        "trial_ends_at": tenant.trial_ends_at,
         "notices_href": f"{root}/notices",
         "notices_unread": asked.unread,
     }

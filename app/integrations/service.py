@@ -35,8 +35,10 @@ class Message:
 
 
 async def queue_messages(on: AsyncSession | Tx, messages: Sequence[Message], *, lane: Lane = Lane.MESSAGES) -> None:
-    """Have messages sent after this transaction commits, behind others of their lane. Recipients and params are sealed."""
+    """Have messages sent after this transaction commits, behind others of their lane. Recipients and params are sealed. A trial sends none."""
     tx = await raw(on)
+    if tx.tenant.trial_ends_at is not None:
+        return
     ring = await keyring(tx)
     rows = []
     for message in messages:

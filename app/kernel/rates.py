@@ -15,6 +15,7 @@ import structlog
 
 from app.kernel import clock
 from app.kernel.errors import TooMany
+from tenants import routing
 from tenants.directory import Tenant
 from tenants.session import Tx, tenant_tx
 
@@ -87,7 +88,13 @@ class RateWindow:
             if known.unsaid:
                 by_home.setdefault(home, []).append((f"{self._limit.name}:{subject}", known))
         for home, counted in by_home.items():
-            await self._share_with(home, sorted(counted, key=lambda pair: pair[0]))
+            try:
+                await self._share_with(home, sorted(counted, key=lambda pair: pair[0]))
+            except (asyncpg.UndefinedTableError, asyncpg.InvalidParameterValueError, asyncpg.UndefinedObjectError):
+                if await routing.by_id(home.id) is not None:
+                    raise
+                for _, known in counted:  # a trial that was deleted
+                    known.unsaid = 0
 
     async def _share_soon(self) -> None:
         while any(known.unsaid for known in self._subjects.values()):

@@ -186,7 +186,7 @@ def _globals() -> dict[str, Any]:
         "csrf_token": str,
         "csrf_field": _csrf_field_now,
         **dict.fromkeys(["nav", "tabbar", "palette", "flashes", "switcher", "account"], ()),
-        **dict.fromkeys(["actor", "tenant", "shop", "view_as", "test_mode", "layout"]),
+        **dict.fromkeys(["actor", "tenant", "shop", "view_as", "test_mode", "trial_ends_at", "layout"]),
         **dict.fromkeys(
             ["request_id", "notices_href", "retry_href", "home_href", "orders_href", "palette_search_href", "message", "query"],
             "",

@@ -104,6 +104,7 @@ def _context(request: AnyRequest) -> dict[str, Any]:
         "lang_switch_url": f"{visible}?lang={'en' if i18n.locale() == i18n.CHINESE else 'zh_CN'}",
         "flashes": _flashes(request),
         "outbox_url": settings().outbox_url,
+        "offers_trials": settings().offers_trials,
         **state.get("shell", {}),
     }
 

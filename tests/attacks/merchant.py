@@ -67,8 +67,8 @@ from tests.app.fulfillment.links import bought_link, link
 from tests.app.ordering.subscriptions import subscription
 from tests.world import STAFF, World
 
-COUNTERS = frozenset({"rate_counter", "user_session", "supplier_desk"})
-"""Tables that count tries and note when a session or a supplier's link was seen, and so change by trying."""
+COUNTERS = frozenset({"rate_counter", "user_session", "supplier_desk", "shop_search"})
+"""Tables that count tries and searches, and note when a session or a supplier's link was seen, and so change by trying."""
 
 
 @dataclass

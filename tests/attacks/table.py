@@ -45,6 +45,8 @@ BOUGHT = "/s/orders/{order_no}/{signature}"
 ROWS: dict[str, frozenset[Role] | For] = {
     # The front door
     "GET /": For.ANYBODY,
+    "GET /trial": For.ANYBODY,
+    "POST /trial": For.ANYBODY,
     "GET /sign-up": For.ANYBODY,
     "POST /sign-up": For.ANYBODY,
     "GET /sign-up/sent": For.ANYBODY,

@@ -27,7 +27,7 @@ from tenants.session import databases, tenant_tx, use_databases
 from tests.simulators import SupplierSimulator, supplier_simulator
 from tests.world import World
 
-pytestmark = [pytest.mark.anyio, pytest.mark.database]
+pytestmark = [pytest.mark.anyio]
 
 
 async def furnished(world: World, merchant: Merchant) -> tuple[Opened, list[stocking.Shelved]]:

@@ -22,7 +22,7 @@ from tenants.session import tenant_tx
 from tests.simulators import ROOT
 from tests.world import World
 
-pytestmark = [pytest.mark.anyio, pytest.mark.database]
+pytestmark = [pytest.mark.anyio]
 STARTS_WITHIN_S = 60.0
 STOPS_WITHIN_S = 60.0
 

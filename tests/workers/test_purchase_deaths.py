@@ -11,7 +11,7 @@ from tests.simulators import SupplierSimulator, supplier_simulator
 from tests.workers.deaths import Deaths
 from tests.world import World
 
-pytestmark = [pytest.mark.anyio, pytest.mark.database]
+pytestmark = [pytest.mark.anyio]
 KILLS = 5
 """At each of the two points."""
 

@@ -13,7 +13,7 @@ from tenants.directory import PLATFORM
 from tests.simulators import ROOT
 from tests.world import World
 
-pytestmark = [pytest.mark.anyio, pytest.mark.database]
+pytestmark = [pytest.mark.anyio]
 TIMES = 20
 
 

@@ -13,7 +13,7 @@ from sqlalchemy.ext.asyncio import AsyncSession
 
 from app.access import api_clients
 from app.access.api_clients import Issued, Terms
-from app.access.guards import may
+from app.access.guards import may, outside_trials
 from app.access.models import Scope
 from app.access.permissions import SCOPE_WORDS, Permission
 from app.kernel import clock, links
@@ -71,7 +71,7 @@ class ApiKeyPages(Controller):
     async def index(self, request: AnyRequest, session: AsyncSession, tenant: Tenant) -> Response[str]:
         return page(request, _PAGE, **await _context(await raw(session), tenant))
 
-    @post()
+    @post(guards=[outside_trials])
     async def create(
         self, request: AnyRequest, session: AsyncSession, tenant: Tenant, *, actor: Actor, sent: RawForm
     ) -> Response[str]:

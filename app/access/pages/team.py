@@ -10,7 +10,7 @@ from litestar.params import FromPath
 from pydantic import ValidationInfo, field_validator
 
 from app.access import log_ins, one_time, team
-from app.access.guards import identify, may
+from app.access.guards import identify, may, outside_trials
 from app.access.models import MemberRole
 from app.access.pages.browsers import browser_of, give_session
 from app.access.pages.fields import TypedPassword, new_password
@@ -56,7 +56,7 @@ class TeamPages(Controller):
     async def index(self, request: AnyRequest, tenant: Tenant) -> Response[str]:
         return page(request, "access/team.html", **await _team(request, tenant))
 
-    @post("/invitations", guards=[may(Permission.TEAM_EDIT)])
+    @post("/invitations", guards=[may(Permission.TEAM_EDIT), outside_trials])
     async def invite(self, request: AnyRequest, tenant: Tenant, actor: Actor, sent: RawForm) -> Response[Any]:
         context = await _team(request, tenant)
         form = parse(InvitationForm, sent, retry="access/team.html", **context)

@@ -8,7 +8,7 @@ from litestar import Controller, MediaType, Response, get, post
 from pydantic import AfterValidator, BeforeValidator, StringConstraints
 from sqlalchemy.ext.asyncio import AsyncSession
 
-from app.access.guards import may, may_do
+from app.access.guards import may, may_do, outside_trials
 from app.access.permissions import Permission
 from app.catalog import colors, pictures, queries, storefronts
 from app.catalog.models import ContactRule, Storefront
@@ -119,7 +119,7 @@ class DomainSettingsPages(Controller):
         """The shop's own domains: waiting for their record, or leading here; and what to enter at the registrar."""
         return page(request, "settings/domain.html", **await _domain_context(request, tenant))
 
-    @post(guards=[may(Permission.SETTINGS_EDIT)])
+    @post(guards=[may(Permission.SETTINGS_EDIT), outside_trials])
     async def claim(self, request: AnyRequest, *, tenant: Tenant, actor: Actor, sent: RawForm) -> Response[None]:
         """Name a domain. It leads nowhere until its record is seen."""
         context = await _domain_context(request, tenant)

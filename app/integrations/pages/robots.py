@@ -10,7 +10,7 @@ from litestar.params import FromPath
 from pydantic import AfterValidator, StringConstraints
 from sqlalchemy.ext.asyncio import AsyncSession
 
-from app.access.guards import may, may_do
+from app.access.guards import may, may_do, outside_trials
 from app.access.permissions import Permission
 from app.integrations import robot_calls, robots
 from app.integrations.alerts import EVENTS
@@ -68,7 +68,7 @@ class RobotPages(Controller):
         company = _company(request.query_params.get("company", RobotCompany.DINGTALK))
         return page(request, _FORM, robot=None, company=company, **_context(request, tenant))
 
-    @post(guards=[may(Permission.SETTINGS_EDIT)])
+    @post(guards=[may(Permission.SETTINGS_EDIT), outside_trials])
     async def create(
         self, request: AnyRequest, session: AsyncSession, *, tenant: Tenant, actor: Actor, sent: RawForm
     ) -> Response[Any]:

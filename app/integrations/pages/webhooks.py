@@ -11,7 +11,7 @@ from litestar.params import FromPath
 from pydantic import AfterValidator, StringConstraints
 from sqlalchemy.ext.asyncio import AsyncSession
 
-from app.access.guards import may, may_do
+from app.access.guards import may, may_do, outside_trials
 from app.access.permissions import Permission
 from app.integrations import webhooks
 from app.integrations.models import WebhookDeliveryState, WebhookTopic
@@ -82,7 +82,7 @@ class WebhookPages(Controller):
     async def new(self, request: AnyRequest, *, tenant: Tenant) -> Response[str]:
         return page(request, _FORM, endpoint=None, **_context(request, tenant))
 
-    @post(guards=[may(Permission.SETTINGS_EDIT)])
+    @post(guards=[may(Permission.SETTINGS_EDIT), outside_trials])
     async def create(
         self, request: AnyRequest, session: AsyncSession, *, tenant: Tenant, actor: Actor, sent: RawForm
     ) -> Response[str]:

@@ -10,7 +10,7 @@ from litestar import Controller, Response, get, post
 from litestar.params import FromPath
 from sqlalchemy.ext.asyncio import AsyncSession
 
-from app.access.guards import may, may_do
+from app.access.guards import may, may_do, outside_trials
 from app.access.permissions import Permission
 from app.catalog.pages.shared import either
 from app.fulfillment import showing
@@ -47,7 +47,7 @@ class NewConnectionPages(Controller):
         context = await _new_context(request, session, tenant, supplier_id, request.query_params.get("protocol", ""))
         return page(request, _FORM if context["protocol"] else "suppliers/protocols.html", **context)
 
-    @post()
+    @post(guards=[outside_trials])
     async def create(
         self,
         request: AnyRequest,

@@ -26,7 +26,7 @@ from tenants.session import tenant_tx
 from tests.simulators import ROOT
 from tests.world import World
 
-pytestmark = [pytest.mark.anyio, pytest.mark.database]
+pytestmark = [pytest.mark.anyio]
 STARTS_WITHIN_S = 60
 
 
