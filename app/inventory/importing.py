@@ -28,7 +28,7 @@ from app.kernel.ids import drawn_number, new_id
 from app.kernel.tasks import Lane, add_task
 from app.kernel.vault import Keyring, keyring
 from tenants.directory import Tenant
-from tenants.session import Tx, raw, tenant_tx
+from tenants.session import Tx, raw, tenant_session, tenant_tx
 
 _CHUNK_BYTES = 1024 * 1024
 _CHECKED_AT_ONCE = 2_000
@@ -63,6 +63,29 @@ async def start_import(
 
     Raises: NotFound, EmptyImport.
     """
+    batch = await _keep_upload(session, sku_id=sku_id, body=body, file_name=file_name, terms=terms, actor=actor)
+    await add_task(session, "inventory.check_import", lane=Lane.BULK, subject_id=batch.id)
+    return batch
+
+
+async def import_at_once(tenant: Tenant, *, sku_id: UUID, body: bytes, file_name: str, unit_cost: Decimal, actor: Actor) -> None:
+    """Read, confirm and import a short upload without asking anybody in between. Not idempotent. Its transactions are its own.
+
+    Raises: NotFound, EmptyImport, NothingToImport.
+    """
+    async with tenant_session(tenant) as session:
+        batch = await _keep_upload(session, sku_id=sku_id, body=body, file_name=file_name, terms=(unit_cost, None), actor=actor)
+    await check(tenant, batch.id)
+    async with tenant_session(tenant) as session:
+        moved = await _move(session, batch.batch_no, BatchState.IMPORTING, actor)
+        if moved.new_count == 0:
+            raise NothingToImport
+    await import_keys(tenant, batch.id)
+
+
+async def _keep_upload(
+    session: AsyncSession, *, sku_id: UUID, body: bytes, file_name: str, terms: tuple[Decimal, date | None], actor: Actor
+) -> ImportBatch:
     await queries.pool_or_404(session, sku_id)
     if not body or body.isspace():
         raise EmptyImport
@@ -78,7 +101,6 @@ async def start_import(
         subject=("import_batch", batch.id),
         facts={"batch_no": batch.batch_no, "bytes": len(body)},
     )
-    await add_task(tx, "inventory.check_import", lane=Lane.BULK, subject_id=batch.id)
     return batch
 
 

@@ -103,14 +103,7 @@ def _terms(good: Good) -> ProductTerms:
 
 async def _import(tenant: Tenant, sku_id: UUID, keys: int, actor: Actor) -> None:
     body = "\n".join(f"TRIAL-{secrets.token_hex(4)}-{secrets.token_hex(4)}".upper() for _ in range(keys)).encode()
-    async with tenant_session(tenant) as session:
-        batch = await importing.start_import(
-            session, sku_id=sku_id, body=body, file_name="trial.txt", terms=(_UNIT_COST, None), actor=actor
-        )
-    await importing.check(tenant, batch.id)
-    async with tenant_session(tenant) as session:
-        await importing.confirm(session, batch_no=batch.batch_no, actor=actor)
-    await importing.import_keys(tenant, batch.id)
+    await importing.import_at_once(tenant, sku_id=sku_id, body=body, file_name="trial.txt", unit_cost=_UNIT_COST, actor=actor)
 
 
 async def end_trials(owner_url: str) -> int:

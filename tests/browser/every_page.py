@@ -70,6 +70,7 @@ def surfaces(shop: Shop, operator: str) -> dict[str, Surface]:
         "stranger": Surface(
             {
                 "sign-up": f"{app}/sign-up",
+                "trial": f"{app}/trial",
                 "sign-up sent": f"{app}/sign-up/sent",
                 "log-in": f"{app}/log-in",
                 "forgotten": f"{app}/password/forgot",
