@@ -33,7 +33,10 @@ class Settings(BaseSettings):
     session_secret: str = Field(min_length=32, description="Binds forms to sessions and signs order links.")
     smtp_url: str = Field("smtp://127.0.0.1:25", description="Where mail is handed over: smtp://[user:password@]host:port")
     mail_from: str = Field("Quanyi <no-reply@localhost>", description="Sender of our mail.")
-    sms_url: str | None = Field(None, description="Where text messages are handed over; without it no code goes to phones.")
+    sms_url: str | None = Field(
+        None,
+        description="Where text messages are handed over; without it no code goes to phones. An answer of 422 says that a number never takes any.",
+    )
     sms_secret: str = Field("", description="Signs the text messages handed over.")
     sandbox_gateway_url: str | None = Field(
         None, description="The sandbox payment gateway; without it no new shop is connected to it."

@@ -82,6 +82,12 @@ def test_text_message_is_kept_once_for_its_id(outbox: OutboxSimulator) -> None:
     assert send_sms(outbox, other).status_code == 409
 
 
+def test_a_number_that_takes_no_text_messages_says_so_and_gets_none(outbox: OutboxSimulator) -> None:
+    body = json.dumps({"to": "+8617000000404", "text": "验证码 482913", "id": "s-9"}).encode()
+    assert send_sms(outbox, body).status_code == 422
+    assert outbox.messages("+8617000000404") == []
+
+
 @pytest.mark.parametrize("body", [b"", b"[]", b'{"to":"138","text":"","id":"s"}', b'{"to":138,"text":"x","id":"s"}'])
 def test_malformed_text_message_is_refused(outbox: OutboxSimulator, body: bytes) -> None:
     assert send_sms(outbox, body).status_code == 400

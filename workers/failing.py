@@ -1,4 +1,6 @@
-"""What a task leaves behind when its tries are used up: where it was about a sale or a message, a case that a person sees."""
+"""What a task leaves behind when its tries are used up: where it was about a sale or a message, a case that a person sees.
+
+A text message about an order whose buyer left an e-mail address too goes there first."""
 
 from __future__ import annotations
 
@@ -10,7 +12,12 @@ from app.cases.models import CaseKind
 from app.cases.service import Trouble
 from app.integrations import service as messages
 from app.integrations.alerts import EVENTS
+from app.integrations.models import MessageMedium
 from app.integrations.sending import Facts
+from app.integrations.service import GivenUp
+from app.kernel import history
+from app.kernel.history import Happened
+from app.ordering import second_contacts
 from tenants.directory import PLATFORM
 from tenants.session import Tx
 
@@ -38,13 +45,36 @@ async def leave_cases(tx: Tx, kinds: Sequence[str], problem: str) -> None:
         await leave_case(tx, task["kind"], task["subject_id"], problem)
 
 
+async def give_up_refused(tx: Tx, refused: Mapping[UUID, str]) -> None:
+    """Give up messages whose other side will never take them, and why it said so. Idempotent."""
+    for message_id, problem in refused.items():
+        await _give_up_message(tx, message_id, problem)
+
+
 async def _give_up_message(tx: Tx, message_id: UUID, problem: str) -> None:
-    """A message that nobody took is a person's. Alerts stand in the app as well, and a code that comes late is worth nothing: those leave no case."""
+    """A message that nobody took goes by mail where its buyer left an address too; else it is a person's.
+
+    Alerts stand in the app as well, and a code that comes late is worth nothing: those leave no case.
+    """
     message = await messages.give_up(tx, message_id)
-    if message is None or message.template in EVENTS or message.template in _SHORT_LIVED:
+    if message is None or tx.tenant == PLATFORM or message.template in EVENTS or message.template in _SHORT_LIVED:
+        return
+    if await _is_mailed(tx, message_id, message):
         return
     facts = {"template": message.template, "to": message.to, "problem": (message.problem or problem)[:200]}
     await cases.open_case(tx, Trouble(CaseKind.MESSAGE_FAILED, "message", message_id, message.order_id, facts))
+
+
+async def _is_mailed(tx: Tx, message_id: UUID, message: GivenUp) -> bool:
+    """Whether a text message about an order goes to the second contact of its buyer now, as it does once."""
+    if message.medium != MessageMedium.SMS or message.order_id is None:
+        return False
+    second = await second_contacts.of_order(tx, message.order_id)
+    if second is None:
+        return False
+    if await messages.mail_instead(tx, message_id, second):
+        await history.record(tx, Happened("order", message.order_id, "order.text_failed", note=second.masked))
+    return True
 
 
 async def close_cases(tx: Tx, sent: Mapping[UUID, Facts]) -> None:

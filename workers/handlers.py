@@ -32,7 +32,7 @@ from app.suppliers import importing as offer_importing
 from tenants import provisioning, routing
 from tenants.directory import Tenant
 from tenants.session import Tx, tenant_session, tenant_tx
-from workers.failing import close_cases
+from workers.failing import close_cases, give_up_refused
 
 
 @handles("fulfillment.deliver", lane=Lane.ORDERS, timeout_s=30, at_once=100)
@@ -107,7 +107,7 @@ async def send_code(tenant: Tenant, tasks: list[TaskRow]) -> None:
 @handles("integrations.send", lane=Lane.MESSAGES, timeout_s=30, at_once=25)
 async def send(tenant: Tenant, tasks: list[TaskRow]) -> None:
     ids = [task.subject_id for task in tasks if task.subject_id]
-    await sending.send(tenant, ids, add_more=mailing.add_more, on_sent=close_cases)
+    await sending.send(tenant, ids, add_more=mailing.add_more, on_sent=close_cases, on_refused=give_up_refused)
 
 
 @handles("tenants.furnish", lane=Lane.ORDERS, timeout_s=60, tries=40)

@@ -233,6 +233,8 @@ select 'issue_row ' || id from issue_row where substring(recipient from 1 for 3)
 union all
 select 'shop_order ' || id from shop_order where substring(contact from 1 for 3) not in (select head from heads)
 union all
+select 'second_contact ' || order_id from second_contact where substring(email from 1 for 3) not in (select head from heads)
+union all
 select 'import_line ' || batch_id || ' ' || line_no from import_line where substring(secret from 1 for 3) not in (select head from heads)
 union all
 select 'minted_good ' || id from minted_good where substring(secret from 1 for 3) not in (select head from heads)

@@ -33,6 +33,7 @@ class OutgoingMessage(Row, HomeBase):
         one_of("medium", MessageMedium),
         one_of("state", MessageState),
         Index("ix_outgoing_message_waiting", "created_at", postgresql_where=text("state = 'waiting'")),
+        Index("uq_outgoing_message_instead_of", "instead_of", unique=True, postgresql_where=text("instead_of is not null")),
     )
     medium: Mapped[str]
     template: Mapped[str]
@@ -43,6 +44,8 @@ class OutgoingMessage(Row, HomeBase):
     state: Mapped[str] = mapped_column(server_default=MessageState.WAITING)
     sent_at: Mapped[datetime | None]
     last_error: Mapped[str] = mapped_column(server_default="")
+    instead_of: Mapped[UUID | None]
+    """The text message that was given up and that this mail replaces."""
 
 
 class Alert(Row, TenantBase):

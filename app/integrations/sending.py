@@ -27,6 +27,8 @@ from tenants.directory import Tenant
 from tenants.session import Tx, tenant_tx
 
 _SMTP_TIMEOUT_S = 10
+_NEVER_TAKEN = 422
+"""What the text-message company answers for a number that takes no text messages: trying again changes nothing."""
 _HANDS_OVER_FOR_S = 15.0
 """How long messages are handed over in one go, so that their task never runs out of its time with mails sent and not noted."""
 
@@ -41,6 +43,8 @@ AddMore = Callable[[Tx, Sequence[Facts]], Awaitable[list[templates.More]]]
 """What a slice above adds to each of some messages at the moment they are sent."""
 OnSent = Callable[[Tx, Mapping[UUID, Facts]], Awaitable[None]]
 """What a slice above does about messages that were sent, in the transaction that notes it."""
+OnRefused = Callable[[Tx, Mapping[UUID, str]], Awaitable[None]]
+"""What becomes of messages that the other side will never take, and why it said so, in the transaction that notes it."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -55,10 +59,26 @@ class _Written:
         return f"_Written({self.id})"
 
 
-async def send(tenant: Tenant, message_ids: Sequence[UUID], *, add_more: AddMore, on_sent: OnSent | None = None) -> None:
-    """Hand messages over, all mails on one connection, and note what became of each; `on_sent` is told of those that were taken.
+@dataclass(frozen=True, slots=True)
+class _Problem:
+    """Why a message was not taken. `is_final`: no further try changes that."""
 
-    Idempotent: a message that was sent is not sent again. Raises: NotHandedOver, once all are noted, when one was not taken.
+    says: str
+    is_final: bool = False
+
+
+async def send(
+    tenant: Tenant,
+    message_ids: Sequence[UUID],
+    *,
+    add_more: AddMore,
+    on_sent: OnSent | None = None,
+    on_refused: OnRefused | None = None,
+) -> None:
+    """Hand messages over, all mails on one connection, and note what became of each.
+
+    `on_sent` is told of those that were taken, `on_refused` of those that never will be; without it they are tried again like any other.
+    Idempotent: a message that was sent is not sent again. Raises: NotHandedOver, once all are noted, when one is to be tried again.
     """
     async with tenant_tx(tenant) as tx:
         written = await _write(tx, await tx.fetch(_WAITING, list(message_ids)), add_more)
@@ -69,8 +89,12 @@ async def send(tenant: Tenant, message_ids: Sequence[UUID], *, add_more: AddMore
         await _note(tx, list(sent), problems)
         if on_sent and sent:
             await on_sent(tx, sent)
-    if problems:
-        raise NotHandedOver(", ".join(sorted(set(problems.values()))))
+        refused = {message_id: problem.says for message_id, problem in problems.items() if problem.is_final and on_refused}
+        if on_refused and refused:
+            await on_refused(tx, refused)
+    again = {problem.says for message_id, problem in problems.items() if message_id not in refused}
+    if again:
+        raise NotHandedOver(", ".join(sorted(again)))
 
 
 async def _write(tx: Tx, rows: Sequence[asyncpg.Record], add_more: AddMore) -> list[_Written]:
@@ -86,25 +110,26 @@ async def _write(tx: Tx, rows: Sequence[asyncpg.Record], add_more: AddMore) -> l
     return written
 
 
-async def _hand_over(written: Sequence[_Written]) -> dict[UUID, str]:
+async def _hand_over(written: Sequence[_Written]) -> dict[UUID, _Problem]:
     """Why, for each message that was not taken. A server that is away or slow is not asked for the rest of them now."""
-    problems: dict[UUID, str] = {}
-    away: dict[str, str] = {}
+    problems: dict[UUID, _Problem] = {}
+    away: dict[str, _Problem] = {}
     ends = time.monotonic() + _HANDS_OVER_FOR_S
     with closing(_mail_server()) as server:
         for message in written:
             if time.monotonic() > ends:
-                away = dict.fromkeys(MessageMedium, "too slow")
+                away = dict.fromkeys(MessageMedium, _Problem("too slow"))
             problem = away.get(message.medium) or await _problem_with(message, server)
             if not problem:
                 continue
             problems[message.id] = problem
-            if message.medium == MessageMedium.SMS or not server.is_connected:
+            is_away = not problem.is_final if message.medium == MessageMedium.SMS else not server.is_connected
+            if is_away:
                 away[message.medium] = problem
     return problems
 
 
-async def _problem_with(message: _Written, server: aiosmtplib.SMTP) -> str:
+async def _problem_with(message: _Written, server: aiosmtplib.SMTP) -> _Problem | None:
     """Hand one over; why it was not taken, or nothing."""
     try:
         if message.medium == MessageMedium.SMS:
@@ -113,16 +138,16 @@ async def _problem_with(message: _Written, server: aiosmtplib.SMTP) -> str:
             await server.connect()
         await server.send_message(letter(message.id, message.recipient, message.text))
     except (aiosmtplib.SMTPException, OSError, http.NotSent, http.Unanswered) as error:
-        return type(error).__name__
-    return ""
+        return _Problem(type(error).__name__)
+    return None
 
 
-async def _note(tx: Tx, sent: Sequence[UUID], problems: dict[UUID, str]) -> None:
+async def _note(tx: Tx, sent: Sequence[UUID], problems: Mapping[UUID, _Problem]) -> None:
     """What was sent keeps none of its facts."""
     ring = await keyring(tx)
     emptied = [ring.seal("outgoing_message", "params", message_id, "{}") for message_id in sent]
     await tx.execute(_SENT, sent, emptied)
-    await tx.execute(_NOT_TAKEN, list(problems), list(problems.values()))
+    await tx.execute(_NOT_TAKEN, list(problems), [problem.says for problem in problems.values()])
 
 
 def _mail_server() -> aiosmtplib.SMTP:
@@ -151,15 +176,15 @@ def letter(message_id: UUID, recipient: str, text: templates.Rendered) -> EmailM
     return mail
 
 
-async def _text(message: _Written) -> str:
+async def _text(message: _Written) -> _Problem | None:
     if settings().sms_url is None:
-        return "no sms_url is set"
+        return _Problem("no sms_url is set")
     body = json.dumps({"to": message.recipient, "text": message.text.plain, "id": str(message.id)}, ensure_ascii=False).encode()
     at = str(int(time.time()))
     signature = hmac.digest(settings().sms_secret.encode(), at.encode() + b"." + body, hashlib.sha256).hex()
     headers = {"Content-Type": "application/json", "Sandbox-Timestamp": at, "Sandbox-Signature": f"v1={signature}"}
     answer = await http.shared().send(http.Call("POST", str(settings().sms_url), headers, body))
-    return f"answered {answer.status}" if answer.status >= 300 else ""
+    return _Problem(f"answered {answer.status}", is_final=answer.status == _NEVER_TAKEN) if answer.status >= 300 else None
 
 
 _WAITING = """

@@ -63,6 +63,7 @@ class GivenUp:
     """A message that nobody took, however often it was tried."""
 
     template: str
+    medium: str
     to: str
     """Masked."""
     order_id: UUID | None
@@ -77,7 +78,24 @@ async def give_up(tx: Tx, message_id: UUID) -> GivenUp | None:
         return None
     params = json.loads((await keyring(tx)).open("outgoing_message", "params", message_id, row["params"]).reveal())
     order_id = UUID(params["order_id"]) if params.get("order_id") else None
-    return GivenUp(row["template"], row["recipient_masked"], order_id, row["last_error"])
+    return GivenUp(row["template"], row["medium"], row["recipient_masked"], order_id, row["last_error"])
+
+
+async def mail_instead(tx: Tx, message_id: UUID, to: Contact) -> bool:
+    """Have a text message that was given up go out by mail, to another contact of its reader; whether that is new.
+
+    Idempotent: one mail for each text message, however often it is given up. The caller holds the message's lock.
+    """
+    row = await tx.fetchrow("select template, locale, params from outgoing_message where id = $1", message_id)
+    assert row is not None
+    ring, mail_id = await keyring(tx), new_id()
+    recipient = ring.seal("outgoing_message", "recipient", mail_id, to.value)
+    params = ring.open("outgoing_message", "params", message_id, row["params"]).reveal()
+    sealed = ring.seal("outgoing_message", "params", mail_id, params)
+    is_new = await tx.execute(_MAIL_INSTEAD, mail_id, row["template"], row["locale"], recipient, to.masked, sealed, message_id)
+    if is_new:
+        await add_tasks(tx, "integrations.send", lane=Lane.MESSAGES, subject_ids=[mail_id])
+    return bool(is_new)
 
 
 async def try_again(tx: Tx, message_id: UUID) -> None:
@@ -88,9 +106,14 @@ async def try_again(tx: Tx, message_id: UUID) -> None:
 
 _GIVE_UP = """
 update outgoing_message set state = 'failed' where id = $1 and state <> 'sent'
-returning template, recipient_masked, params, last_error
+returning template, medium, recipient_masked, params, last_error
 """
 _INSERT = """
 insert into outgoing_message (id, medium, template, locale, recipient, recipient_masked, params)
 select * from unnest($1::uuid[], $2::text[], $3::text[], $4::text[], $5::bytea[], $6::text[], $7::bytea[])
+"""
+_MAIL_INSTEAD = """
+insert into outgoing_message (id, medium, template, locale, recipient, recipient_masked, params, instead_of)
+values ($1, 'mail', $2, $3, $4, $5, $6, $7)
+on conflict (instead_of) where instead_of is not null do nothing
 """

@@ -48,6 +48,14 @@ class Contact:
         return self.value.partition("@")[0][-4:]
 
 
+@dataclass(frozen=True, slots=True)
+class Contacts:
+    """How a buyer is reached: his contact, and for one with a phone the e-mail address that is written to when it takes no text message."""
+
+    first: Contact
+    second: Contact | None = None
+
+
 def parse_phone(text: str) -> Contact | None:
     """A mobile number as people write it (138 0013 8000, +86…, full-width digits); None when it is not one. No country code means China."""
     plain = "".join(chr(ord(c) - 0xFEE0) if "！" <= c <= "～" else c for c in text.strip())

@@ -122,6 +122,15 @@ class Order(Row, TenantBase):
     """When a delivered unit of it was last taken back to be delivered anew; its deadlines count from then."""
 
 
+class SecondContact(TenantBase):
+    """The e-mail address that is written to when the phone of an order's buyer does not take a text message. Only who left one has a row."""
+
+    __tablename__ = "second_contact"
+    order_id: Mapped[UUID] = mapped_column(ForeignKey("shop_order.id"), primary_key=True)
+    email: Mapped[bytes] = mapped_column(LargeBinary, info=sealed("order_id"))
+    masked: Mapped[str]
+
+
 class OrderLine(TenantBase):
     """One SKU and quantity of an order, with the names and prices of that moment.
 

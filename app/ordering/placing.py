@@ -28,7 +28,7 @@ from app.kernel.history import Happened
 from app.kernel.i18n import format_money
 from app.kernel.ids import new_id, new_number
 from app.kernel.vault import Keyring, keyring
-from app.ordering import capping
+from app.ordering import capping, second_contacts
 from app.ordering.models import UnitState
 from app.ordering.rules import Offered, Quote, QuotedPart
 from app.settings import settings
@@ -81,8 +81,8 @@ class ShopClosed(DomainError):
 class Request:
     """What a buyer asks for. `idempotency_key` is his form's own, so that asking again finds the same order.
 
-    `address` is the network address he asks from; empty where nobody counts. `is_confirmed` says that he read the accounts to credit once more
-    and confirmed them.
+    `second_contact` is an e-mail address for messages that his phone does not take. `address` is the network address he asks from; empty where
+    nobody counts. `is_confirmed` says that he read the accounts to credit once more and confirmed them.
     """
 
     storefront_id: UUID
@@ -93,6 +93,7 @@ class Request:
     address: str = ""
     is_confirmed: bool = False
     sales_channel: str = STOREFRONT
+    second_contact: Contact | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -182,6 +183,7 @@ async def _call(tx: Tx, sealed: _Sealed) -> Placed:
     if not answer.repeated:
         await _keep_accounts(tx, sealed, lines)
         await _keep_plans(tx, quote, lines)
+        await _keep_second_contacts(tx, [sealed.request], [answer])
     return answer
 
 
@@ -291,6 +293,13 @@ async def _keep_accounts(tx: Tx, sealed: _Sealed, lines: Sequence[_Line]) -> Non
         await history.record(tx, Happened("order", sealed.order_id, "order.account_confirmed", facts=facts), actor=buyer)
 
 
+async def _keep_second_contacts(tx: Tx, requests: Sequence[Request], answers: Sequence[Placed | DomainError]) -> None:
+    """Write down the second contacts of the orders that were placed just now."""
+    pairs = zip(requests, answers, strict=True)
+    placed = [(request, answer) for request, answer in pairs if isinstance(answer, Placed) and not answer.repeated]
+    await second_contacts.keep(tx, {answer.id: asked.second_contact for asked, answer in placed if asked.second_contact})
+
+
 def _answer(request: Request, row: asyncpg.Record) -> Placed | DomainError:
     offered = request.quote.lines[0].offered
     match row["outcome"]:
@@ -350,7 +359,7 @@ def _sealed(request: Request, ring: Keyring) -> _Sealed:
         contact_fingerprint=ring.fingerprint("contact", contact.value),
         tail_fingerprint=ring.fingerprint("contact_tail", contact.tail),
         address_fingerprint=ring.fingerprint("address", request.address) if request.address else None,
-        request_hash=request.quote.fingerprint(contact.value),
+        request_hash=request.quote.fingerprint(" ".join(one.value for one in (contact, request.second_contact) if one)),
     )
 
 
@@ -394,7 +403,9 @@ async def _call_together(tenant: Tenant, requests: Sequence[Request]) -> list[Pl
         columns = zip(*(_row(_sealed(request, ring)) for request in requests), strict=True)
         storefronts, *others = (list(column) for column in columns)
         rows = await tx.fetch(_PLACE_TOGETHER, storefronts, _hold(), new_id(), *others, *_most_held())
-    return [_answer(request, row) for request, row in zip(requests, rows, strict=True)]
+        answers = [_answer(request, row) for request, row in zip(requests, rows, strict=True)]
+        await _keep_second_contacts(tx, requests, answers)
+    return answers
 
 
 _batchers: dict[tuple[UUID, UUID | None], Batcher[Request, Placed]] = {}

@@ -294,7 +294,8 @@ limit $2
 """
 _ORDER = """
 select id, order_no, state, sales_channel, contact_kind, contact, contact_masked, contact_fingerprint, locale, total_minor, currency,
-       placed_at, expires_at, paid_at, ended_at, billed_to
+       placed_at, expires_at, paid_at, ended_at, billed_to,
+       (select c.masked from second_contact c where c.order_id = shop_order.id) as second_contact_masked
 from shop_order where order_no = $1
 """
 _LINES = """

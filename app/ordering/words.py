@@ -87,6 +87,7 @@ EVENT_WORDS: Final[Mapping[str, tuple[str, str]]] = {
     "order.account_disputed": (N_("The buyer says the account was the wrong one"), "warn"),
     "order.noted": (N_("Note"), ""),
     "order.message_resent": (N_("Delivery message sent again"), "info"),
+    "order.text_failed": (N_("The phone takes no text message; the same goes by e-mail"), "warn"),
     "order.redelivery_asked": (N_("Delivery asked for again"), "info"),
     "order.gateway_asked": (N_("Gateway asked for its answer"), "odd"),
     "payment.open": (N_("Payment opened"), ""),

@@ -108,16 +108,16 @@ class CartPages(Controller):
             accounts = {key: await binding.checked(request, tenant, account) for key, account in stated.items()}
             if sent.get("act") == "change":
                 return await _cart_page(request, tenant, shelf, values=sent.values())
-            form, contact = checkout.read_form(CartCheckoutForm, sent, shelf, faults=checkout.faults_of(accounts))
+            form, contacts = checkout.read_form(CartCheckoutForm, sent, shelf, faults=checkout.faults_of(accounts))
             moment = await moment_of(request, tenant, [offered for offered, _ in wanted])
             if form.mark and form.mark != _mark(wanted, moment):
                 raise OfferChanged
             checkout.count_checkout(request, tenant)
             priced = quote(wanted, {key: account.values for key, account in accounts.items()}, moment)
             asked = [account for account in accounts.values() if account.values]
-            if asked and sent.get("confirmed") != mark_of(priced, contact.value):
-                return await checkout.confirm(request, sent, priced, contact, asked)
-            placed = await checkout.place_order(request, tenant, priced, contact, key=form.request_id)
+            if asked and sent.get("confirmed") != mark_of(priced, contacts.first.value):
+                return await checkout.confirm(request, sent, priced, contacts, asked)
+            placed = await checkout.place_order(request, tenant, priced, contacts, key=form.request_id)
         except InvalidForm as fault:
             return await _cart_page(request, tenant, shelf, status=422, errors=fault.errors, values=sent.values())
         except (*PLACING_REFUSALS, EmptyCart) as refusal:

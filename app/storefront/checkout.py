@@ -13,7 +13,7 @@ from pydantic import Field, StringConstraints
 from app.catalog.models import ContactRule
 from app.fulfillment.scarcity import look_again
 from app.kernel import i18n
-from app.kernel.contact import NOT_A_CONTACT, NOT_A_PHONE, NOT_AN_EMAIL, Contact, parse_contact
+from app.kernel.contact import NOT_A_CONTACT, NOT_A_PHONE, NOT_AN_EMAIL, Contact, Contacts, parse_contact, parse_email
 from app.kernel.errors import N_, DomainError
 from app.kernel.faults import fault
 from app.kernel.forms import Count, Form, InvalidForm, RawForm, parse
@@ -94,15 +94,15 @@ class Checkout(Controller):
             if sent.get("act") == "change":
                 return await _change(request, sent, shelf)
             faults = faults_of(accounts) | value_faults(sent, shelf)
-            form, contact = read_form(CheckoutForm, sent, shelf, faults=faults)
+            form, contacts = read_form(CheckoutForm, sent, shelf, faults=faults)
             offered, _ = values.read(await _offered(request, shelf, form), sent.get)
             count_checkout(request, tenant)
             stated = {key: account.values for key, account in accounts.items()}
             wanted = quote([(offered, form.quantity)], stated, await moment_of(request, tenant, [offered]))
             asked = [account for account in accounts.values() if account.values]
-            if asked and sent.get("confirmed") != mark_of(wanted, contact.value):
-                return await confirm(request, sent, wanted, contact, asked)
-            placed = await place_order(request, tenant, wanted, contact, key=form.request_id)
+            if asked and sent.get("confirmed") != mark_of(wanted, contacts.first.value):
+                return await confirm(request, sent, wanted, contacts, asked)
+            placed = await place_order(request, tenant, wanted, contacts, key=form.request_id)
         except InvalidForm as fault:
             return await _again(request, tenant, sent, fault, errors=fault.errors)
         except PLACING_REFUSALS as refusal:
@@ -110,12 +110,14 @@ class Checkout(Controller):
         return see_other(request, await path_of(tenant, placed))
 
 
-def read_form(form: type[F], sent: RawForm, shelf: Shelf, *, faults: Mapping[str, str]) -> tuple[F, Contact]:
-    """A checkout's form and its contact, all faults at once, those already found in it among them. Raises: InvalidForm."""
+def read_form(form: type[F], sent: RawForm, shelf: Shelf, *, faults: Mapping[str, str]) -> tuple[F, Contacts]:
+    """A checkout's form and its contacts, all faults at once, those already found in it among them. Raises: InvalidForm."""
     contact = parse_contact(sent.get("contact"), shelf.face.contact_rule)
+    second, second_fault = _second_contact(sent, shelf)
     wrong = dict(faults)
     if contact is None:
         wrong["contact"] = i18n.gettext(CONTACT_FAULTS[ContactRule(shelf.face.contact_rule)])
+    wrong |= second_fault
     try:
         parsed = parse(form, sent)
     except InvalidForm as fault:
@@ -125,10 +127,19 @@ def read_form(form: type[F], sent: RawForm, shelf: Shelf, *, faults: Mapping[str
         raise
     if wrong or contact is None:
         raise InvalidForm(wrong, sent.values())
-    return parsed, contact
+    return parsed, Contacts(contact, second)
 
 
-async def place_order(request: AnyRequest, tenant: Tenant, wanted: Quote, contact: Contact, *, key: str) -> Placed:
+def _second_contact(sent: RawForm, shelf: Shelf) -> tuple[Contact | None, dict[str, str]]:
+    """The e-mail address beside a phone, or what is wrong with it. Who is reached by e-mail is not asked for one, so what he sends is not read."""
+    text = sent.get("second_contact").strip()
+    if not text or "@" in sent.get("contact") or shelf.face.contact_rule == ContactRule.EMAIL:
+        return None, {}
+    second = parse_email(text)
+    return second, {} if second else {"second_contact": i18n.gettext(NOT_AN_EMAIL)}
+
+
+async def place_order(request: AnyRequest, tenant: Tenant, wanted: Quote, contacts: Contacts, *, key: str) -> Placed:
     """Place what was priced, for this request's shop and network address; of what is scarce its suppliers are asked first.
 
     Raises what `holds.admit` and `placing.place` raise.
@@ -143,12 +154,13 @@ async def place_order(request: AnyRequest, tenant: Tenant, wanted: Quote, contac
     asked = placing.Request(
         storefront_id,
         wanted,
-        contact,
+        contacts.first,
         i18n.locale(),
         key,
         address,
         is_confirmed=is_confirmed,
         sales_channel=request.scope["state"]["channel"],
+        second_contact=contacts.second,
     )
     placed = await placing.place(tenant, asked)
     await fault("order.committed")
@@ -156,7 +168,7 @@ async def place_order(request: AnyRequest, tenant: Tenant, wanted: Quote, contac
 
 
 async def confirm(
-    request: AnyRequest, sent: RawForm, wanted: Quote, contact: Contact, asked: Sequence[AccountForm]
+    request: AnyRequest, sent: RawForm, wanted: Quote, contacts: Contacts, asked: Sequence[AccountForm]
 ) -> Response[Any]:
     """Show the accounts once more before anything is ordered, after their suppliers were asked. Raises: InvalidForm."""
     shown, errors = await looked_up(await provide_tenant(request), asked)
@@ -166,9 +178,10 @@ async def confirm(
     context: dict[str, Any] = {
         "accounts": shown,
         "is_credited": any(form.is_credited for form in asked),
-        "hidden": [*hidden, ("confirmed", mark_of(wanted, contact.value))],
+        "hidden": [*hidden, ("confirmed", mark_of(wanted, contacts.first.value))],
         "target": shown_path(request),
-        "contact": contact.masked,
+        "contact": contacts.first.masked,
+        "second_contact": contacts.second.masked if contacts.second else "",
         "total_minor": wanted.total_minor,
         "currency": wanted.currency,
     }

@@ -14,13 +14,13 @@ from litestar.params import FromPath
 
 from app.kernel import rates
 from app.kernel.actor import Actor, ActorKind
-from app.kernel.contact import Contact
+from app.kernel.contact import Contact, Contacts
 from app.kernel.errors import N_, DomainError, NotFound
 from app.kernel.forms import Count, Form, RawForm, parse
 from app.kernel.rates import Limit
 from app.kernel.vault import keyring
 from app.kernel.web import AnyRequest, see_other
-from app.ordering import subscribing, subscriptions
+from app.ordering import second_contacts, subscribing, subscriptions
 from app.ordering.placing import OfferChanged
 from app.ordering.rules import AccountKey, Offered, quote
 from app.storefront.checkout import RequestKey, count_checkout, path_of, place_order
@@ -64,7 +64,7 @@ class RenewalPages(Controller):
     async def renew(
         self, request: AnyRequest, tenant: Tenant, order: Record, sent: RawForm, subscription_id: FromPath[UUID]
     ) -> Response[None]:
-        """Order the next period, for the same contact and account; its page asks for the payment.
+        """Order the next period, for the same contacts and account; its page asks for the payment.
 
         Raises: NotFound, NotRenewable, OfferChanged, and what placing an order raises.
         """
@@ -75,13 +75,13 @@ class RenewalPages(Controller):
             offered = renewable(shelf_in(request), row)
             if offered is None:
                 raise NotRenewable
-            contact, accounts = await _as_before(tx, order["id"], subscription_id, offered)
+            contacts, accounts = await _as_before(tx, order["id"], subscription_id, offered)
         wanted = quote(
             [(offered.renewal(subscription_id), row["quantity"])], accounts, await moment_of(request, tenant, [offered])
         )
         if wanted.total_minor != form.stated_minor:
             raise OfferChanged
-        placed = await place_order(request, tenant, wanted, contact, key=form.request_id)
+        placed = await place_order(request, tenant, wanted, contacts, key=form.request_id)
         return see_other(request, await path_of(tenant, placed))
 
 
@@ -95,17 +95,18 @@ async def _own(tx: Tx, order: Record, subscription_id: UUID) -> Record:
 
 async def _as_before(
     tx: Tx, order_id: UUID, subscription_id: UUID, offered: Offered
-) -> tuple[Contact, Mapping[AccountKey, Mapping[str, str]]]:
-    """The contact of an order, and what its buyer stated for the cycles so far."""
+) -> tuple[Contacts, Mapping[AccountKey, Mapping[str, str]]]:
+    """The contacts of an order, and what its buyer stated for the cycles so far."""
     ring = await keyring(tx)
     row = await tx.fetchrow("select contact_kind, contact from shop_order where id = $1", order_id)
     assert row is not None
     contact = Contact(row["contact_kind"], ring.open("shop_order", "contact", order_id, row["contact"]).reveal())
+    contacts = Contacts(contact, await second_contacts.of_order(tx, order_id))
     stated = await tx.fetchrow(_STATED, subscription_id)
     if stated is None:
-        return contact, {}
+        return contacts, {}
     account: Any = json.loads(ring.open("recharge_account", "account", stated["order_line_id"], stated["account"]).reveal())
-    return contact, {(offered.listing_id, one.sku_id): account for one in offered.asking()}
+    return contacts, {(offered.listing_id, one.sku_id): account for one in offered.asking()}
 
 
 def _path(request: AnyRequest) -> str:

@@ -18,6 +18,7 @@ from simulators.signing import is_signed_message
 
 PAGE_SIZE = 50
 MAX_MESSAGES = 500
+TAKES_NO_TEXTS = "+8617000000404"
 PAGES = Path(__file__).parent / "pages"
 AnyRequest = Request[Any, Any, Any]
 Json = dict[str, Any]
@@ -84,6 +85,8 @@ async def take_sms(request: AnyRequest) -> Response[Json]:
         return _refused(401, "bad_signature", "The signature is wrong or its time is too far off.")
     try:
         sms = msgspec.json.decode(body, type=NewSms)
+        if sms.to == TAKES_NO_TEXTS:
+            return _refused(422, "no_texts", "This number takes no text messages.")
         office.box.keep_sms(sms.to, sms.text, sms.id)
     except (msgspec.DecodeError, UnicodeDecodeError) as error:
         return _refused(400, "invalid", f"{error}.")

@@ -143,6 +143,23 @@ def test_a_number_groups_itself_and_a_pasted_one_is_cleaned(front: Open, goods: 
         expect(field).to_have_value(kept)
 
 
+def test_only_who_types_a_number_is_asked_for_a_spare_address(front: Open, goods: dict[str, Any]) -> None:
+    page = front(f"/products/{goods['id']}")
+    contact, spare = page.get_by_label("Mobile number or e-mail"), page.get_by_label("Spare e-mail", exact=False)
+    offer = page.get_by_text("Spare e-mail (optional)")
+    expect(spare).to_be_hidden()
+    contact.fill("13800132046")
+    offer.tap()
+    spare.fill("lin@mail")
+    spare.blur()
+    expect(page.get_by_role("alert")).to_contain_text("Type a whole e-mail address")
+    contact.fill("lin@mail.test")
+    expect(offer).to_be_hidden()
+    expect(spare).to_be_hidden()
+    contact.fill("13800132046")
+    expect(spare).to_have_value("lin@mail")
+
+
 def test_a_wrong_length_is_said_on_leaving_the_field_and_again_by_the_server(front: Open, goods: dict[str, Any]) -> None:
     page = front(f"/products/{goods['id']}")
     field = page.get_by_label("Mobile number or e-mail")

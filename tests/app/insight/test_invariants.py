@@ -25,6 +25,7 @@ TAMPERINGS = {
     "INV-11": "grant usage on schema public to {role}",
     "INV-12": "update shop_order set contact = convert_to('13800132046-in-plain-text', 'UTF8')",
     "INV-12 other key": "update card_key set secret = substring(secret from 1 for 1) || int2send(7::int2) || substring(secret from 4)",
+    "INV-12 second contact": "insert into second_contact select id, convert_to('lin@mail.example', 'UTF8'), 'x' from shop_order limit 1",
     "INV-13b": "update delivery_unit set revealed_at = now()",
     "INV-14": """insert into outgoing_message (id, medium, template, locale, recipient, recipient_masked, params)
                 select gen_random_uuid(), 'mail', 'x', 'en', recipient, 'x', params from outgoing_message limit 1""",

@@ -20,6 +20,7 @@ from app.kernel import rekeying, vault
 from app.kernel.ids import new_id
 from app.kernel.tasks import Lane
 from app.kernel.vault import CannotOpen, KeyWornOut, keyring
+from app.ordering import second_contacts
 from app.settings import settings
 from tenants.directory import PLATFORM
 from tenants.session import tenant_tx
@@ -65,6 +66,7 @@ async def versions(world: World) -> set[int]:
         "select distinct get_byte(contact, 2) as v from shop_order",
         "select distinct get_byte(config, 2) as v from gateway_connection",
         "select distinct get_byte(recipient, 2) as v from outgoing_message",
+        "select distinct get_byte(email, 2) as v from second_contact",
     ):
         found |= {row["v"] for row in await world.rows(query)}
     return found
@@ -77,10 +79,15 @@ async def test_everything_moves_under_the_next_key_and_reads_as_before(world: Wo
     keys = [f"OLD-KEY-{n:06d}" for n in range(20)]
     await world.stock(sku.id, keys)
     await world.bought(sku.listing.id, 2)
+    order = await world.order_with_second(sku.listing.id, contact="13800132047", second="spare@mail.example")
     done = await rekeying.reseal(world.tenant)
     assert (done.version, done.left) == (2, 0)
     assert await versions(world) == {2}
     assert await opened(world) == set(keys)
+    async with tenant_tx(world.tenant) as tx:
+        second = await second_contacts.of_order(tx, order.id)
+    assert second is not None
+    assert second.value == "spare@mail.example"
     await world.stock(sku.id, [*keys[:5], "NEW-KEY-000001"])
     assert await world.rows("select duplicate_in_pool, imported_count from import_batch order by created_at desc limit 1") == [
         {"duplicate_in_pool": 5, "imported_count": 1}

@@ -1,5 +1,5 @@
 // The buyer's contact, [data-contact]: a mobile number stands in groups of 3-4-4 while it is typed, a pasted one loses what is not number,
-// and on leaving the field a wrong length or half an address is said beside it. The server judges again, by all its rules.
+// and on leaving the field a wrong length or half an address is said beside it. Who types an address is not asked for a second one, [data-second-contact]. The server judges again, by all its rules.
 const CHINA = /^(?:\+|00)?86(?=1\d{10}$)/;
 const isNumber = (text) => /^[\d\s-]*$/.test(text);
 const plain = (text) => text.normalize("NFKC").replace(/[^\d+]/g, "").replace(CHINA, "");
@@ -33,6 +33,11 @@ function fault(field) {
   return fits ? "" : field.dataset.notPhone ?? field.dataset.notEmail ?? "";
 }
 
+function askForSecond(field) {
+  const second = field.form?.querySelector("[data-second-contact]");
+  if (second && !second.contains(field)) second.hidden = field.value.normalize("NFKC").includes("@");
+}
+
 function say(field, words) {
   const id = `${field.id}-error`;
   let note = document.getElementById(id);
@@ -60,6 +65,7 @@ document.addEventListener("input", (event) => {
   const field = contact(event);
   if (!field) return;
   group(field);
+  askForSecond(field);
   if (field.getAttribute("aria-invalid") && !fault(field)) say(field, "");
 });
 document.addEventListener("paste", (event) => {
@@ -74,4 +80,7 @@ document.addEventListener("focusout", (event) => {
   const field = contact(event);
   if (field) say(field, fault(field));
 });
-document.querySelectorAll("[data-contact]").forEach(group);
+for (const field of document.querySelectorAll("[data-contact]")) {
+  group(field);
+  askForSecond(field);
+}
