@@ -35,7 +35,7 @@ from app.insight.stock_pages import StockReportPages
 from app.integrations.pages import INTEGRATIONS
 from app.inventory.pages import INVENTORY
 from app.issuing.pages import ISSUING
-from app.kernel import csrf, http, logs, metrics, web
+from app.kernel import certificates, csrf, http, logs, metrics, web
 from app.kernel.assets import asset
 from app.kernel.bell import Ringer, open_queue, share_queue
 from app.kernel.errors import DomainError, NotFound
@@ -151,7 +151,18 @@ async def _lifespan(_app: Litestar) -> AsyncIterator[None]:
 def create_app() -> Hosts:
     """The application behind its host map."""
     inner = Litestar(
-        route_handlers=[healthz, readyz, figures, asset, Notices, SupplyNotices, *MACHINES, *ROUTES],
+        route_handlers=[
+            healthz,
+            readyz,
+            figures,
+            certificates.may_serve,
+            certificates.whose,
+            asset,
+            Notices,
+            SupplyNotices,
+            *MACHINES,
+            *ROUTES,
+        ],
         guards=[csrf.guard],
         dependencies={
             "sent": Provide(web.provide_sent),

@@ -36,7 +36,7 @@ class Finding:
 def run(arguments: list[str]) -> int:
     """1 when something the demo needs is bad."""
     argparse.ArgumentParser(prog="./quanyi doctor", description="Look at what the demo needs.").parse_args(arguments)
-    looks: list[Callable[[], Finding]] = [python, disk, ports, programs, database, web, orphans, chromium, fonts]
+    looks: list[Callable[[], Finding]] = [python, disk, ports, programs, database, web, orphans, chromium, fonts, caddy]
     findings = [look() for look in looks]
     for finding in findings:
         state = "ok " if not finding.mend else "BAD"
@@ -125,6 +125,16 @@ def fonts() -> Finding:
     if has_chinese_font():
         return Finding("fonts", "A Chinese font is there.")
     return Finding("fonts", "No Chinese font; pictures of pages show boxes.", "apt-get install fonts-noto-cjk", is_needed=False)
+
+
+def caddy() -> Finding:
+    if found := find_caddy():
+        return Finding("caddy", f"{found}.")
+    return Finding("caddy", "Missing; tests over HTTPS are skipped.", "apt-get install caddy", is_needed=False)
+
+
+def find_caddy() -> str | None:
+    return shutil.which("caddy")
 
 
 def find_chromium() -> str | None:

@@ -9,7 +9,7 @@ import tempfile
 from pathlib import Path
 
 from operations.check import check_everything
-from operations.doctor import find_chromium, has_chinese_font
+from operations.doctor import find_caddy, find_chromium, has_chinese_font
 from operations.foreground import run_until_stopped
 from operations.rounds import tally
 from operations.signals import stop_on_signals
@@ -21,6 +21,8 @@ EMBEDDED = "Tests on the embedded PostgreSQL"
 OTHER_SERVER = "The database's tests on Debian's PostgreSQL 15"
 ROUNDS = ((EMBEDDED, "not browser"), ("Tests in a real browser", "browser"), (OTHER_SERVER, "database and not browser"))
 INSTALL_WAIT_S = 900
+RUNNING_SERVICES = Path("/run/systemd/system")
+"""There while systemd runs this machine's services."""
 
 
 def run(arguments: list[str]) -> int:
@@ -29,9 +31,9 @@ def run(arguments: list[str]) -> int:
         prog="./quanyi test",
         usage="./quanyi test [arguments of pytest]",
         description="Run the checks and all tests. With arguments (tests/tenants -k bell) only the tests they name.",
-        epilog="Debian's chromium and a Chinese font are installed when they are missing and this runs as root.",
+        epilog="Debian's chromium, a Chinese font and caddy are installed when they are missing and this runs as root.",
     ).parse_known_args(arguments)
-    install_browser()
+    install_programs()
     is_clean = bool(arguments) or check_everything()
     with stop_on_signals():
         code = run_tests(arguments)
@@ -66,22 +68,31 @@ def run_round(title: str, marks: str, arguments: list[str], reports: Path) -> in
     return 0 if code == NOTHING_COLLECTED else code
 
 
-def install_browser() -> None:
-    """Debian's chromium and a Chinese font, when we may; else one line that says what to install."""
+def install_programs() -> None:
+    """Debian's chromium, a Chinese font and caddy, when we may; else one line that says what to install.
+
+    Where services run, caddy would begin to serve this machine's ports 80 and 443 once it is installed: there a person decides.
+    """
     missing = [] if find_chromium() else ["chromium"]
     missing += [] if has_chinese_font() else ["fonts-noto-cjk"]
+    if find_caddy() is None and RUNNING_SERVICES.exists():
+        print("Tests over HTTPS are skipped until you run: apt-get install caddy", file=sys.stderr)
+    elif find_caddy() is None:
+        missing.append("caddy")
     if not missing:
         return
     line = f"apt-get install {' '.join(missing)}"
     if os.geteuid() != 0 or shutil.which("apt-get") is None:
-        print(f"Browser tests are skipped until you run: {line}", file=sys.stderr)
+        print(f"Tests of pages and of HTTPS are skipped until you run: {line}", file=sys.stderr)
         return
-    print(f"Installing Debian's {' and '.join(missing)} for the browser tests ...", flush=True)
+    print(f"Installing Debian's {' and '.join(missing)} for the tests ...", flush=True)
     environment = {**os.environ, "DEBIAN_FRONTEND": "noninteractive"}
     for command in (["update", "-qq"], ["install", "-y", "-qq", "--no-install-recommends", *missing]):
         code = subprocess.run(
             ["apt-get", *command], env=environment, stdout=subprocess.DEVNULL, timeout=INSTALL_WAIT_S, check=False
         ).returncode
         if code:
-            print(f"That failed; browser tests are skipped until you run: apt-get update && {line}", file=sys.stderr)
+            print(
+                f"That failed; tests of pages and of HTTPS are skipped until you run: apt-get update && {line}", file=sys.stderr
+            )
             return

@@ -69,6 +69,9 @@ class TenantDomain(DirectoryBase):
     tenant_id: Mapped[UUID] = mapped_column(ForeignKey("tenant.id"), index=True)
     token: Mapped[str]
     verified_at: Mapped[datetime | None]
+    served: Mapped[str] = mapped_column(server_default="")
+    """What the last look at it found; empty before the first. What it found is said by who looks."""
+    looked_at: Mapped[datetime | None]
     created_at: Mapped[datetime] = mapped_column(server_default=func.now())
 
 

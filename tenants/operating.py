@@ -69,6 +69,13 @@ async def verify_domain(tx: Tx, tenant: Tenant, *, host: str) -> None:
     await _tell(tx)
 
 
+async def note_look(tx: Tx, tenant: Tenant, *, host: str, served: str) -> None:
+    """Write down what a look at a tenant's domain found. Idempotent but for its time."""
+    await tx.execute(
+        "update tenant_domain set served = $3, looked_at = now() where host = $1 and tenant_id = $2", host, tenant.id, served
+    )
+
+
 async def drop_domain(tx: Tx, tenant: Tenant, *, host: str) -> None:
     """Give a domain up. Idempotent."""
     await tx.execute("delete from tenant_domain where host = $1 and tenant_id = $2", host, tenant.id)
@@ -76,8 +83,8 @@ async def drop_domain(tx: Tx, tenant: Tenant, *, host: str) -> None:
 
 
 async def domains_of(tx: Tx, tenant_id: UUID) -> list[asyncpg.Record]:
-    """A tenant's own domains: host, token, verified_at."""
-    return await tx.fetch("select host, token, verified_at from tenant_domain where tenant_id = $1 order by host", tenant_id)
+    """A tenant's own domains: host, token, verified_at, served, looked_at."""
+    return await tx.fetch(_DOMAINS, tenant_id)
 
 
 async def _tell(tx: Tx) -> None:
@@ -90,6 +97,7 @@ update tenant set paused_since = case when $2 then now() end
 where id = $1 and (paused_since is not null) <> $2 and (pauses_on_breach or not $2)
 returning true
 """
+_DOMAINS = "select host, token, verified_at, served, looked_at from tenant_domain where tenant_id = $1 order by host"
 _CLAIM_DOMAIN = """
 insert into tenant_domain (host, tenant_id, token)
 values ($1, $2, $3)

@@ -1,8 +1,9 @@
-"""Asking the name system whether a merchant rules a domain. A port, so that another resolver can stand in its place."""
+"""Asking the name system whether a merchant rules a domain, and where it leads. A port, so that another resolver can stand in its place."""
 
 from __future__ import annotations
 
-from typing import Protocol
+from collections.abc import Iterable
+from typing import Any, Protocol
 
 import dns.asyncresolver
 import dns.exception
@@ -25,6 +26,10 @@ class Resolver(Protocol):
         """Every TXT record at a name, empty when there is none. Raises: NamesSilent."""
         ...
 
+    async def addresses_at(self, name: str) -> frozenset[str]:
+        """Every address a name leads to, over aliases too, empty when there is none. Raises: NamesSilent."""
+        ...
+
 
 class NameServers:
     """Asks the name servers of this machine, or the one that the setting `dns_server` names, over UDP and then TCP."""
@@ -41,13 +46,19 @@ class NameServers:
 
     async def texts_at(self, name: str) -> frozenset[str]:
         """As the port says. A record in several pieces is read as one text."""
+        return frozenset(b"".join(record.strings).decode("utf-8", "replace") for record in await self._ask(name, "TXT"))
+
+    async def addresses_at(self, name: str) -> frozenset[str]:
+        """As the port says."""
+        return frozenset([record.address for kind in ("A", "AAAA") for record in await self._ask(name, kind)])
+
+    async def _ask(self, name: str, kind: str) -> Iterable[Any]:
         try:
-            answer = await self._resolver.resolve(name, "TXT", search=False)
+            return await self._resolver.resolve(name, kind, search=False)
         except (dns.resolver.NXDOMAIN, dns.resolver.NoAnswer):
-            return frozenset()
+            return ()
         except (dns.exception.DNSException, OSError) as error:
             raise NamesSilent(type(error).__name__) from None
-        return frozenset(b"".join(record.strings).decode("utf-8", "replace") for record in answer)
 
 
 def name_servers() -> Resolver:

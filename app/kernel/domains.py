@@ -9,9 +9,11 @@ from typing import Final
 
 import asyncpg
 
-from app.kernel import audit, dns
+from app.kernel import audit, dns, rates, served
 from app.kernel.actor import Actor
 from app.kernel.errors import N_, NotFound
+from app.kernel.rates import Limit
+from app.kernel.served import Served
 from app.settings import settings
 from tenants import operating
 from tenants.directory import PLATFORM, Tenant
@@ -19,7 +21,10 @@ from tenants.session import tenant_tx
 
 RECORD_PREFIX: Final = "_quanyi"
 MOST: Final = 5
+LONGEST: Final = 253
+"""Signs of a host name. Source: RFC 1035, 2.3.4, without the final dot."""
 _LABEL: Final = r"(?!-)[a-z0-9-]{1,63}(?<!-)"
+_LOOKS: Final = Limit("domain.look", 20, 600)
 _HOST: Final = re.compile(rf"^{_LABEL}(\.{_LABEL})+$")
 
 
@@ -39,7 +44,7 @@ def parse_host(text: str) -> str | None:
         host = plain.encode("idna").decode() if not plain.isascii() else plain
     except UnicodeError:
         return None
-    is_name = len(host) <= 253 and _HOST.match(host) is not None and not host.rpartition(".")[2].isdigit()
+    is_name = len(host) <= LONGEST and _HOST.match(host) is not None and not host.rpartition(".")[2].isdigit()
     return host if is_name else None
 
 
@@ -57,7 +62,7 @@ def target(tenant: Tenant) -> str:
 
 
 async def of(tenant: Tenant) -> list[asyncpg.Record]:
-    """A tenant's domains: host, token, verified_at."""
+    """A tenant's domains: host, token, verified_at, and what the last look at it found: served, looked_at."""
     async with tenant_tx(PLATFORM) as tx:
         return await operating.domains_of(tx, tenant.id)
 
@@ -74,21 +79,37 @@ async def claim(tenant: Tenant, host: str, *, actor: Actor) -> bool:
 
 
 async def check(tenant: Tenant, host: str, *, actor: Actor, resolver: dns.Resolver | None = None) -> Check:
-    """Ask for the record, with no transaction open, and let the domain lead to the shop once it is there. Raises: NotFound for a domain not his."""
-    row = next((row for row in await of(tenant) if row["host"] == host), None)
-    if row is None:
-        raise NotFound
+    """Ask for the record, with no transaction open, and let the domain lead to the shop once it is there. What is proved stays proved.
+
+    Raises: NotFound for a domain not his, TooMany.
+    """
+    row = await _own(tenant, host)
+    await rates.count(tenant, _LOOKS, "")
+    if row["verified_at"] is not None:
+        return Check.VERIFIED
     try:
         texts = await (resolver or dns.name_servers()).texts_at(f"{RECORD_PREFIX}.{host}")
     except dns.NamesSilent:
         return Check.SILENT
     if row["token"] not in texts:
         return Check.OTHER if texts else Check.MISSING
-    if row["verified_at"] is None:
-        async with tenant_tx(PLATFORM) as tx:
-            await operating.verify_domain(tx, tenant, host=host)
-        await _record(tenant, actor, "domain.verified", host)
+    async with tenant_tx(PLATFORM) as tx:
+        await operating.verify_domain(tx, tenant, host=host)
+    await _record(tenant, actor, "domain.verified", host)
     return Check.VERIFIED
+
+
+async def look(tenant: Tenant, host: str, *, resolver: dns.Resolver | None = None) -> Served:
+    """Look whether a domain that is proved is served over HTTPS, with no transaction open, and note what was found.
+
+    Where the name servers are silent nothing was found, and what was noted stays. Raises: NotFound.
+    """
+    await _own(tenant, host)
+    found = await served.look(host, slug=tenant.slug, target=target(tenant), names=resolver or dns.name_servers())
+    if found is not Served.SILENT:
+        async with tenant_tx(PLATFORM) as tx:
+            await operating.note_look(tx, tenant, host=host, served=found)
+    return found
 
 
 async def drop(tenant: Tenant, host: str, *, actor: Actor) -> None:
@@ -98,6 +119,13 @@ async def drop(tenant: Tenant, host: str, *, actor: Actor) -> None:
     async with tenant_tx(PLATFORM) as tx:
         await operating.drop_domain(tx, tenant, host=host)
     await _record(tenant, actor, "domain.dropped", host)
+
+
+async def _own(tenant: Tenant, host: str) -> asyncpg.Record:
+    row = next((row for row in await of(tenant) if row["host"] == host), None)
+    if row is None:
+        raise NotFound
+    return row
 
 
 async def _record(tenant: Tenant, actor: Actor, action: str, host: str) -> None:

@@ -31,7 +31,7 @@ _CSP = (
     "default-src 'none'; style-src 'self'; script-src 'self'; img-src 'self' data:; connect-src 'self'; font-src 'self'; "
     "form-action 'self'{pay}; base-uri 'none'; frame-ancestors 'none'"
 )
-_ANYWHERE = ("/static/", "/healthz", "/readyz")
+_ANYWHERE = ("/static/", "/healthz", "/readyz", "/internal/may-serve")
 _UNREADABLE = "\ufffd"
 """What stands for a sign in an address that cannot be read."""
 _NOT_IN_A_PATH = re.compile(r"\x00|(?![0-9])\d")
@@ -79,7 +79,7 @@ class Hosts:
 
     async def _on_shop_host(self, scope: Scope, receive: Receive, send: Send) -> None:
         try:
-            tenant = await _tenant_of(scope["state"]["host"])
+            tenant = await tenant_of_host(scope["state"]["host"])
         except AWAY as error:
             _log.warning("directory.unreachable", error=type(error).__name__)
             await _refuse(send, 503, _BUSY, (b"retry-after", b"2"))
@@ -156,7 +156,8 @@ def _subject_of(address: str) -> str:
     return str(parsed.ipv4_mapped or ip_network((parsed, 64), strict=False))
 
 
-async def _tenant_of(host: str) -> Tenant | None:
+async def tenant_of_host(host: str) -> Tenant | None:
+    """The tenant whose shop lives at a host, in whatever state it is: under the shops' host, or a verified domain of its own."""
     shops = "." + settings().shops_host.partition(":")[0]
     if host.endswith(shops):
         slug = host.removesuffix(shops)

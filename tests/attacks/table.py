@@ -68,6 +68,7 @@ ROWS: dict[str, frozenset[Role] | For] = {
     "GET /healthz": For.ANYBODY,
     "GET /readyz": For.ANYBODY,
     "GET /metrics": For.SCRAPER,
+    "GET /internal/may-serve": For.PROXY,
     "POST /hooks/{tenant_slug}/{connection_id}": For.GATEWAYS,
     "POST /hooks/{tenant_slug}/supply/{connection_id}": For.GATEWAYS,
     "POST /hooks/{tenant_slug}/supply/{connection_id}/goods": For.GATEWAYS,
@@ -386,6 +387,7 @@ ROWS: dict[str, frozenset[Role] | For] = {
     f"POST {ORDER}/attempts/{{attempt_id}}/overrides/refusal": OVERRIDES,
     # A shop
     "GET /s": For.BUYERS,
+    "GET /s/.well-known/quanyi-shop": For.BUYERS,
     "GET /s/brand.css": For.BUYERS,
     "GET /s/c/{code}": For.BUYERS,
     "GET /s/c/{code}/{product_id}": For.BUYERS,

@@ -29,6 +29,7 @@ class For(StrEnum):
     SUPPLIERS = "a supplier, by his private link"
     GATEWAYS = "gateways, by signature"
     SCRAPER = "a scraper on this machine"
+    PROXY = "the server in front of us"
     MACHINES = "programs of a merchant, by their token"
 
 
@@ -76,6 +77,7 @@ ANSWERS: dict[For, dict[Visitor, Answer]] = {
     For.SUPPLIERS: dict.fromkeys(Visitor, A.IN),
     For.GATEWAYS: dict.fromkeys(Visitor, A.IN),
     For.SCRAPER: dict.fromkeys(Visitor, A.IN),
+    For.PROXY: dict.fromkeys(Visitor, A.IN),
     For.MACHINES: dict.fromkeys(Visitor, A.LOG_IN),
     For.LOGGED_IN: {**dict.fromkeys(Visitor, A.IN), V.STRANGER: A.LOG_IN, V.BUYER_ELSEWHERE: A.LOG_IN, V.HALF: A.LOG_IN},
     For.HALF_LOGGED_IN: {**dict.fromkeys(Visitor, A.LOG_IN), V.HALF: A.IN},

@@ -12,7 +12,7 @@ from tests.browser.every_page import Surface
 
 NO_PAGES = (
     "/static/", "/healthz", "/readyz", "/metrics", "/api/", "/pictures/", "brand.css", ".csv", "/events", "/progress", "/timeline", "/status",
-    "/bad-lines", "/picture",
+    "/bad-lines", "/picture", "/.well-known/",
 )  # fmt: skip
 """Files, machines' answers and parts of pages."""
 ELSEWHERE = {

@@ -91,7 +91,7 @@ def test_doctor_says_how_to_mend(data: Path, capsys: pytest.CaptureFixture[str],
     monkeypatch.setattr(doctor, "NEEDED_MB", 10**12)
     assert doctor.run([]) == 1
     lines = capsys.readouterr().out.splitlines()
-    assert len(lines) == 9
+    assert len(lines) == 10
     assert all(line[:3] in ("ok ", "BAD") for line in lines)
     assert "Mend: make room" in next(line for line in lines if line.startswith("BAD  disk"))
 

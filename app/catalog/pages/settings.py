@@ -18,6 +18,7 @@ from app.kernel import domains, links
 from app.kernel.actor import Actor
 from app.kernel.errors import N_
 from app.kernel.forms import Checked, Form, Line, OptionalLine, RawForm, fail, invalid, parse
+from app.kernel.served import Served
 from app.kernel.web import AnyRequest, page, see_other
 from app.storefront.files import sheet_address, sheet_of
 from tenants.directory import Tenant
@@ -142,9 +143,9 @@ class DomainSettingsPages(Controller):
 
     @post("/checks", guards=[may(Permission.SETTINGS_EDIT)])
     async def check(self, request: AnyRequest, *, tenant: Tenant, actor: Actor, sent: RawForm) -> Response[None]:
-        """Ask the name system for the record now."""
+        """Ask the name system for the record now; once it was seen, look whether the domain is served over HTTPS."""
         found = await domains.check(tenant, sent.get("host"), actor=actor)
-        told, tone = _TOLD[found]
+        told, tone = _TOLD[found] if found in _TOLD else _SERVED[await domains.look(tenant, sent.get("host"))]
         return see_other(request, f"{base(tenant)}/settings/domain", flash=told, tone=tone)
 
     @post("/removals", guards=[may(Permission.SETTINGS_EDIT)])
@@ -157,11 +158,32 @@ class DomainSettingsPages(Controller):
 
 
 _TOLD = {
-    domains.Check.VERIFIED: (N_("The record is there. The domain leads to your shop."), "ok"),
     domains.Check.MISSING: (N_("The record is not there yet. A new record can take an hour to be seen; try again then."), "warn"),
     domains.Check.OTHER: (N_("There is a record, but not this one. Copy the value below once more."), "warn"),
     domains.Check.SILENT: (N_("The domain's name servers did not answer. Nothing was changed; try again in a moment."), "warn"),
 }
+
+
+_SERVED = {
+    Served.SERVED: (N_("Your shop answers there over HTTPS. The certificate is renewed by itself."), "ok"),
+    Served.NO_ADDRESS: (
+        N_("The domain is yours, and leads nowhere yet. Enter the CNAME record below; a new record can take an hour to be seen."),
+        "warn",
+    ),
+    Served.ELSEWHERE: (
+        N_("The domain is yours, and leads to another machine. Enter the CNAME record below, and no other record of that name."),
+        "warn",
+    ),
+    Served.NOT_YET: (
+        N_(
+            "The domain leads here, and could not be opened over HTTPS yet. Its certificate is fetched by itself; look again in a minute. "
+            "If it stays so for an hour, tell whoever runs this platform."
+        ),
+        "warn",
+    ),
+    Served.SILENT: (N_("The domain's name servers did not answer. Nothing was changed; try again in a moment."), "warn"),
+}
+"""What a look at a domain that is proved found: said at once, and on its card until the next look."""
 
 
 async def _context(request: AnyRequest, session: AsyncSession, tenant: Tenant) -> dict[str, Any]:
@@ -209,5 +231,6 @@ async def _domain_context(request: AnyRequest, tenant: Tenant) -> dict[str, Any]
         "shop_url": links.shop(tenant),
         "target": domains.target(tenant),
         "prefix": domains.RECORD_PREFIX,
+        "served_words": _SERVED,
         "may_edit": may_do(request, Permission.SETTINGS_EDIT),
     }

@@ -1,4 +1,4 @@
-"""A name server of our own on a free UDP port: it answers TXT questions from a table, and nothing to names it is told to ignore."""
+"""A name server of our own on a free UDP port: it answers TXT and A questions from tables, and nothing to names it is told to ignore."""
 
 from __future__ import annotations
 
@@ -10,14 +10,16 @@ from typing import cast
 import dns.flags
 import dns.message
 import dns.rcode
+import dns.rdatatype
 import dns.rrset
 
 
 class NameServer(asyncio.DatagramProtocol):
-    """`records` are texts by name; `silent` names get no answer."""
+    """`records` are texts by name, `addresses` where names lead; `silent` names get no answer. `asked` are the names asked for texts."""
 
     def __init__(self) -> None:
         self.records: dict[str, list[str]] = {}
+        self.addresses: dict[str, list[str]] = {}
         self.silent: set[str] = set()
         self.asked: list[str] = []
         self.address = ""
@@ -31,15 +33,19 @@ class NameServer(asyncio.DatagramProtocol):
     def datagram_received(self, data: bytes, addr: tuple[str, int]) -> None:
         query = dns.message.from_wire(data)
         name = query.question[0].name.to_text(omit_final_dot=True)
-        self.asked.append(name)
+        kind = query.question[0].rdtype
+        if kind == dns.rdatatype.TXT:
+            self.asked.append(name)
         if name in self.silent or self._transport is None:
             return
         answer = dns.message.make_response(query)
         answer.flags |= dns.flags.RA
-        if texts := self.records.get(name):
+        if kind == dns.rdatatype.A and (found := self.addresses.get(name)):
+            answer.answer.append(dns.rrset.from_text(name + ".", 60, "IN", "A", *found))
+        elif kind == dns.rdatatype.TXT and (texts := self.records.get(name)):
             quoted = [" ".join(f'"{part}"' for part in text.split("|")) for text in texts]
             answer.answer.append(dns.rrset.from_text(name + ".", 60, "IN", "TXT", *quoted))
-        else:
+        elif name not in self.addresses:
             answer.set_rcode(dns.rcode.NXDOMAIN)
         self._transport.sendto(answer.to_wire(), addr)
 

@@ -47,7 +47,7 @@ async def test_a_domain_leads_to_the_shop_once_its_record_is_there(world: World,
     names.records[f"_quanyi.{host}"] = ["v=spf1 -all", f"{token[:10]}|{token[10:]}"]
     for _ in range(2):
         seen = words_of(await staff.look(await staff.post("/settings/domain/checks", {"host": host})))
-        assert "Leads to your shop" in seen
+        assert "Not seen over HTTPS yet" in seen
     found = await routing.by_domain(host)
     assert found is not None
     assert found.id == world.tenant.id
