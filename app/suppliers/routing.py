@@ -53,10 +53,14 @@ left join lateral (select before, created_at from offer_change x where x.offer_i
 where r.sku_id = $1
 """
 _DETAILS = """
-select o.id, o.name, o.supplier_sku, o.currency, c.id as connection_id, c.name as connection_name, h.before as was_cost, h.created_at as changed_at
+select o.id, o.name, o.supplier_sku, o.currency, c.id as connection_id, c.name as connection_name,
+       h.costs[array_upper(h.costs, 1)] as was_cost, h.changed_at, h.costs || o.unit_cost as course
 from supplier_offer o
 join supplier_connection c on c.id = o.connection_id
-left join lateral (select before, created_at from offer_change x where x.offer_id = o.id order by x.created_at desc limit 1) h on true
+left join lateral (
+  select array_agg(x.before order by x.created_at, x.id) as costs, max(x.created_at) as changed_at
+  from (select before, created_at, id from offer_change where offer_id = o.id order by created_at desc, id desc limit 24) x
+) h on true
 where o.id = any($1)
 """
 _TO_ADD = """

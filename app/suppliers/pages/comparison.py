@@ -56,6 +56,7 @@ def _offer(one: Candidate, details: asyncpg.Record, obstacle: str | None, sku: a
     return {
         "candidate": one,
         "details": details,
+        "course": [int(cost * 1_000_000) for cost in details["course"]],
         "obstacle": obstacle,
         "is_best": one.offer_id == best,
         "margin_bp": int((price - one.own_cost * 100) * 10_000 / price) if comparable else None,

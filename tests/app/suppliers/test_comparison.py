@@ -41,6 +41,7 @@ async def test_the_cheapest_that_can_serve_is_marked_and_the_last_change_is_told
     shown = (await link.owner.get(PAGE)).text
     assert shown.count("Cheapest that can serve") == 1
     assert "was ¥10.00" in shown
+    assert shown.count('<svg class="spark"') == 1, "the course of a cost that has changed"
     assert "Cannot serve: no exchange rate of its currency is set" in shown
     assert shown.index("Cheapest that can serve") < shown.index("Can serve</span>")
     async with tenant_tx(world.tenant) as tx:
