@@ -96,7 +96,7 @@ async def database_state(tx: Tx) -> DatabaseState:
 
 
 _TENANTS = """
-select t.id, t.slug, t.name, t.state, t.state_reason, t.opened_at,
+select t.id, t.slug, t.name, t.state, t.state_reason, t.opened_at, t.trial_ends_at,
        array(select host from tenant_domain d where d.tenant_id = t.id and d.verified_at is not null order by host limit 3) as domains
 from tenant t
 where state <> 'spare'
@@ -114,7 +114,7 @@ group by state
 """
 _TENANT = """
 select id, slug, name, state, state_reason, database, schema_name, role_name, revision, opened_at, created_at,
-       pauses_on_breach, paused_since, reconciling_since
+       pauses_on_breach, paused_since, reconciling_since, trial_ends_at
 from tenant
 where id = $1 and state <> 'spare'
 """

@@ -21,6 +21,7 @@ from tenants import provisioning, routing, trials
 from tenants.directory import PLATFORM, Tenant
 from tenants.session import tenant_tx
 from tests.app.access.people import STAFF, browser, send
+from tests.app.console.people import operator_of
 from tests.app.storefront.buyer import Buyer, words
 from tests.world import World
 
@@ -180,6 +181,13 @@ async def test_it_ends_when_it_was_said_to(world: World) -> None:
     tenant = await opened(browser(world))
     assert tenant.trial_ends_at is not None
     assert abs(tenant.trial_ends_at - clock.now() - timedelta(hours=settings().trial_hours)) < timedelta(minutes=5)
+
+
+async def test_the_operator_sees_which_shops_are_trials(world: World) -> None:
+    tenant, client = await opened(browser(world)), await operator_of(world)
+    assert "Trial" in words((await client.get(f"/console?q={tenant.slug}")).text).partition(tenant.slug)[2][:60]
+    assert "Trial until" in words((await client.get(f"/console/tenants/{tenant.id}")).text)
+    assert "Trial until" not in (await client.get(f"/console/tenants/{world.tenant.id}")).text
 
 
 _STANDS = """
