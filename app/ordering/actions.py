@@ -27,6 +27,8 @@ class Standing:
     refundable_minor: int
     has_open_payment: bool
     refund_states: frozenset[str]
+    is_being_bought: bool = False
+    """A supplier is at work on something of it, or has not said whether it delivered."""
 
 
 WHY: dict[str, str] = {
@@ -42,6 +44,9 @@ WHY: dict[str, str] = {
     "refunded": N_("Everything of this order was given back already."),
     "all_read": N_(
         "The buyer has read every key or used every code, so nothing can be taken back and nothing can be refunded here."
+    ),
+    "being_bought": N_(
+        "A supplier is at work on this order, or has not said whether it delivered. Wait for its answer, or decide about the attempt; then it can be refunded here."
     ),
     "paid_already": N_("The order is paid. Refund it instead."),
     "ended": N_("The order has ended already."),
@@ -69,6 +74,8 @@ def _refund(order: Standing) -> str:
                 return "refund_unknown"
             return "refund_declined" if "declined" in order.refund_states else "refunding"
         case OrderState.PAID | OrderState.RUNNING | OrderState.DELIVERED | OrderState.PARTLY_DELIVERED:
+            if order.is_being_bought:
+                return "being_bought"
             return "" if order.refundable_minor > 0 else "all_read"
 
 

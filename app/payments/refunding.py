@@ -50,6 +50,12 @@ class NothingToRefund(DomainError):
     )
 
 
+class BeingBought(DomainError):
+    message = N_(
+        "A supplier is at work on this order, or has not said whether it delivered. Nothing was given back: wait for its answer, or decide about the attempt first."
+    )
+
+
 ARRIVED = N_("The gateway has given the money back after all.")
 
 
@@ -117,13 +123,18 @@ async def refund_by_merchant(tx: Tx, order_id: UUID, *, reason: str, actor: Acto
     """Give back every unit of a paid order whose key its buyer has not seen, cycles to come among them; keys delivered and not seen are voided. Codes and links we made
     are given back while they were not used: from then on they are good for nothing.
 
-    Locks: the order, its units, its subscriptions, then its keys and stock. Raises: ReasonMissing, NothingToRefund.
+    What a supplier may have sold is not given back before it has said so; purchases that were never sent are withdrawn.
+
+    Locks: the order, its attempts, its units, its subscriptions, then its keys and stock. Raises: ReasonMissing, NothingToRefund, BeingBought.
     """
     if not reason.strip():
         raise inventory.ReasonMissing
     order = await ordering.lock_order(tx, order_id)
     if OrderState(order["state"]) not in {OrderState.PAID, *SERVED}:
         raise NothingToRefund
+    await tx.execute(_WITHDRAW, order_id)
+    if await tx.fetchval(_BEING_BOUGHT, order_id):  # a look of its own: what was being taken to be sent meanwhile is seen
+        raise BeingBought
     await tx.fetch(_LOCK_UNITS, order_id)  # before they are read: a use that was being written counts
     units = await tx.fetch(_REFUNDABLE, order_id)
     if not units:
@@ -292,6 +303,13 @@ async def move_refund(tx: Tx, row: asyncpg.Record, state: RefundState, *, note: 
 
 
 _ASKED_BY_MERCHANT = "select true from history where subject_id = $1 and event = 'refund.asked_by_merchant' limit 1"
+_WITHDRAW = """
+update attempt set state = 'failed', reason = 'withdrawn', decided_at = now(), updated_at = now()
+where order_id = $1 and state = 'planned' and times_sent = 0
+"""
+_BEING_BOUGHT = (
+    "select exists (select 1 from attempt where order_id = $1 and state in ('planned', 'sending', 'accepted', 'unknown'))"
+)
 _LOCK_UNITS = "select 1 from delivery_unit where order_id = $1 order by order_line_id, unit_no for update"
 _REFUNDABLE = """
 select u.order_line_id, u.unit_no, u.sku_id, u.state, u.card_key_id

@@ -213,8 +213,8 @@ async def _whole(request: AnyRequest, tx: Tx, tenant: Tenant, order_no: str) -> 
     captures = [row["capture_id"] for row in payments if row["capture_id"]]
     subjects = [order["id"], *{row["id"] for row in payments}, *(row["id"] for row in refunds)]
     events = await history.of_subjects(tx, subjects)
-    standing = _standing(order, refundable, payments, refunds)
     attempts = await showing.attempts_of(tx, order["id"])
+    standing = _standing(order, refundable, payments, refunds, attempts)
     uses = [one for ledger in (await minting.uses_of(tx, order["id"])).values() for one in ledger]
     return {
         "order": order,
@@ -264,7 +264,11 @@ def _is_usable(unit: asyncpg.Record) -> bool:
 
 
 def _standing(
-    order: asyncpg.Record, refundable_minor: int, payments: list[asyncpg.Record], refunds: list[asyncpg.Record]
+    order: asyncpg.Record,
+    refundable_minor: int,
+    payments: list[asyncpg.Record],
+    refunds: list[asyncpg.Record],
+    attempts: list[dict[str, Any]],
 ) -> Standing:
     waiting = {PaymentState.OPENING, PaymentState.OPEN}
     return Standing(
@@ -272,6 +276,7 @@ def _standing(
         refundable_minor=refundable_minor,
         has_open_payment=any(row["state"] in waiting for row in payments),
         refund_states=frozenset(str(row["state"]) for row in refunds),
+        is_being_bought=any(one["is_open"] for one in attempts),
     )
 
 

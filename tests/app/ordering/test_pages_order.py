@@ -3,6 +3,7 @@
 import asyncio
 import json
 import re
+from dataclasses import replace
 from html import unescape
 
 import pytest
@@ -348,3 +349,4 @@ def test_every_action_is_allowed_or_says_why_not(state: OrderState) -> None:
             assert all(reason == "" or reason.endswith(".") for reason in reasons.values())
             assert (not reasons[Action.CANCEL]) == (state is OrderState.AWAITING_PAYMENT)
             assert (not reasons[Action.REFUND]) == (state in {OrderState.PAID, *SERVED} and refundable > 0)
+            assert actions.refused(Action.REFUND, replace(order, is_being_bought=True))
