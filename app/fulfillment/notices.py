@@ -104,15 +104,19 @@ async def _act(tx: Tx, connection_id: UUID, notice: PurchaseNotice | GoodsNotice
 
 
 async def _attempt_of(tx: Tx, connection_id: UUID, notice: PurchaseNotice) -> UUID | None:
-    """By our number, or where the supplier names only its own by that one, among those not decided."""
+    """By our number, and the supplier's where both name one; where the supplier names only its own by that one, among those not decided."""
     if notice.out_no:
-        found: UUID | None = await tx.fetchval(_BY_OUR_NUMBER, notice.out_no, connection_id)
+        found: UUID | None = await tx.fetchval(_BY_OUR_NUMBER, notice.out_no, connection_id, notice.supplier_ref)
     else:
         found = await tx.fetchval(_BY_THEIR_NUMBER, notice.supplier_ref, connection_id)
     return found
 
 
-_BY_OUR_NUMBER = "select id from attempt where out_no = $1 and connection_id = $2"
+_BY_OUR_NUMBER = """
+select id
+from attempt
+where out_no = $1 and connection_id = $2 and coalesce(supplier_ref = $3, true)
+"""
 _BY_THEIR_NUMBER = """
 select id
 from attempt

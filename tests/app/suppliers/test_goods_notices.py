@@ -11,7 +11,6 @@ from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from decimal import Decimal
 from typing import Any
-from urllib.parse import urlencode
 from uuid import UUID
 
 import pytest
@@ -24,6 +23,7 @@ from app.suppliers.models import ConnectionMode, RoutePolicy
 from app.suppliers.service import ConnectionTerms, RouteTerms, SupplierTerms
 from app.suppliers.syncing import _keep
 from tenants.session import tenant_session, tenant_tx
+from tests.app.fulfillment.noticing import FORM, signed
 from tests.app.staff import staff
 from tests.app.storefront.buyer import words
 from tests.app.suppliers.connectors.mainland.companies import completed
@@ -47,7 +47,6 @@ GOODS_NOTICE = {
     "told_at": "/time",
     "acknowledge": {"text": "success"},
 }
-FORM = {"Content-Type": "application/x-www-form-urlencoded"}
 
 
 @pytest.fixture(scope="module")
@@ -122,11 +121,6 @@ async def connected(world: World, company: SupplierSimulator, **changes: Any) ->
 
 def ms(at: datetime) -> str:
     return str(int(at.timestamp() * 1000))
-
-
-def signed(fields: dict[str, str], key: str) -> bytes:
-    pairs = "&".join(f"{name}={value}" for name, value in sorted(fields.items()) if value != "")
-    return urlencode({**fields, "sign": hashlib.md5((pairs + key).encode(), usedforsecurity=False).hexdigest()}).encode()
 
 
 async def test_a_notice_counts_like_a_reading_and_once(told: Told) -> None:
