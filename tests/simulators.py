@@ -184,7 +184,8 @@ class SupplierSimulator:
     """One supplier that speaks one protocol; see simulators/supplier/README.md."""
 
     def __init__(self, book: Path, protocol: str) -> None:
-        self.process = Process("simulators.supplier", "127.0.0.1", "0", str(book), "--protocol", protocol)
+        self._options = (str(book), "--protocol", protocol)
+        self.process = Process("simulators.supplier", "127.0.0.1", "0", *self._options)
         self.url: str = self.process.addresses["supplier"]
         self.http = httpx2.Client(base_url=self.url + "/desk", trust_env=False, timeout=60)
 
@@ -243,6 +244,14 @@ class SupplierSimulator:
     def _post(self, path: str, document: object) -> dict[str, Any]:
         answered: dict[str, Any] = self.http.post(path, json=document).raise_for_status().json()
         return answered
+
+    def die(self) -> None:
+        """Its machine is switched off: whoever waits for an answer gets none, and what it did stands in its book."""
+        self.process.kill()
+
+    def come_back(self) -> None:
+        """The same company at the same address, with its book and without its script."""
+        self.process = Process("simulators.supplier", "127.0.0.1", self.url.rpartition(":")[2], *self._options)
 
     def stop(self) -> None:
         self.http.close()

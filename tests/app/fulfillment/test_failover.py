@@ -9,10 +9,8 @@ from pathlib import Path
 
 import pytest
 
-from app.fulfillment import asking
 from app.kernel.tasks import Lane
 from app.suppliers import health
-from app.suppliers.models import RoutePolicy
 from tenants.session import tenant_tx
 from tests.app.fulfillment.supply import Source, attempt_states, make_due, order_state, refund, routed, settle, source
 from tests.simulators import SupplierSimulator, supplier_simulator
@@ -50,37 +48,6 @@ async def let_half_a_minute_pass(world: World) -> None:
             "update supplier_connection set breaker_since = breaker_since - interval '31 seconds' where breaker = 'open'"
         )
     await make_due(world, "suppliers.probe")
-
-
-async def test_a_supplier_dies_mid_run_and_nothing_is_bought_twice_or_stuck(
-    world: World, companies: list[SupplierSimulator], monkeypatch: pytest.MonkeyPatch
-) -> None:
-    first, second, third = [await source(world, company) for company in companies]
-    product = await routed(world, first, second, third, policy=RoutePolicy.WEIGHTED)
-    before = effects(first, second, third)
-    for company in companies:
-        company.conduct(latency_ms=20)
-    listing = product.skus[0].listing.id
-    orders = [await world.paid(listing, 3, contact=f"138{number:08d}") for number in range(6)]
-    first.company.script({"drop": True}, on="place")
-    orders += [await world.paid(listing, 3, contact=f"139{number:08d}") for number in range(6)]
-    await settle(world)
-    first.company.conduct(state="down")
-    await make_due(world)
-    await settle(world)
-    later = [await world.paid(listing, contact=f"137{number:08d}") for number in range(4)]
-    await settle(world)
-    assert [await order_state(world, order.id) for order in later] == ["delivered"] * 4
-    first.company.clear_script()
-    first.company.conduct(state="up")
-    monkeypatch.setattr(asking, "_has_died", lambda row: True)
-    for _ in range(4):
-        await make_due(world)
-        await settle(world)
-    assert {await order_state(world, order.id) for order in orders} == {"delivered"}
-    sold = sum(effects(first, second, third)) - sum(before)
-    assert sold == 12 * 3 + 4
-    assert await world.value("select count(*) from attempt where state = 'succeeded'") == 40
 
 
 @pytest.mark.case("B13")
