@@ -59,7 +59,7 @@ select o.id, ro.sku_id
 from route_offer ro
 join supplier_offer o on o.id = ro.offer_id
 join supplier_connection c on c.id = o.connection_id
-where ro.sku_id = any($1) and o.stock is not null and o.is_on_sale and o.seen_at < $2 and c.is_on and c.breaker <> 'open'
+where ro.sku_id = any($1) and o.stock is not null and o.is_on_sale and greatest(o.seen_at, c.catalog_at) < $2 and c.is_on and c.breaker <> 'open'
 order by o.stock, o.id
 limit $3
 """

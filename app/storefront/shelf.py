@@ -280,10 +280,10 @@ def _asked(rows: Sequence[asyncpg.Record], parts: Mapping[UUID, list[asyncpg.Rec
 
 _SCARCE = """
 select ro.sku_id
-from route_offer ro join supplier_offer o on o.id = ro.offer_id
+from route_offer ro join supplier_offer o on o.id = ro.offer_id join supplier_connection c on c.id = o.connection_id
 where o.stock is not null and o.is_on_sale
 group by ro.sku_id
-having sum(o.stock) <= $1 or max(o.seen_at) < now() - interval '10 minutes'
+having sum(o.stock) <= $1 or max(greatest(o.seen_at, c.catalog_at)) < now() - interval '10 minutes'
 limit $2
 """
 _FACE = """

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
+from datetime import datetime, timedelta
 from decimal import ROUND_CEILING, Decimal
 from uuid import UUID
 
@@ -173,6 +174,26 @@ def price_with_markup(unit_cost: Decimal, *, markup_bp: int, add_minor: int, end
     if ending_minor is not None:
         minor += (ending_minor - minor) % 100
     return max(1, minor)
+
+
+# Readings of catalogs -------------------------------------------------------------------------------------------------
+
+OVERLAP = timedelta(minutes=2)
+"""Changes are asked for from a little before the last reading on, for clocks that differ."""
+WHOLE_EVERY_S = 3_600
+"""The first reading of each hour is whole: it finds what left the catalog without a word, and what a clock further off has hidden."""
+
+
+def changes_since(last: datetime | None, *, configured_at: datetime, started: datetime) -> datetime | None:
+    """From when on a reading that begins now asks for changes; None where it reads everything.
+
+    `last` is when the last complete reading began: what changed while it went on is asked for again.
+    """
+    if last is None or last <= configured_at:
+        return None
+    if last.timestamp() // WHOLE_EVERY_S != started.timestamp() // WHOLE_EVERY_S:
+        return None
+    return last - OVERLAP
 
 
 # The breaker ----------------------------------------------------------------------------------------------------------

@@ -20,6 +20,7 @@ from app.kernel.ids import new_id
 from app.kernel.tasks import Lane, add_task, add_tasks
 from app.suppliers.connecting import Opened, connection_of
 from app.suppliers.connectors.port import Ability, Balance, CatalogItem, CatalogPage, NoSuchGoods, Unknown
+from app.suppliers.rules import changes_since
 from tenants.directory import Tenant
 from tenants.session import Tx, tenant_tx
 
@@ -27,8 +28,6 @@ _MOST_PAGES = 200
 _SCARCE_S = 20
 _EVERY_S = 60
 _SLOWEST_S = 900
-_OVERLAP = timedelta(minutes=2)
-"""Changes are asked for from a little before the last reading on, for clocks that differ."""
 
 
 class NotRead(RuntimeError):
@@ -38,16 +37,23 @@ class NotRead(RuntimeError):
 async def sync(tenant: Tenant, connection_id: UUID) -> None:
     """Read a connection's catalog and balance. What a whole reading no longer names is not on sale. Reads again by itself, the sooner the more sells.
 
-    Idempotent. Raises: NotRead.
+    Where the supplier tells what changed since an instant, only that is read, but for one reading an hour, the first with changed settings, and
+    when an entry of the changes makes no sense. Idempotent. Raises: NotRead.
     """
     async with tenant_tx(tenant) as tx:
         connection = await connection_of(tx, connection_id)
-        last = await tx.fetchval("select catalog_at from supplier_connection where id = $1", connection_id)
-        started = await tx.fetchval("select now()")
-    abilities = connection.connector.abilities
+        row = await tx.fetchrow(
+            "select catalog_at, configured_at, now() as started from supplier_connection where id = $1", connection_id
+        )
+        assert row is not None
+    abilities, started = connection.connector.abilities, row["started"]
     if Ability.CATALOG in abilities:
-        since = last - _OVERLAP if last and Ability.CHANGED_SINCE in abilities else None
-        await _read_catalog(tenant, connection, since, started)
+        since = changes_since(row["catalog_at"], configured_at=row["configured_at"], started=started)
+        if Ability.CHANGED_SINCE not in abilities:
+            since = None
+        if await _read_catalog(tenant, connection, since, started) and since is not None:
+            since = None
+            await _read_catalog(tenant, connection, since, started)
         async with tenant_tx(tenant) as tx:
             if since is None:
                 await _take_off_unseen(tx, connection_id, started)
@@ -92,17 +98,18 @@ async def read_balance(tenant: Tenant, connection: Opened) -> None:
             await add_task(tx, "suppliers.tell_balance", lane=Lane.MESSAGES, subject_id=connection.id)
 
 
-async def _read_catalog(tenant: Tenant, connection: Opened, since: datetime | None, started: datetime) -> None:
-    cursor = None
+async def _read_catalog(tenant: Tenant, connection: Opened, since: datetime | None, started: datetime) -> int:
+    """Write down what a supplier names; how many entries made no sense."""
+    cursor, unread = None, 0
     for _ in range(_MOST_PAGES):
         page = await connection.connector.catalog(cursor, since)
         if not isinstance(page, CatalogPage):
             raise NotRead(page.says)
         async with tenant_tx(tenant) as tx:
             await _keep(tx, connection.id, page.items, read_from=started)
-        cursor = page.next_cursor
+        cursor, unread = page.next_cursor, unread + page.unread
         if cursor is None:
-            return
+            return unread
     raise NotRead(f"more than {_MOST_PAGES} pages")
 
 

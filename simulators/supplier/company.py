@@ -212,7 +212,7 @@ class Company:
             raise Refusal("price_changed", "The goods cost more now.")
         if not self.book.run(TAKE_MONEY, cost_micro, client.id, cost_micro):
             raise Refusal("no_balance", "The balance does not suffice.")
-        if not self.book.run(TAKE_STOCK, wanted.quantity, goods.sku, wanted.quantity):
+        if not self.book.run(TAKE_STOCK, wanted.quantity, now(), goods.sku, wanted.quantity):
             raise Refusal("out_of_stock", "The goods are sold out.")
         if goods.stock is not None:
             self._goods_changed(goods.sku)
@@ -265,7 +265,7 @@ class Company:
             return
         if row["decision"] == "failure":
             self.book.run("update client set balance_micro = balance_micro + ? where id = ?", row["cost_micro"], row["client_id"])
-            self.book.run("update goods set stock = stock + ? where sku = ?", row["quantity"], row["sku"])
+            self.book.run(GIVE_STOCK_BACK, row["quantity"], now(), row["sku"])
             self._goods_changed(row["sku"])
             self._end(row, "failed", "The operator refused.")
             return
@@ -345,7 +345,16 @@ def _other(character: str) -> str:
 BY_NUMBER = "client_id = ? and out_no = ?"
 BY_OWN_NUMBER = "client_id = ? and own_no = ?"
 TAKE_MONEY = "update client set balance_micro = balance_micro - ? where id = ? and balance_micro >= ?"
-TAKE_STOCK = "update goods set stock = stock - ? where sku = ? and (stock is null or stock >= ?)"
+TAKE_STOCK = """
+update goods
+set stock = stock - ?, changed_at = case when stock is null then changed_at else ? end
+where sku = ? and (stock is null or stock >= ?)
+"""
+GIVE_STOCK_BACK = """
+update goods
+set stock = stock + ?, changed_at = case when stock is null then changed_at else ? end
+where sku = ?
+"""
 TAKE_CARD = """
 update card
 set purchase_id = ?

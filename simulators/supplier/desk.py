@@ -65,6 +65,8 @@ class GoodsChange(msgspec.Struct, forbid_unknown_fields=True):
     cost: Decimal | None = None
     stock: int | msgspec.UnsetType | None = msgspec.UNSET
     is_on_sale: bool | None = None
+    changed_at: float | None = None
+    """When it changed by the company's own clock, in seconds; now where that is left out."""
 
 
 class NewCard(msgspec.Struct, forbid_unknown_fields=True):
@@ -123,14 +125,14 @@ async def put_goods(request: AnyRequest, data: list[NewGoods]) -> Json:
 @patch("/goods/{sku:str}")
 async def change_goods(request: AnyRequest, sku: str, data: GoodsChange) -> Json:
     """Price, stock (null: not counted) and sale."""
-    book = desk_of(request).company.book
+    book, at = desk_of(request).company.book, now() if data.changed_at is None else data.changed_at
     with book.write():
         if data.cost is not None:
-            book.run("update goods set cost_micro = ?, changed_at = ? where sku = ?", micro(data.cost), now(), sku)
+            book.run("update goods set cost_micro = ?, changed_at = ? where sku = ?", micro(data.cost), at, sku)
         if data.stock is not msgspec.UNSET:
-            book.run("update goods set stock = ?, changed_at = ? where sku = ?", data.stock, now(), sku)
+            book.run("update goods set stock = ?, changed_at = ? where sku = ?", data.stock, at, sku)
         if data.is_on_sale is not None:
-            book.run("update goods set is_on_sale = ?, changed_at = ? where sku = ?", data.is_on_sale, now(), sku)
+            book.run("update goods set is_on_sale = ?, changed_at = ? where sku = ?", data.is_on_sale, at, sku)
     desk_of(request).company.announce_goods(sku)
     goods = book.goods(sku)
     return {} if goods is None else {"sku": sku, "cost": str(goods.cost), "stock": goods.stock, "is_on_sale": goods.is_on_sale}

@@ -56,6 +56,8 @@ class Family962699(Protocol):
             case "/api/order/query":
                 found = lambda: _ok(_order(self.company.find(client, out_no=number or "")))  # noqa: E731
                 return Task("query", found, client, number)
+            case "/api/product/list":
+                return Task("catalog", lambda: self._list(form), client)
             case "/api/product/info":
                 return Task("goods", lambda: self._goods(sku or ""), client, None, sku)
             case "/api/user/balance":
@@ -72,9 +74,14 @@ class Family962699(Protocol):
         }
         return _ok(told)
 
+    def _list(self, form: dict[str, str]) -> Reply:
+        """This company's own: all goods page by page, or those that changed at or after `updatedSince`, in milliseconds."""
+        size, page = int(form.get("size", "100")), max(1, int(form.get("page", "1")))
+        goods = self.company.catalog("", page * size, changed_since=int(form.get("updatedSince", "0")) / 1000)
+        return _ok({"list": [_product(one) for one in goods[(page - 1) * size :]]})
+
     def _goods(self, sku: str) -> Reply:
-        goods = self.company.goods(sku)
-        return _ok({"productId": goods.sku, "productName": goods.name, "price": str(goods.cost), "stock": goods.stock})
+        return _ok(_product(self.company.goods(sku)))
 
     def refused(self, refusal: Refusal) -> Reply:
         return Reply.json({"code": int(CODES.get(refusal.kind, UNDOCUMENTED)), "message": refusal.says})
@@ -203,6 +210,11 @@ def _order(purchase: Purchase) -> dict[str, Any]:
         "price": str(purchase.cost),
         "cards": [{"cardNo": card.number, "cardPwd": card.password, "expireTime": card.expires_on} for card in purchase.cards],
     }
+
+
+def _product(goods: Goods) -> dict[str, Any]:
+    told = {"productId": goods.sku, "productName": goods.name, "price": str(goods.cost), "stock": goods.stock}
+    return {**told, "state": "1" if goods.is_on_sale else "0"}
 
 
 def _ok(data: dict[str, Any]) -> Reply:

@@ -33,7 +33,9 @@ def prepare(recipe: Recipe, call: CallPart, values: Values) -> Prepared:
     filled = fill_value(dict(call.body), values)
     assert isinstance(filled, dict)
     body = {name: value for name, value in filled.items() if value not in ("", None) or not call.leave_out_empty}
-    query = {name: fill(template, values) for name, template in call.query.items()}
+    query = {
+        name: value for name, template in call.query.items() if (value := fill(template, values)) or not call.leave_out_empty
+    }
     headers = {name: fill(template, values) for name, template in {**recipe.headers, **call.headers}.items()}
     path = _segments(call.path, values)
     signed_text = ""

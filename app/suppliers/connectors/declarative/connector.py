@@ -87,7 +87,15 @@ class Declarative:
             Setting("base_url", N_("Address"), help=N_("Instead of the recipe's own address."), pattern=r"(https?://[^\s?#]+)?"),
         ),
         abilities=frozenset(
-            {Ability.CATALOG, Ability.STOCK, Ability.PRE_CHECK, Ability.BALANCE, Ability.NOTICES, Ability.GOODS_NOTICES}
+            {
+                Ability.CATALOG,
+                Ability.CHANGED_SINCE,
+                Ability.STOCK,
+                Ability.PRE_CHECK,
+                Ability.BALANCE,
+                Ability.NOTICES,
+                Ability.GOODS_NOTICES,
+            }
         ),
         not_found_grace=timedelta(minutes=10),
         idempotency_life=None,
@@ -110,6 +118,11 @@ class Declarative:
         """Those the recipe describes."""
         described = {Ability(name) for name in ("catalog", "pre_check", "balance") if name in self.recipe.calls}
         described |= {Ability.STOCK} if "goods" in self.recipe.calls else set()
+        described |= (
+            {Ability.CHANGED_SINCE}
+            if "catalog" in self.recipe.calls and _names(self.recipe.calls["catalog"], "since.")
+            else set()
+        )
         described |= {Ability.NOTICES} if self.recipe.notice else set()
         return frozenset(described | ({Ability.GOODS_NOTICES} if self.recipe.goods_notice else set()))
 
@@ -128,12 +141,13 @@ class Declarative:
         return found
 
     async def catalog(self, cursor: str | None, since: datetime | None) -> CatalogPage | Unknown:
-        """The cursor is a page, and where to go on in it: pages longer than 500 are cut here."""
+        """The cursor is a page, and where to go on in it: pages longer than 500 are cut here. Without `since` its names are empty."""
         part = self.recipe.calls.get("catalog")
         if part is None:
             return _not_described("catalog")
         number, first = (int(step) for step in (cursor or "1.0").split("."))
-        said = await self._call(part, {"page.number": str(number), "page.size": str(self.recipe.page_size)})
+        asked = {"page.number": str(number), "page.size": str(self.recipe.page_size)}
+        said = await self._call(part, asked | (values.instant("since", since, self.recipe.zone) if since else {}))
         if isinstance(said, Unknown) or said.word != "ok":
             return _unread(said)
         try:
@@ -142,7 +156,7 @@ class Declarative:
             return Unknown(f"the catalog cannot be read: {fault}", evidence=said.evidence)
         if len(items) > first + PAGE:
             return CatalogPage(tuple(items[first : first + PAGE]), f"{number}.{first + PAGE}")
-        is_paged = "{page.number" in part.model_dump_json()
+        is_paged = _names(part, "page.number")
         is_last = not is_paged or len(items) + unread < self.recipe.page_size or number >= MAX_PAGES
         return CatalogPage(tuple(items[first:]), None if is_last else f"{number + 1}.0", unread)
 
@@ -232,6 +246,11 @@ class Declarative:
         except CallFailed as fault:
             return Unknown(fault.reason)
         return answering.read(part.answer, answer)
+
+
+def _names(part: CallPart, name: str) -> bool:
+    """Whether a call names a value that begins so."""
+    return "{" + name in part.model_dump_json()
 
 
 def _acknowledged(part: MessagePart | None) -> tuple[int, bytes, str]:

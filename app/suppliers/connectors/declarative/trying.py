@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from datetime import datetime
+from datetime import datetime, timedelta
 from urllib.parse import quote
 
 from app.kernel.http import Answer
@@ -12,6 +12,9 @@ from app.suppliers.connectors.declarative import answering, asking, messages, va
 from app.suppliers.connectors.declarative.answering import Ours
 from app.suppliers.connectors.declarative.recipe import CallName, Recipe
 from app.suppliers.connectors.port import Found, Notice, Purchase, RawNotice, Unknown
+
+_SINCE = timedelta(minutes=15)
+"""So long before the sample's instant a sample reading asks for changes."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -90,6 +93,7 @@ def _named(recipe: Recipe, settings: Mapping[str, str], sample: Sample) -> dict[
         "goods.supplier_sku": sample.purchase.supplier_sku,
         "page.number": str(sample.page),
         "page.size": str(recipe.page_size),
+        **values.instant("since", sample.now - _SINCE, recipe.zone),
     }
 
 

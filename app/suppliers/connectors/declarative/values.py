@@ -28,7 +28,9 @@ NAMES: Mapping[str, frozenset[str]] = {
     "place": _PURCHASE,
     "place_top_up": _PURCHASE,
     "query": frozenset({"asked.out_no", "asked.supplier_ref"}),
-    "catalog": frozenset({"page.number", "page.size"}),
+    "catalog": frozenset(
+        {"page.number", "page.size", "since.seconds", "since.milliseconds", "since.compact", "since.text", "since.date"}
+    ),
     "goods": frozenset({"goods.supplier_sku"}),
     "pre_check": frozenset({"goods.supplier_sku", "account.*"}),
     "balance": frozenset(),
@@ -82,17 +84,23 @@ def fill_value(template: object, values: Mapping[str, str]) -> object:
 
 def common(settings: Mapping[str, str], now: datetime, zone: str, nonce: str | None = None) -> dict[str, str]:
     """What every call may name."""
-    here = now.astimezone(ZoneInfo(zone))
-    milliseconds = int(now.timestamp() * 1000)
-    return {
-        "nonce": nonce or secrets.token_hex(16),
-        "time.seconds": str(milliseconds // 1000),
-        "time.milliseconds": str(milliseconds),
-        "time.compact": here.strftime("%Y%m%d%H%M%S"),
-        "time.text": here.strftime("%Y-%m-%d %H:%M:%S"),
-        "time.date": here.strftime("%Y-%m-%d"),
-        **named("settings", settings),
-    }
+    return {"nonce": nonce or secrets.token_hex(16), **instant("time", now, zone), **named("settings", settings)}
+
+
+def instant(family: str, at: datetime, zone: str) -> dict[str, str]:
+    """An instant in every form a recipe may ask for, none of them later than it is."""
+    here = at.astimezone(ZoneInfo(zone))
+    milliseconds = int(at.timestamp() * 1000)
+    return named(
+        family,
+        {
+            "seconds": str(milliseconds // 1000),
+            "milliseconds": str(milliseconds),
+            "compact": here.strftime("%Y%m%d%H%M%S"),
+            "text": here.strftime("%Y-%m-%d %H:%M:%S"),
+            "date": here.strftime("%Y-%m-%d"),
+        },
+    )
 
 
 def named(family: str, values: Mapping[str, str]) -> dict[str, str]:
