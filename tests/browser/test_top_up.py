@@ -95,3 +95,31 @@ def test_without_scripts_it_is_bought_all_the_same(front: Open, product: str) ->
     to_confirmation(page)
     page.get_by_role("button", name="Yes, go on to payment").click()
     expect(page).to_have_url(re.compile("/orders/"))
+
+
+def test_what_has_not_arrived_is_topped_up_again_from_the_cases_page(
+    front: Open, office: Open, shop: Shop, company: SupplierSimulator, product: str
+) -> None:
+    page = front(product, width=390)
+    to_confirmation(page)
+    paid(shop, page)
+    expect(page.get_by_role("heading", name="Credited", exact=True)).to_be_visible(timeout=30_000)
+    page.get_by_role("link", name="It has not arrived").click()
+    page.get_by_role("button", name="No, it still does not work").click()
+    page.get_by_role("button", name="Report it").click()
+    expect(page.get_by_role("heading", name="The shop is looking at your report")).to_be_visible(timeout=30_000)
+    desk = office("/after-sales", width=1360)
+    desk.locator("table a.keep").click()
+    expect(desk.get_by_text("The supplier says that it delivered")).to_be_visible()
+    desk.get_by_role("link", name="Top up again").click()
+    dialog = desk.get_by_role("dialog")
+    expect(dialog.get_by_text("The account is credited a second time")).to_be_visible()
+    assert company.totals()["effects"]["count"] == 1
+    dialog.get_by_label("Why").fill("The operator lost the first one")
+    dialog.get_by_role("button", name="Top up again").click()
+    expect(desk.get_by_text("another is being delivered")).to_be_visible()
+    page.reload()
+    expect(page.get_by_role("heading", name="It was replaced")).to_be_visible(timeout=30_000)
+    assert company.totals()["effects"] == {"count": 2, "numbers": 2}
+    accounts = {effect["account"] for effect in company.book()["effects"]}
+    assert len(accounts) == 1, "the same account both times"
