@@ -275,6 +275,17 @@ where not exists (select 1 from content_piece c where c.file_id = f.id)
         "select id::text from shop_order where state = 'awaiting_payment' and expires_at < now() - interval '60 seconds'",
     ),
     Invariant(
+        "BUYING",
+        N_("What a supplier is at work on, or may have sold, is still owed to its buyer: its money is not on its way back."),
+        """
+select a.out_no from attempt a join delivery_unit u on u.order_line_id = a.order_line_id and u.unit_no = a.unit_no
+where a.state = 'planned' and u.state <> 'owed'
+union all
+select a.out_no from attempt a join delivery_unit u on u.order_line_id = a.order_line_id and u.unit_no = a.unit_no
+where a.state in ('sending', 'accepted', 'unknown') and u.state <> 'owed'
+""",
+    ),
+    Invariant(
         "BILL",
         N_("What a supplier's bill says is owed is the sum of its lines."),
         """

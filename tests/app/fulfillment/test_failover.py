@@ -20,18 +20,18 @@ pytestmark = [pytest.mark.anyio, pytest.mark.database]
 
 
 @pytest.fixture(scope="module")
-def three_companies(tmp_path_factory: pytest.TempPathFactory) -> Iterator[list[SupplierSimulator]]:
+def two_companies(tmp_path_factory: pytest.TempPathFactory) -> Iterator[list[SupplierSimulator]]:
     with ExitStack() as stack:
-        folders = [tmp_path_factory.mktemp(name) for name in ("a", "b", "c")]
+        folders = [tmp_path_factory.mktemp(name) for name in ("a", "b")]
         yield [stack.enter_context(supplier_simulator(folder, "tango")) for folder in folders]
 
 
 @pytest.fixture
-def companies(three_companies: list[SupplierSimulator]) -> list[SupplierSimulator]:
-    for company in three_companies:
+def companies(two_companies: list[SupplierSimulator]) -> list[SupplierSimulator]:
+    for company in two_companies:
         company.clear_script()
         company.conduct(state="up", latency_ms=0, decide_ms=0)
-    return three_companies
+    return two_companies
 
 
 def effects(*sources: Source) -> list[int]:

@@ -33,6 +33,10 @@ TAMPERINGS = {
     "INV-15": "update history set to_state = 'awaiting_payment' where subject_kind = 'order'",
     "INV-19": "update shop_order set state = 'awaiting_payment', expires_at = now() - interval '2 minutes'",
     "COST": "update delivery_unit set unit_cost = unit_cost + 0.01",
+    "BUYING": """insert into attempt (id, order_id, order_line_id, unit_no, sku_id, seq, offer_id, connection_id, supplier_sku, out_no, state,
+                  expected_cost, currency, why)
+                select gen_random_uuid(), order_id, order_line_id, unit_no, sku_id, 1, gen_random_uuid(), gen_random_uuid(), 'x', 'x', 'unknown',
+                  1, 'CNY', 'x' from delivery_unit where unit_no = 1""",
     "BILL": """insert into supplier (id, name) values (gen_random_uuid(), 'Northbank');
                 insert into settlement_statement (id, supplier_id, first_day, last_day, currency, purchases, total_minor)
                 select gen_random_uuid(), id, '2026-05-01', '2026-05-07', 'CNY', 0, 1 from supplier""",
