@@ -1,5 +1,6 @@
 """Ports on this machine: the usual ones where they are free, else any."""
 
+import random
 import socket
 from collections.abc import Mapping, Sequence
 from contextlib import ExitStack, suppress
@@ -21,6 +22,7 @@ class Ports:
 
 
 USUAL = Ports()
+_ANY = range(20_000, 32_000)
 FIRST_SUPPLIER = 8030
 """The usual port of the first simulated supplier; the next ones follow."""
 
@@ -49,12 +51,20 @@ def is_free(port: int) -> bool:
 
 
 def free_ports(count: int) -> list[int]:
-    """Different ones: all are held until the last is found."""
+    """Different ones: all are held until the last is found.
+
+    They lie below the range that this system draws from for connections, or one of those would take a port between its choice and its use.
+    """
+    found: list[int] = []
     with ExitStack() as held:
-        probes = [held.enter_context(socket.socket()) for _ in range(count)]
-        for probe in probes:
-            probe.bind(("127.0.0.1", 0))
-        return [probe.getsockname()[1] for probe in probes]
+        for port in random.SystemRandom().sample(_ANY, len(_ANY)):
+            if len(found) == count:
+                break
+            probe = held.enter_context(socket.socket())
+            with suppress(OSError):
+                probe.bind(("127.0.0.1", port))
+                found.append(port)
+    return found
 
 
 def answers(port: int) -> bool:

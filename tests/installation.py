@@ -6,11 +6,11 @@ import base64
 import os
 import secrets
 import shutil
-import socket
 import tempfile
 from pathlib import Path
 
 from operations.leftovers import delete_killed
+from operations.ports import free_ports
 from operations.record import Record, identity_of
 from tenants.bootstrap import Passwords, Urls, prepare_database
 from tenants.embedded import EmbeddedPostgres
@@ -32,9 +32,7 @@ def pg_bin() -> Path | None:
 
 def free_port() -> int:
     """A port nobody listens on this moment."""
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return int(probe.getsockname()[1])
+    return free_ports(1)[0]
 
 
 class Installation:
