@@ -6,6 +6,7 @@ A tenant whose operator wants it so stops selling meanwhile.
 from __future__ import annotations
 
 from collections.abc import Sequence
+from uuid import UUID
 
 import asyncpg
 
@@ -63,6 +64,11 @@ async def _turn_sales(tx: Tx, home: Tenant, found: Sequence[Breach]) -> None:
         event = "tenant.sales_paused" if found else "tenant.sales_resumed"
         note = ", ".join(breach.number for breach in found)
         await history.record(tx, Happened("tenant", home.id, event, note=note))
+
+
+async def forget(tx: Tx, home_id: UUID) -> None:
+    """A home is no more, so nothing of it is alarming. Idempotent."""
+    await tx.execute("delete from alarm where home_id = $1", home_id)
 
 
 async def count() -> None:

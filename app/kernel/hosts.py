@@ -47,7 +47,7 @@ class Hosts:
     def __init__(self, inner: ASGIApp) -> None:
         self._inner = inner
         pay = f" {settings().sandbox_gateway_url}" if settings().sandbox_gateway_url else ""
-        self._csp = _CSP.format(pay=pay).encode()
+        self._headers = _headers(_CSP.format(pay=pay), is_https=settings().public_scheme == "https")
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         if scope["type"] != ScopeType.HTTP:
@@ -101,26 +101,26 @@ class Hosts:
             if message["type"] == "http.response.start":
                 headers = [pair for pair in message["headers"] if pair[0].lower() != b"server"]
                 names = {name.lower() for name, _ in headers}
-                for name, value in self._headers(scope):
-                    if name not in names:
-                        headers.append((name, value))
+                headers += [pair for pair in self._headers if pair[0] not in names]
+                headers.append((b"x-request-id", scope["state"]["request_id"].encode()))
                 message["headers"] = headers
                 _write_log(scope, message["status"], started)
             await send(message)
 
         return answering
 
-    def _headers(self, scope: Scope) -> list[tuple[bytes, bytes]]:
-        return [
-            (b"content-security-policy", self._csp),
-            (b"x-content-type-options", b"nosniff"),
-            (b"referrer-policy", b"same-origin"),
-            (b"cross-origin-opener-policy", b"same-origin"),
-            (b"permissions-policy", b"camera=(), microphone=(), geolocation=()"),
-            (b"cache-control", b"no-store"),
-            (b"x-request-id", scope["state"]["request_id"].encode()),
-            *([(b"strict-transport-security", b"max-age=31536000")] if settings().public_scheme == "https" else []),
-        ]
+
+def _headers(csp: str, *, is_https: bool) -> tuple[tuple[bytes, bytes], ...]:
+    """What every answer has unless it says otherwise."""
+    return (
+        (b"content-security-policy", csp.encode()),
+        (b"x-content-type-options", b"nosniff"),
+        (b"referrer-policy", b"same-origin"),
+        (b"cross-origin-opener-policy", b"same-origin"),
+        (b"permissions-policy", b"camera=(), microphone=(), geolocation=()"),
+        (b"cache-control", b"no-store"),
+        *([(b"strict-transport-security", b"max-age=31536000")] if is_https else []),
+    )
 
 
 def host_of(scope: Scope) -> str:

@@ -7,12 +7,15 @@ import json
 import os
 import queue
 import threading
+import time
 from contextlib import suppress
 from typing import TextIO
 
 _MOST_LINES = 10_000
 _AT_ONCE = 500
 _LAST_WORDS_S = 2.0
+_GATHER_S = 0.02
+"""Lines that come so soon after one another are written together: a thread that wakes for each takes the interpreter from those who answer."""
 
 
 class LogSink:
@@ -45,6 +48,7 @@ class LogSink:
 
     def _write_on(self) -> None:
         while (first := self._lines.get()) is not None:
+            time.sleep(_GATHER_S)
             lines = [first]
             is_last = False
             while len(lines) < _AT_ONCE and not self._lines.empty():

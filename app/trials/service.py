@@ -13,6 +13,7 @@ from app.access.accounts import NoShopReady
 from app.catalog import service as catalog
 from app.catalog.models import DeliveryKind
 from app.catalog.service import ProductTerms, SkuTerms
+from app.insight import alarms
 from app.inventory import importing
 from app.kernel import audit, clock, i18n, rates
 from app.kernel.actor import Actor, ActorKind
@@ -113,5 +114,6 @@ async def end_trials(owner_url: str) -> int:
     for tenant in over:
         async with tenant_tx(PLATFORM) as tx:
             await trying.dismiss(tx, tenant.id)
+            await alarms.forget(tx, tenant.id)
         await trials.delete(owner_url, tenant)
     return len(over)

@@ -13,6 +13,7 @@ import pytest
 
 from app.insight.invariants import breaches
 from app.kernel import clock
+from app.kernel.ids import new_id
 from app.kernel.rates import Limit, RateWindow
 from app.settings import settings
 from app.storefront.shelf import shelf_of
@@ -114,8 +115,13 @@ async def test_when_it_is_over_nothing_of_it_is_left_and_nothing_else_is_touched
     client, other = browser(world), browser(world)
     tenant, standing = await opened(client), await opened(other)
     before = await stand(world, standing)
-    assert await stand(world, tenant) | {"roles": 1} == {"named": 1, "schemas": 1, "roles": 1, "people": 1, "sessions": 1}
+    assert await stand(world, tenant) | {"roles": 1} == {
+        "named": 1, "schemas": 1, "roles": 1, "people": 1, "sessions": 1, "alarms": 0,
+    }  # fmt: skip
     await world.bought(next(iter((await shelf_of(tenant)).offers)), tenant=tenant)
+    async with tenant_tx(PLATFORM) as tx:
+        await tx.execute("insert into alarm (id, home_id, rule, says, shown) values ($1, $2, 'INV-1', 'said', '')", new_id(), tenant.id)
+    assert (await stand(world, tenant))["alarms"] == 1
     await end(tenant)
     assert await service.end_trials(world.urls.owner_url) == 1
     assert await stand(world, tenant) == dict.fromkeys(before, 0)
@@ -195,5 +201,6 @@ select (select count(*) from tenant where id = $1) as named, (select count(*) fr
        (select count(*) from pg_roles r where rolname = $3 and not exists (
           select 1 from pg_shdepend d join pg_database b on b.oid = d.dbid where d.refobjid = r.oid and b.datname <> current_database()
        )) as roles, (select count(*) from app_user where email like $4) as people,
+       (select count(*) from alarm where home_id = $1) as alarms,
        (select count(*) from user_session s join app_user u on u.id = s.user_id where u.email like $4) as sessions
 """
