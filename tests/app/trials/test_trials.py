@@ -120,7 +120,9 @@ async def test_when_it_is_over_nothing_of_it_is_left_and_nothing_else_is_touched
     }  # fmt: skip
     await world.bought(next(iter((await shelf_of(tenant)).offers)), tenant=tenant)
     async with tenant_tx(PLATFORM) as tx:
-        await tx.execute("insert into alarm (id, home_id, rule, says, shown) values ($1, $2, 'INV-1', 'said', '')", new_id(), tenant.id)
+        await tx.execute(
+            "insert into alarm (id, home_id, rule, says, shown) values ($1, $2, 'INV-1', 'said', '')", new_id(), tenant.id
+        )
     assert (await stand(world, tenant))["alarms"] == 1
     await end(tenant)
     assert await service.end_trials(world.urls.owner_url) == 1
