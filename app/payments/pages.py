@@ -6,6 +6,7 @@ from typing import Annotated, Any
 from uuid import UUID
 
 from litestar import Controller, Response, get, post
+from litestar.params import FromPath
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from app.access.guards import may, may_do
@@ -53,7 +54,14 @@ class PaymentSettingsPages(Controller):
 
     @post("/{connection_id:uuid}/fee", guards=[may(Permission.PAYMENTS_EDIT)])
     async def set_fee(
-        self, request: AnyRequest, session: AsyncSession, *, tenant: Tenant, connection_id: UUID, actor: Actor, sent: RawForm
+        self,
+        request: AnyRequest,
+        session: AsyncSession,
+        *,
+        tenant: Tenant,
+        connection_id: FromPath[UUID],
+        actor: Actor,
+        sent: RawForm,
     ) -> Response[None]:
         """What the gateway keeps of each capture from now on. Raises: InvalidForm, NotFound."""
         tx = await raw(session)
