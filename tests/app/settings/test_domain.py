@@ -1,29 +1,18 @@
 """A shop's own domain: waiting, verified, taken; asked for at a real name server on this machine."""
 
-from collections.abc import AsyncIterator
-
 import pytest
 
 from app.access.models import MemberRole
-from app.kernel import dns, domains
+from app.kernel import domains
 from tenants import routing
 from tenants.directory import PLATFORM
 from tenants.session import tenant_tx
-from tests.app.settings.nameserver import NameServer, name_server
+from tests.app.settings.nameserver import NameServer
 from tests.staff import desk, words_of
 from tests.world import World
 
 pytestmark = [pytest.mark.anyio]
 HOST = "shop.example-brand.com"
-
-
-@pytest.fixture
-async def names(monkeypatch: pytest.MonkeyPatch) -> AsyncIterator[NameServer]:
-    """The name system, as this test says it is."""
-    async with name_server() as server:
-        monkeypatch.setattr(dns, "name_servers", lambda: dns.NameServers(server.address))
-        monkeypatch.setattr(dns, "TIMEOUT_S", 0.3)
-        yield server
 
 
 async def token_of(host: str) -> str:

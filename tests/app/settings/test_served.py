@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator
 from urllib.parse import quote
 
 import httpx2
@@ -13,20 +12,12 @@ from app.settings import settings
 from tenants import operating
 from tenants.directory import PLATFORM, Tenant, TenantState
 from tenants.session import tenant_tx
-from tests.app.settings.nameserver import NameServer, name_server
+from tests.app.settings.nameserver import NameServer
 from tests.staff import Desk, desk, words_of
 from tests.world import World
 
 pytestmark = [pytest.mark.anyio]
 ASK = "/internal/may-serve"
-
-
-@pytest.fixture
-async def names(monkeypatch: pytest.MonkeyPatch) -> AsyncIterator[NameServer]:
-    async with name_server() as server:
-        monkeypatch.setattr(dns, "name_servers", lambda: dns.NameServers(server.address))
-        monkeypatch.setattr(dns, "TIMEOUT_S", 0.3)
-        yield server
 
 
 async def own_domain(tenant: Tenant, host: str, *, is_verified: bool = True) -> str:
