@@ -6,6 +6,7 @@ import asyncio
 import html
 from collections.abc import Iterator
 from typing import Any
+from uuid import UUID
 
 import pytest
 
@@ -31,11 +32,11 @@ def no_pump_stays(company: SupplierSimulator) -> Iterator[None]:
     buying._pumps.clear()
 
 
-async def give_back(world: World, order_id: object) -> str:
+async def give_back(world: World, order_id: UUID) -> str:
     """What a refund by hand comes to."""
     try:
         async with tenant_tx(world.tenant) as tx:
-            await refunding.refund_by_merchant(tx, order_id, reason="asked for", actor=STAFF)  # type: ignore[arg-type]
+            await refunding.refund_by_merchant(tx, order_id, reason="asked for", actor=STAFF)
     except (BeingBought, NothingToRefund) as refusal:
         return type(refusal).__name__
     return "refunded"

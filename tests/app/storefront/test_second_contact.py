@@ -32,7 +32,9 @@ async def kept(world: World) -> list[str | None]:
 
 async def rule(world: World, chosen: str) -> None:
     async with tenant_session(world.tenant) as session:
-        (await catalog.storefront(session)).contact_rule = chosen  # type: ignore[union-attr]
+        shop = await catalog.storefront(session)
+        assert shop is not None
+        shop.contact_rule = chosen
     forget_shelf(world.tenant)
 
 
