@@ -80,6 +80,7 @@ def ask_code(page: Page, shop: Shop, contact: str) -> str:
     page.goto(shop.front("/orders"))
     page.get_by_label("Mobile number or e-mail").fill(contact)
     page.get_by_role("button", name="Send me a code").click()
+    expect(page.locator("h1")).to_have_text(re.compile("Type the code|Too many tries"))
     words = page.locator("main").inner_text()
     return re.sub(r"\d{3}\*{4}\d{4}", "…", words)
 

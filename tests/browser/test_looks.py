@@ -32,6 +32,7 @@ def test_axe_finds_nothing_on_pages_that_only_a_form_leads_to(surf: Surf, shop: 
     page.goto(shop.front("/orders"))
     page.get_by_label("Mobile number or e-mail").fill("13900139006")
     page.get_by_role("button", name="Send me a code").click()
+    expect(page.locator("h1")).to_have_text("Type the code")
     look("code")
     shop.hands.ask("quarantine", slug=shop.slug)
     shop.hands.ask("pay_order", slug=shop.slug, no=doomed["no"])
