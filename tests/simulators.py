@@ -219,6 +219,11 @@ class SupplierSimulator:
         """What the whole company is like: `state`, `latency_ms`, `decide_ms`, `most_at_once`, `repeats`, …"""
         self.http.patch("/conduct", json=changes).raise_for_status()
 
+    def use(self, out_no: str, **told: Any) -> int:
+        """What was bought under a number is used (`place`, `at`), or that is taken back (`is_taken_back`); the company's number of it."""
+        use_id: int = self._post("/uses", {"out_no": out_no, **told})["use_id"]
+        return use_id
+
     def replay(
         self, out_no: str, *, times: int = 1, url: str | None = None, forge: Mapping[str, Any] | None = None
     ) -> list[int | None]:

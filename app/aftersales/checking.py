@@ -1,4 +1,7 @@
-"""Asking the supplier about a purchase that a buyer says is no good. No protocol we speak takes complaints, so it is asked what became of the purchase."""
+"""Asking the supplier about a purchase that a buyer says is no good. No protocol we speak takes complaints, so it is asked what became of the purchase.
+
+What the supplier told of its use counts more than the answer: it is the later word.
+"""
 
 from __future__ import annotations
 
@@ -9,6 +12,7 @@ from uuid import UUID
 from app.aftersales import reporting
 from app.aftersales import service as cases
 from app.aftersales.models import AfterSaleState, Verdict
+from app.fulfillment import told_uses
 from app.kernel import clock
 from app.kernel.actor import Actor
 from app.kernel.errors import NotFound
@@ -60,6 +64,8 @@ async def _go_on(tx: Tx, case_id: UUID, found: Found) -> None:
     if case["state"] != AfterSaleState.CHECKING_WITH_SUPPLIER:
         return
     verdict, evidence = _read(found)
+    if used_at := await told_uses.last_of(tx, case["attempt_id"]):
+        verdict = Verdict.USED if used_at >= case["delivered_at"] else Verdict.USED_BEFORE
     await tx.execute(_CHECKED, case_id, verdict, evidence[:500])
     if verdict is Verdict.UNKNOWN and case["times_checked"] < len(_DELAYS_S):
         due = clock.now() + timedelta(seconds=_DELAYS_S[case["times_checked"]])

@@ -77,7 +77,10 @@ class Complaint(StrEnum):
 
 
 class Verdict(StrEnum):
-    """What checking came to. `denied`: the supplier says that this was never delivered. `batch_bad`: the batch is quarantined, or its rate is bad."""
+    """What checking came to. `denied`: the supplier says that this was never delivered. `batch_bad`: the batch is quarantined, or its rate is bad.
+
+    `used`: it was used, at a counter of ours or as its supplier tells. `used_before`: its supplier tells of a use from before it was delivered here.
+    """
 
     NOT_CHECKED = "not_checked"
     DELIVERED = "delivered"
@@ -87,6 +90,7 @@ class Verdict(StrEnum):
     BATCH_BAD = "batch_bad"
     NEVER_USED = "never_used"
     USED = "used"
+    USED_BEFORE = "used_before"
 
 
 class RemedyKind(StrEnum):

@@ -56,6 +56,7 @@ def automatic(policy: Policy, case: Standing) -> RemedyKind | None:
 
     Small values of buyers with a good record alone, so many per buyer and per day, once per unit, and only while whoever sold us the goods
     still takes complaints. An account is never credited twice by itself: its money goes back, and only if the supplier says it never delivered.
+    What was used after it was delivered is never settled by itself.
     """
     is_small = 0 < case.amount_minor <= policy.auto_most_minor
     has_good_record = case.rejected_of_buyer == 0 and case.automatic_of_buyer < policy.auto_per_buyer
@@ -66,7 +67,7 @@ def automatic(policy: Policy, case: Standing) -> RemedyKind | None:
         return RemedyKind.REFUND if case.verdict is Verdict.DENIED else None
     if case.delivery_kind in _MADE:
         return policy.prefers if case.verdict is Verdict.NEVER_USED else None
-    if case.delivery_kind != DeliveryKind.CARD_KEY or case.verdict is Verdict.UNKNOWN:
+    if case.delivery_kind != DeliveryKind.CARD_KEY or case.verdict in (Verdict.UNKNOWN, Verdict.USED):
         return None
     return policy.prefers
 

@@ -43,7 +43,8 @@ VERDICTS: Final = {
     Verdict.BATCH_GOOD: N_("No trouble is known with its batch"),
     Verdict.BATCH_BAD: N_("Its batch is known to be bad"),
     Verdict.NEVER_USED: N_("The code was never used at a counter"),
-    Verdict.USED: N_("The code was used at a counter"),
+    Verdict.USED: N_("It was used"),
+    Verdict.USED_BEFORE: N_("The supplier says that it was used before it was delivered"),
 }
 EVENTS: Final = {
     **ORDER_EVENTS,

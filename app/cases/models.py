@@ -25,6 +25,7 @@ class CaseKind(StrEnum):
     `cycle_missed`: a cycle of a subscription could not be delivered on its day; its share goes back by itself.
     `not_handed_over`: goods that people deliver, and nobody did in time.
     `message_failed`: a message was tried too often and given up.
+    `used_afterwards`: goods that were replaced or given back were used, says their supplier.
     """
 
     WORK_FAILED = "work_failed"
@@ -40,6 +41,7 @@ class CaseKind(StrEnum):
     CYCLE_MISSED = "cycle_missed"
     NOT_HANDED_OVER = "not_handed_over"
     MESSAGE_FAILED = "message_failed"
+    USED_AFTERWARDS = "used_afterwards"
 
 
 class CaseState(StrEnum):

@@ -67,6 +67,12 @@ WORDS: Final = {
         N_("A supplier sent more than was bought"),
         N_("The cards that came too many are own stock now. Settle with the supplier whether they are paid or void."),
     ),
+    CaseKind.USED_AFTERWARDS: (
+        N_("Something that was replaced or given back was used"),
+        N_(
+            "Its supplier says so. Look at what was reported about it, and settle it with the buyer; claim nothing for it any more."
+        ),
+    ),
     CaseKind.NOT_HANDED_OVER: (
         N_("Nobody has handed over what was paid"),
         N_(

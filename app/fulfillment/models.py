@@ -18,6 +18,7 @@ from sqlalchemy import (
     LargeBinary,
     Numeric,
     SmallInteger,
+    UniqueConstraint,
     text,
 )
 from sqlalchemy.dialects.postgresql import JSONB
@@ -221,6 +222,20 @@ class Attempt(Row, TenantBase):
     """How often in a row the supplier knew nothing of it when it was asked."""
     answered_at: Mapped[datetime | None]
     """When a question about it was last answered, whatever the answer."""
+
+
+class ToldUse(Row, TenantBase):
+    """One message of a supplier that what an attempt bought was used, or that such a use was taken back. Only added to: the newest by its own time counts."""
+
+    __tablename__ = "told_use"
+    __table_args__ = (UniqueConstraint("connection_id", "event_key"), Index("ix_told_use_attempt", "attempt_id"))
+    attempt_id: Mapped[UUID] = mapped_column(ForeignKey("attempt.id"))
+    connection_id: Mapped[UUID] = mapped_column(ForeignKey("supplier_connection.id"))
+    event_key: Mapped[str]
+    is_taken_back: Mapped[bool]
+    used_at: Mapped[datetime]
+    """The supplier's time of it, or when it was told where he gives none."""
+    place: Mapped[str]
 
 
 class AttemptOverride(Row, TenantBase):

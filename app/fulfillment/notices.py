@@ -9,13 +9,13 @@ import structlog
 from litestar import Controller, Request, Response, post
 from litestar.params import FromPath
 
-from app.fulfillment import attempts
+from app.fulfillment import attempts, told_uses
 from app.kernel import clock
 from app.kernel.errors import NotFound
 from app.kernel.tasks import Lane, add_task
 from app.suppliers import noticing
 from app.suppliers.connecting import Opened, connection_of
-from app.suppliers.connectors.port import Forged, GoodsNotice, OtherNotice, PurchaseNotice, RawNotice
+from app.suppliers.connectors.port import Forged, GoodsNotice, OtherNotice, PurchaseNotice, RawNotice, UseNotice
 from tenants import routing
 from tenants.directory import PLATFORM, Tenant
 from tenants.session import Tx, tenant_tx
@@ -60,6 +60,23 @@ class SupplyNotices(Controller):
             await noticing.take(tx, connection_id, notice)
         _log.info("supply_notice.taken", connection=str(connection_id), kind="goods", told=len(notice.told), unread=notice.unread)
         return _acknowledged(connection.connector.acknowledge_goods())
+
+    @post("/uses", request_max_body_size=_LARGEST_NOTICE, status_code=200)
+    async def take_use(
+        self, request: Request[Any, Any, Any], tenant_slug: FromPath[str], connection_id: FromPath[UUID]
+    ) -> Response[bytes]:
+        """As `take`, of what the supplier says was used: written down once, then acknowledged. A forgery leaves no row."""
+        tenant, connection = await _opened(tenant_slug, connection_id)
+        if tenant is None or connection is None:
+            return Response(b"", status_code=404)
+        notice = connection.connector.verify_use_notice(await _raw(request), clock.now())
+        if isinstance(notice, Forged):
+            return _forged(request, connection, notice)
+        if isinstance(notice, UseNotice):
+            async with tenant_tx(tenant) as tx:
+                await told_uses.take(tx, connection_id, notice)
+        _log.info("supply_notice.taken", connection=str(connection_id), kind=type(notice).__name__)
+        return _acknowledged(connection.connector.acknowledge_use())
 
 
 async def _raw(request: Request[Any, Any, Any]) -> RawNotice:

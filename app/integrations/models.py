@@ -122,6 +122,8 @@ class WebhookTopic(StrEnum):
 
     REDEMPTION_CREATED = "redemption.created"
     REDEMPTION_VOIDED = "redemption.voided"
+    REDEMPTION_TOLD = "redemption.told"
+    """By a supplier, of what was bought from him."""
     TEST = "endpoint.test"
 
 

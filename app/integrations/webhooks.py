@@ -32,6 +32,7 @@ _KEPT: Final = timedelta(days=30)
 TOPICS: Final[Mapping[str, str]] = {
     WebhookTopic.REDEMPTION_CREATED: N_("A code was used"),
     WebhookTopic.REDEMPTION_VOIDED: N_("A use was taken back"),
+    WebhookTopic.REDEMPTION_TOLD: N_("A supplier told that something was used, or that its use was taken back"),
 }
 """What an endpoint may choose to be told of."""
 

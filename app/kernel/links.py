@@ -43,6 +43,11 @@ def goods_notice(tenant: Tenant, connection_id: UUID) -> str:
     return app(f"/hooks/{tenant.slug}/supply/{connection_id}/goods")
 
 
+def use_notice(tenant: Tenant, connection_id: UUID) -> str:
+    """Where a supplier says that what it sold was used, for one connection of one tenant."""
+    return app(f"/hooks/{tenant.slug}/supply/{connection_id}/uses")
+
+
 def supplier_desk(tenant: Tenant, token: str, replenishment_no: str = "") -> str:
     """A supplier's secret address, of all his replenishments or of one."""
     return app(f"/supply/{tenant.slug}/{token}" + (f"/{replenishment_no}" if replenishment_no else ""))

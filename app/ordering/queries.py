@@ -314,7 +314,7 @@ select u.order_line_id, u.unit_no, u.state, u.amount_minor, u.delivered_at, u.re
        coalesce(k.masked, m.masked, h.masked, ra.masked) as masked, b.batch_no,
        ra.order_line_id is not null and coalesce(u.card_key_id, u.minted_id, u.handover_id) is null as is_account,
        u.minted_id, m.kind as minted_kind, m.state as minted_state, m.uses, m.most_uses,
-       u.handover_id, u.due_at, h.carrier, h.tracking_no, h.secret is not null as has_text
+       u.handover_id, u.due_at, h.carrier, h.tracking_no, h.secret is not null as has_text, s.name as supplied_by
 from delivery_unit u
 join order_line l on l.id = u.order_line_id
 left join order_line p on p.id = l.parent_line_id
@@ -324,6 +324,8 @@ left join import_batch b on b.id = k.batch_id
 left join recharge_account ra on ra.order_line_id = u.order_line_id
 left join minted_good m on m.id = u.minted_id
 left join handover h on h.id = u.handover_id
+left join attempt a on a.id = u.attempt_id
+left join supplier_connection s on s.id = a.connection_id
 where u.order_id = $1
 order by l.line_no, u.unit_no
 limit 2000

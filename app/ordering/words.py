@@ -107,6 +107,8 @@ EVENT_WORDS: Final[Mapping[str, tuple[str, str]]] = {
     "attempt.failed": (N_("The supplier refused"), "warn"),
     "attempt.succeeded_late": (N_("The supplier delivered after it had refused"), "warn"),
     "attempt.replaced": (N_("What the supplier delivered was no good; it was replaced"), "warn"),
+    "attempt.used": (N_("Used, says the supplier"), "ok"),
+    "attempt.use_taken_back": (N_("Its use was taken back, says the supplier"), "warn"),
     "attempt.asked": (N_("Supplier asked for its answer"), "odd"),
     "attempt.sent_again": (N_("Bought again by hand, as the supplier knew nothing of it"), "warn"),
     "attempt.marked_failed": (N_("Given up by hand, as the supplier knew nothing of it"), "warn"),

@@ -11,7 +11,7 @@ from litestar import Controller, MediaType, Response, get, post
 from litestar.di import Provide
 from litestar.params import FromPath
 
-from app.fulfillment import disputing, minting, revealing
+from app.fulfillment import disputing, minting, revealing, told_uses
 from app.fulfillment.revealing import Revealed
 from app.kernel import clock, links, rates
 from app.kernel.actor import Actor, ActorKind
@@ -204,7 +204,7 @@ async def _order_page(
     async with tenant_tx(tenant) as tx:
         all_bought = await queries.bought(tx, order)
         uses, ring = await minting.uses_of(tx, order["id"]), await keyring(tx)
-        reports = await reports_of(tx, order["id"])
+        reports, told = await reports_of(tx, order["id"]), await told_uses.of_units(tx, order["id"])
     minted = [unit.minted for line in all_bought.lines for unit in line.units if unit.minted]
     at = clock.now()
     context: dict[str, Any] = {
@@ -212,6 +212,7 @@ async def _order_page(
         "bought": all_bought,
         "bought_words": UNIT_WORDS,
         "uses": uses,
+        "told": told,
         "reports": reports,
         "subscriptions": await subscribed(request, tenant, order["id"]) if all_bought.has_subscription else [],
         "plan_words": plan_words,

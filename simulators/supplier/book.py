@@ -27,6 +27,8 @@ class Client:
     """Where a protocol without an address per purchase tells this client what happened; may be empty."""
     goods_url: str
     """Where this client is told of changes of goods; may be empty."""
+    uses_url: str
+    """Where this client is told that what it bought was used; may be empty."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -85,6 +87,16 @@ class Purchase:
     cards: tuple[Card, ...]
 
 
+@dataclass(frozen=True, slots=True)
+class Used:
+    """A use of something that was bought, or that it was taken back. `at` is in seconds since 1970."""
+
+    id: int
+    at: float
+    place: str
+    is_taken_back: bool
+
+
 class Book:
     """Opens or creates the file."""
 
@@ -95,6 +107,8 @@ class Book:
         self.db.execute("pragma synchronous=normal")
         self.db.execute("pragma busy_timeout=5000")
         self.db.executescript(SCHEMA)
+        if "uses_url" not in {row["name"] for row in self.db.execute("pragma table_info(client)")}:
+            self.db.execute("alter table client add column uses_url text not null default ''")
         self.after_commit: list[Callable[[], None]] = []
 
     def close(self) -> None:
@@ -182,6 +196,7 @@ def _client(row: Row) -> Client:
         currency=row["currency"],
         notice_url=row["notice_url"],
         goods_url=row["goods_url"],
+        uses_url=row["uses_url"],
     )
 
 
@@ -198,7 +213,8 @@ def _goods(row: Row) -> Goods:
 SCHEMA = """
 create table if not exists client (
   id integer primary key, name text not null, credentials text not null, balance_micro integer not null,
-  currency text not null, notice_url text not null, goods_url text not null default '', created_at real not null
+  currency text not null, notice_url text not null, goods_url text not null default '',
+  uses_url text not null default '', created_at real not null
 );
 create table if not exists goods (
   sku text primary key, name text not null, kind text not null check (kind in ('card', 'top_up')),
@@ -236,6 +252,12 @@ create table if not exists sent (
   id integer primary key, event_id integer not null, at real not null, status integer, answer text not null, altered text not null
 );
 create index if not exists sent_event on sent (event_id);
+create table if not exists use (
+  id integer primary key, purchase_id integer not null references purchase, at real not null, place text not null, is_taken_back integer not null
+);
+create table if not exists use_sent (
+  id integer primary key, use_id integer not null references use, at real not null, status integer, answer text not null, altered text not null
+);
 create table if not exists goods_sent (
   id integer primary key, client_id integer not null, sku text not null, at real not null, status integer, answer text not null, altered text not null
 );

@@ -90,11 +90,19 @@ class Company:
         return self._remember(client_id)
 
     def change_client(
-        self, client_id: int, *, balance: Decimal | None = None, notice_url: str | None = None, goods_url: str | None = None
+        self,
+        client_id: int,
+        *,
+        balance: Decimal | None = None,
+        notice_url: str | None = None,
+        goods_url: str | None = None,
+        uses_url: str | None = None,
     ) -> Client:
         with self.book.write():
             if goods_url is not None:
                 self.book.run("update client set goods_url = ? where id = ?", goods_url, client_id)
+            if uses_url is not None:
+                self.book.run("update client set uses_url = ? where id = ?", uses_url, client_id)
             if balance is not None:
                 self.book.run("update client set balance_micro = ? where id = ?", micro(balance), client_id)
             if notice_url is not None:

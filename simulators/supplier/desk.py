@@ -6,6 +6,7 @@ from typing import Annotated, Any
 
 import msgspec
 from litestar import Request, Response, Router, delete, get, patch, post
+from litestar.exceptions import NotFoundException
 from litestar.params import Parameter
 
 from simulators.supplier.book import micro, now
@@ -37,12 +38,14 @@ class NewClient(msgspec.Struct, forbid_unknown_fields=True):
     """Instead of fresh ones, where a test or a demo knows them beforehand."""
     notice_url: str = ""
     goods_url: str = ""
+    uses_url: str = ""
 
 
 class ClientChange(msgspec.Struct, forbid_unknown_fields=True):
     balance: Decimal | None = None
     notice_url: str | None = None
     goods_url: str | None = None
+    uses_url: str | None = None
 
 
 class NewGoods(msgspec.Struct, forbid_unknown_fields=True):
@@ -80,6 +83,15 @@ class NewCards(msgspec.Struct, forbid_unknown_fields=True):
     cards: list[NewCard]
 
 
+class NewUse(msgspec.Struct, forbid_unknown_fields=True):
+    """What was bought under a number is used somewhere, or that use is taken back; by the company's own clock, now where `at` is left out."""
+
+    out_no: str
+    place: str = ""
+    is_taken_back: bool = False
+    at: float | None = None
+
+
 class Replay(msgspec.Struct, forbid_unknown_fields=True):
     """Send the notices of a purchase again, to their own address or to another, true or forged."""
 
@@ -94,8 +106,8 @@ async def open_client(request: AnyRequest, data: NewClient) -> Json:
     desk = desk_of(request)
     credentials = data.credentials or desk.protocol.new_credentials()
     client = desk.company.open_client(data.name, credentials, data.balance, data.currency)
-    if data.notice_url or data.goods_url:
-        desk.company.change_client(client.id, notice_url=data.notice_url, goods_url=data.goods_url)
+    if data.notice_url or data.goods_url or data.uses_url:
+        desk.company.change_client(client.id, notice_url=data.notice_url, goods_url=data.goods_url, uses_url=data.uses_url)
     return {"client_id": client.id, "credentials": dict(client.credentials)}
 
 
@@ -174,6 +186,20 @@ async def change_conduct(request: AnyRequest, data: dict[str, Any]) -> Response[
     return Response(msgspec.structs.asdict(conduct))
 
 
+@post("/uses", status_code=201)
+async def use(request: AnyRequest, data: NewUse) -> Json:
+    desk = desk_of(request)
+    book = desk.company.book
+    purchase = book.purchase_where("out_no = ?", data.out_no)
+    if purchase is None:
+        raise NotFoundException(data.out_no)
+    with book.write():
+        used = {"at": now() if data.at is None else data.at, "place": data.place, "is_taken_back": data.is_taken_back}
+        use_id = book.insert("use", purchase_id=purchase.id, **used)
+    desk.sender.announce_use(use_id)
+    return {"use_id": use_id}
+
+
 @post("/replay", status_code=200)
 async def replay(request: AnyRequest, data: Replay) -> Json:
     statuses = await desk_of(request).sender.resend(data.out_no, times=data.times, url=data.url, forge=data.forge)
@@ -219,6 +245,7 @@ desk_routes = Router(
         show_conduct,
         change_conduct,
         replay,
+        use,
         show_book,
         show_totals,
     ],
@@ -271,8 +298,17 @@ where :out_no is null
 order by id desc
 limit :limit
 """,
+    "use_notices": """
+select purchase.out_no, use.id as use_id, use.place, use.is_taken_back, use_sent.at, use_sent.status, use_sent.answer, use_sent.altered
+from use
+join purchase on purchase.id = use.purchase_id
+left join use_sent on use_sent.use_id = use.id
+where :out_no is null or purchase.out_no = :out_no
+order by use.id desc, use_sent.id desc
+limit :limit
+""",
     "clients": """
-select id, name, balance_micro / 1000000.0 as balance, currency, notice_url, goods_url
+select id, name, balance_micro / 1000000.0 as balance, currency, notice_url, goods_url, uses_url
 from client
 order by id
 limit :limit

@@ -6,7 +6,7 @@ from urllib.parse import urlsplit, urlunsplit
 
 import httpx2
 
-from simulators.supplier.book import Book, Client, Purchase, Row, now
+from simulators.supplier.book import Book, Client, Purchase, Row, Used, now
 from simulators.supplier.company import Company
 from simulators.supplier.faults import Action, Script
 from simulators.supplier.protocol import Message, Protocol
@@ -81,6 +81,41 @@ class Sender:
             answer = body[:200].decode("utf-8", "replace")
             self._book.insert("goods_sent", client_id=client.id, sku=sku, at=now(), status=status, answer=answer, altered=altered)
         return status is not None and self._protocol.is_acknowledged(status, body)
+
+    def announce_use(self, use_id: int) -> None:
+        """Tell the client what became of its purchase, until it acknowledges it. A restart forgets whom it had still to tell."""
+        task = self._loop.create_task(self._tell_use(use_id))
+        self._tasks.add(task)
+        task.add_done_callback(self._tasks.discard)
+
+    async def _tell_use(self, use_id: int) -> None:
+        row = self._book.one("select * from use where id = ?", use_id)
+        assert row is not None
+        client, purchase = self._subject(row)
+        used = Used(row["id"], row["at"], row["place"], bool(row["is_taken_back"]))
+        for wait_s in WAITS_S:
+            action = self._script.take("notice", out_no=purchase.out_no, sku=purchase.sku, client_id=client.id)
+            await asyncio.sleep(action.delay_ms / 1000)
+            told = [False]
+            if not (action.drop or action.before == "drop"):
+                told = await asyncio.gather(*(self._send_use(client, purchase, used, action) for _ in range(1 + action.repeat)))
+            if all(told):
+                return
+            await asyncio.sleep(wait_s)
+
+    async def _send_use(self, client: Client, purchase: Purchase, used: Used, action: Action) -> bool:
+        """Whether it was acknowledged, untouched."""
+        message = self._protocol.use_notice(_stranger(client) if action.forge == "signature" else client, purchase, used)
+        if message is None:
+            return True
+        if action.forge == "body":
+            out_no = purchase.out_no.encode()
+            message = replace(message, body=message.body.replace(out_no, out_no[:-1] + b"~"))
+        status, body = await self._post(message, message.url)
+        with self._book.write():
+            answer = body[:200].decode("utf-8", "replace")
+            self._book.insert("use_sent", use_id=used.id, at=now(), status=status, answer=answer, altered=action.forge or "")
+        return status is not None and self._protocol.is_acknowledged(status, body) and not action.forge
 
     async def aclose(self) -> None:
         for task in list(self._tasks):

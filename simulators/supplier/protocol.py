@@ -8,7 +8,7 @@ from functools import cached_property
 from typing import Any, ClassVar
 from urllib.parse import parse_qsl
 
-from simulators.supplier.book import Client, Goods, Purchase
+from simulators.supplier.book import Client, Goods, Purchase, Used
 from simulators.supplier.company import Company, Refusal
 from simulators.supplier.faults import Step
 
@@ -102,6 +102,10 @@ class Protocol(ABC):
 
     def goods_notice(self, client: Client, goods: Goods, at: float) -> Message | None:
         """What the client is told of one of the goods as it stood at an instant; None where the protocol or the client wants no such notices."""
+        return None
+
+    def use_notice(self, client: Client, purchase: Purchase, used: Used) -> Message | None:
+        """What the client is told of a use of what it bought; None where the protocol or the client wants no such notices."""
         return None
 
     def is_acknowledged(self, status: int, body: bytes) -> bool:

@@ -72,6 +72,7 @@ ROWS: dict[str, frozenset[Role] | For] = {
     "POST /hooks/{tenant_slug}/{connection_id}": For.GATEWAYS,
     "POST /hooks/{tenant_slug}/supply/{connection_id}": For.GATEWAYS,
     "POST /hooks/{tenant_slug}/supply/{connection_id}/goods": For.GATEWAYS,
+    "POST /hooks/{tenant_slug}/supply/{connection_id}/uses": For.GATEWAYS,
     # What programs ask
     "POST /api/v1/token": For.ANYBODY,
     "GET /api/v1/openapi.json": For.ANYBODY,

@@ -20,6 +20,9 @@ from types import SimpleNamespace
 from typing import Any
 from uuid import UUID
 
+from tests.browser.shops import tenant_of
+from tests.browser.supplied import airtime, replenish, told_of, top_up
+
 ROOT = Path(__file__).resolve().parents[2]
 
 
@@ -73,7 +76,7 @@ async def one_of_everything(world: Any, *, slug: str) -> dict[str, Any]:
         await drains(*lanes, tenant=tenant)
         await world.until(_ORDERS_AT_REST, tenant=tenant or world.tenant)  # what the running worker has taken
 
-    drains, world.tenant, world.work = world.work, await _tenant(slug), work
+    drains, world.tenant, world.work = world.work, await tenant_of(slug), work
     world.stock = lambda sku_id, keys, tenant: _import(world, tenant, sku_id, keys)  # two who check one import disturb each other
     return (await filled(world, world.tenant)).ids
 
@@ -95,7 +98,7 @@ async def own_type(world: Any, *, slug: str) -> dict[str, str]:
     )
     platform = AccountField("Console", "Console", FieldKind.CHOICE, choices={"": ("Handheld", "Desktop")})
     terms = TypeTerms("Game coins", DeliveryKind.CARD_KEY, "gamepad-2", buyer_fields=asked, product_fields=(platform,))
-    tenant = await _tenant(slug)
+    tenant = await tenant_of(slug)
     async with tenant_session(tenant) as session:
         made = await product_types.create_type(session, terms, actor=STAFF)
     said = [{"name": "Console", "label": "Console", "value": "Handheld"}]
@@ -116,7 +119,7 @@ async def product(
     """A product on sale with keys for each SKU; `skus` are pairs of name and price."""
     from app.catalog.service import SkuTerms
 
-    tenant = await _tenant(slug)
+    tenant = await tenant_of(slug)
     if category:
         terms["category_id"] = await _category(tenant, category)
     made = await world.product(*(SkuTerms(*pair) for pair in skus or [["月卡", 1990]]), tenant=tenant, **terms)
@@ -134,7 +137,7 @@ async def bundle(world: Any, *, slug: str, parts: list[list[Any]]) -> dict[str, 
     """A bundle on sale; `parts` are pairs of SKU and quantity."""
     from tests.app.ordering.bundles import bundle as put_on_sale
 
-    world.tenant = await _tenant(slug)
+    world.tenant = await tenant_of(slug)
     made = await put_on_sale(world, [(UUID(sku), quantity) for sku, quantity in parts])
     return {"id": str(made.id), "listings": [str(sku.listing.id) for sku in made.skus]}
 
@@ -144,7 +147,7 @@ async def subscribe(world: Any, *, slug: str) -> dict[str, str]:
     from app.catalog.models import CycleUnit
     from tests.app.ordering.subscriptions import subscription
 
-    tenant = world.tenant = await _tenant(slug)
+    tenant = world.tenant = await tenant_of(slug)
     kept = await product(world, slug=slug, name="Evening Paper", skus=[["Issue", 500]])
     made = await subscription(world, UUID(kept["skus"][0]), unit=CycleUnit.MONTH, length=1)
     sold = await order(world, slug=slug, listing=str(made.skus[0].listing.id), upto="running")
@@ -154,7 +157,7 @@ async def subscribe(world: Any, *, slug: str) -> dict[str, str]:
 
 async def stock(world: Any, *, slug: str, sku: str, keys: list[str]) -> str:
     """Import keys; the batch's number."""
-    return await _import(world, await _tenant(slug), UUID(sku), keys)
+    return await _import(world, await tenant_of(slug), UUID(sku), keys)
 
 
 async def order(
@@ -163,7 +166,7 @@ async def order(
     """An order brought to a state (`awaiting_payment`, or what it becomes when paid); its number and secret path."""
     from app.storefront.checkout import path_of
 
-    tenant = await _tenant(slug)
+    tenant = await tenant_of(slug)
     placed = await world.order(UUID(listing), quantity, contact=contact, tenant=tenant)
     if upto != "awaiting_payment":
         await world.pay(placed, tenant=tenant)
@@ -173,27 +176,16 @@ async def order(
 
 async def pay_order(world: Any, *, slug: str, no: str) -> None:
     """Pay a placed order at the gateway, as its buyer would there."""
-    tenant = await _tenant(slug)
+    tenant = await tenant_of(slug)
     order_id = await world.value("select id from shop_order where order_no = $1", no, tenant=tenant)
     await world.pay(SimpleNamespace(id=order_id), tenant=tenant)
-
-
-async def top_up(world: Any, *, slug: str, url: str, credentials: dict[str, str]) -> dict[str, str]:
-    """A top-up on sale that asks for a mainland number, credited by the company at an address."""
-    from app.catalog.accounts import AccountField, FieldKind
-    from tests.app.fulfillment.top_up import top_up as put_on_sale
-
-    world.tenant = await _tenant(slug)
-    company: Any = SimpleNamespace(url=url, goods=lambda *_goods: None, client=lambda **_changes: credentials)
-    sold = await put_on_sale(world, company, fields=(AccountField("phone", "充值号码", FieldKind.PHONE),))
-    return {"id": str(sold.product.id), "listing": str(sold.listing_id)}
 
 
 async def voucher(world: Any, *, slug: str) -> dict[str, str]:
     """A voucher on sale, good once and anywhere."""
     from tests.app.fulfillment.test_minting import minted
 
-    world.tenant = await _tenant(slug)
+    world.tenant = await tenant_of(slug)
     made = await minted(world)
     return {"id": str(made.id), "listing": str(made.skus[0].listing.id)}
 
@@ -207,7 +199,7 @@ async def channel(world: Any, *, slug: str, product: str) -> dict[str, str]:
     from tenants.session import tenant_session
     from tests.world import STAFF
 
-    async with tenant_session(await _tenant(slug)) as session:
+    async with tenant_session(await tenant_of(slug)) as session:
         sku = (await queries.skus_of(session, UUID(product)))[0]
         await channels.add_channel(session, code="mini-program", name="Mini program", actor=STAFF)
         await set_listings(session, "mini-program", UUID(product), {sku.id: Differs(1790)}, actor=STAFF)
@@ -216,58 +208,18 @@ async def channel(world: Any, *, slug: str, product: str) -> dict[str, str]:
     return {"sku": str(sku.id)}
 
 
-async def airtime(world: Any, *, slug: str) -> dict[str, str]:
-    """A top-up of any value, on the shelf."""
-    from decimal import Decimal
-
-    from app.catalog.accounts import AccountField, FieldKind
-    from app.catalog.models import DeliveryKind
-    from app.catalog.values import ValueRange
-    from app.inventory import service as inventory
-    from app.pricing.ranges import set_range
-    from tenants.session import tenant_session, tenant_tx
-    from tests.world import STAFF
-
-    tenant = await _tenant(slug)
-    phone = AccountField("phone", "Number to top up", FieldKind.WORLD_PHONE)
-    made = await world.product(tenant=tenant, name="Airtime", delivery_kind=DeliveryKind.DIRECT_TOP_UP, account_fields=(phone,))
-    sold = ValueRange(1000, 50_000, 500, Decimal("0.98"))
-    async with tenant_session(tenant) as session:
-        await set_range(session, made.id, made.skus[0].id, sold, actor=STAFF)
-    async with tenant_tx(tenant) as tx:
-        await inventory.allow(tx, sku_id=made.skus[0].id, units=50)
-    return {"product": str(made.id)}
-
-
 async def untold(world: Any, *, slug: str, no: str) -> dict[str, str]:
     """A message about an order that nobody took, given up; its case."""
     from tests.app.integrations.given_up import leave
 
-    return {"case": str(await leave(await _tenant(slug), no))}
-
-
-async def replenish(world: Any, *, slug: str, sku: str) -> dict[str, str]:
-    """Goods asked of a supplier who has confirmed them, others that wait for his answer; and his desk."""
-    from app.replenishment import desks
-    from app.settings import settings
-    from tenants.session import tenant_tx
-    from tests.app.replenishment.asked import asked, line_of, supplier
-
-    tenant = await _tenant(slug)
-    north = await supplier(world, "Northbank Cards", email="orders@northbank.example", tenant=tenant)
-    confirmed = await asked(world, north, (UUID(sku), 100), confirmed=True, tenant=tenant)
-    waiting = await asked(world, north, (UUID(sku), 40), note="Before the feast, please.", tenant=tenant)
-    async with tenant_tx(tenant) as tx:
-        path = (await desks.address_of(tx, north.supplier_id)).removeprefix(settings().app_url)
-    line = str(await line_of(world, confirmed, tenant=tenant))
-    return {"supplier": str(north.supplier_id), "confirmed": confirmed, "line": line, "waiting": waiting, "desk": path}
+    return {"case": str(await leave(await tenant_of(slug), no))}
 
 
 async def issue(world: Any, *, slug: str, listing: str) -> dict[str, str]:
     """Batches for companies: one that waits to be confirmed, one that is done but for a row that failed, and an order of it."""
     from tests.app.issuing.issued import two_batches
 
-    return await two_batches(world, UUID(listing), tenant=await _tenant(slug))
+    return await two_batches(world, UUID(listing), tenant=await tenant_of(slug))
 
 
 async def webhook(_world: Any, *, slug: str) -> dict[str, str]:
@@ -277,7 +229,7 @@ async def webhook(_world: Any, *, slug: str) -> dict[str, str]:
     from tenants.session import tenant_tx
     from tests.world import STAFF
 
-    async with tenant_tx(await _tenant(slug)) as tx:
+    async with tenant_tx(await tenant_of(slug)) as tx:
         terms = WebhookTerms("Till", "http://127.0.0.1:9/hooks", ("redemption.created", "redemption.voided"))
         endpoint_id, _ = await webhooks.add(tx, terms, actor=STAFF)
         await webhooks.test(tx, endpoint_id)
@@ -294,7 +246,7 @@ async def by_hand(world: Any, *, slug: str) -> dict[str, str]:
     from app.inventory import service as inventory
     from tenants.session import tenant_tx
 
-    tenant = await _tenant(slug)
+    tenant = await tenant_of(slug)
     made = await world.product(tenant=tenant, name="Poster", delivery_kind=DeliveryKind.MANUAL)
     async with tenant_tx(tenant) as tx:
         await inventory.allow(tx, sku_id=made.skus[0].id, units=5)
@@ -308,7 +260,7 @@ async def link(world: Any, *, slug: str) -> dict[str, str]:
     from tests.app.fulfillment.links import ADDRESS
     from tests.app.fulfillment.links import link as put_on_sale
 
-    tenant = await _tenant(slug)
+    tenant = await tenant_of(slug)
     made = await put_on_sale(world, address=ADDRESS, files=(b"%PDF-1.7 lesson", b"ID3 song"), tenant=tenant)
     return {"id": str(made.id), "listing": str(made.skus[0].listing.id)}
 
@@ -319,7 +271,7 @@ async def open_link(world: Any, *, slug: str, listing: str) -> dict[str, str]:
     from tenants.session import tenant_tx
     from tests.app.fulfillment.links import bought_link
 
-    tenant = await _tenant(slug)
+    tenant = await tenant_of(slug)
     made = await order(world, slug=slug, listing=listing)
     order_id = await world.value("select id from shop_order where order_no = $1", made["no"], tenant=tenant)
     placed: Any = SimpleNamespace(id=order_id)
@@ -331,7 +283,7 @@ async def open_link(world: Any, *, slug: str, listing: str) -> dict[str, str]:
 
 async def lapse(world: Any, *, slug: str, no: str) -> None:
     """Let the time to pay of an order be over."""
-    await world.rows("update shop_order set expires_at = now() where order_no = $1", no, tenant=await _tenant(slug))
+    await world.rows("update shop_order set expires_at = now() where order_no = $1", no, tenant=await tenant_of(slug))
 
 
 async def quarantine(world: Any, *, slug: str) -> None:
@@ -340,7 +292,7 @@ async def quarantine(world: Any, *, slug: str) -> None:
     from tenants.session import tenant_session
     from tests.world import STAFF
 
-    tenant = await _tenant(slug)
+    tenant = await tenant_of(slug)
     async with tenant_session(tenant) as session:
         for row in await world.rows("select batch_no from import_batch where state = 'imported'", tenant=tenant):
             await quarantining.quarantine(session, batch_no=row["batch_no"], reason="recalled", actor=STAFF)
@@ -352,7 +304,7 @@ async def complain(world: Any, *, slug: str, no: str) -> dict[str, str]:
     from tenants.session import tenant_tx
     from tests.app.aftersales.cases import read, reported
 
-    world.tenant = await _tenant(slug)
+    world.tenant = await tenant_of(slug)
     order_id = await world.value("select id from shop_order where order_no = $1", no)
     placed: Any = SimpleNamespace(id=order_id)
     case_id = await reported(world, await read(world, placed))
@@ -362,7 +314,7 @@ async def complain(world: Any, *, slug: str, no: str) -> dict[str, str]:
 
 async def rows(world: Any, *, slug: str, query: str, args: list[Any] | None = None) -> list[dict[str, Any]]:
     """Plain SQL in the shop's schema, for checks. Ids and instants come as text."""
-    found: list[dict[str, Any]] = await world.rows(query, *(args or []), tenant=await _tenant(slug))
+    found: list[dict[str, Any]] = await world.rows(query, *(args or []), tenant=await tenant_of(slug))
     return found
 
 
@@ -382,6 +334,7 @@ VERBS = {
         quarantine,
         rows,
         top_up,
+        told_of,
         voucher,
         own_type,
         replenish,
@@ -396,14 +349,6 @@ VERBS = {
         open_link,
     )
 }
-
-
-async def _tenant(slug: str) -> Any:
-    from tenants import routing
-
-    tenant = await routing.by_slug(slug)
-    assert tenant is not None, slug
-    return tenant
 
 
 async def _category(tenant: Any, name: str) -> UUID:

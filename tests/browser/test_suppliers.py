@@ -115,3 +115,35 @@ def test_a_statement_is_imported_compared_and_its_difference_decided(
     look(page, "settlement")
     look(office("/suppliers/settlement", width=390, scheme="dark", language="zh"), "settlement-phone")
     look(office("/suppliers/comparison"), "comparison")
+
+
+@pytest.fixture
+def platform(tmp_path_factory: pytest.TempPathFactory) -> Iterator[SupplierSimulator]:
+    with supplier_simulator(tmp_path_factory.mktemp("platform"), "family_962699") as company:
+        company.goods({"sku": "MONTH", "kind": "card", "cost": "10", "currency": "CNY"})
+        yield company
+
+
+def test_a_use_the_supplier_tells_of_appears_on_open_pages_within_seconds(
+    office: Open, surf: Surf, shop: Shop, platform: SupplierSimulator
+) -> None:
+    credentials = platform.client(balance="100000", currency="CNY")
+    made = shop.hands.ask("told_of", slug=shop.slug, url=platform.url, credentials=credentials)
+    platform.change_client(platform.book()["clients"][-1]["id"], uses_url=made["address"])
+    order = shop.order(listing=made["listing"])
+    desk = office(f"/orders/{order['no']}")
+    desk.evaluate("window.stays = true")
+    platform.use(platform.book()["purchases"][0]["out_no"], place="West Lake, till 3")
+    expect(desk.locator("#order-uses")).to_contain_text("West Lake, till 3")
+    expect(desk.locator("#order-timeline")).to_contain_text("Used, says the supplier")
+    assert desk.evaluate("window.stays") is True
+    look(desk, "told-use")
+    look(office(f"/orders/{order['no']}", width=390, scheme="dark", language="zh"), "told-use-phone")
+    buyer = surf(width=390)
+    buyer.goto(shop.front(order["path"]))
+    expect(buyer.locator("main")).to_contain_text("at West Lake, till 3")
+    look(buyer, "told-use-buyer")
+    connection = f"/suppliers/connections/{made['connection']}"
+    look(office(connection), "told-use-connection")
+    look(office(connection + "/recipe"), "told-use-recipe")
+    look(office(connection + "/recipe", width=390, scheme="dark", language="zh"), "told-use-recipe-phone")

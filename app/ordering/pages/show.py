@@ -18,7 +18,8 @@ from app.aftersales import queries as after_sales
 from app.aftersales.words import COMPLAINTS
 from app.cases import queries as cases
 from app.cases.pages import WORDS as CASE_WORDS
-from app.fulfillment import minting, revealing, showing
+from app.fulfillment import minting, revealing, showing, told_uses
+from app.fulfillment.models import AttemptState
 from app.inventory.pages.proving import count_reveal
 from app.issuing import queries as issuing
 from app.kernel import clock, history
@@ -216,6 +217,7 @@ async def _whole(request: AnyRequest, tx: Tx, tenant: Tenant, order_no: str) -> 
     attempts = await showing.attempts_of(tx, order["id"])
     standing = _standing(order, refundable, payments, refunds, attempts)
     uses = [one for ledger in (await minting.uses_of(tx, order["id"])).values() for one in ledger]
+    told = await told_uses.of_order(tx, order["id"])
     return {
         "order": order,
         "path": _path(tenant, order),
@@ -226,6 +228,7 @@ async def _whole(request: AnyRequest, tx: Tx, tenant: Tenant, order_no: str) -> 
         "attempts": attempts,
         "attempt_seconds": showing.seconds,
         "uses": sorted(uses, key=lambda one: one["at"], reverse=True),
+        "told": told,
         "payments": payments,
         "refunds": refunds,
         "refundable_minor": refundable,
@@ -250,8 +253,9 @@ async def _whole(request: AnyRequest, tx: Tx, tenant: Tenant, order_no: str) -> 
         "may_reveal": may_do(request, Permission.ORDERS_REVEAL),
         "is_unfinished": order["state"] in _UNFINISHED
         or bool(standing.refund_states & _REFUND_OPEN)
-        or any(_is_usable(unit) for unit in units),
-        "seen": f"{order['state']}.{len(uses)}.{'.'.join([*sorted(standing.refund_states), *(one['state'] for one in attempts)])}",
+        or any(_is_usable(unit) for unit in units)
+        or await told_uses.are_awaited(tx, {one["connection_id"] for one in attempts if one["state"] == AttemptState.SUCCEEDED}),
+        "seen": f"{order['state']}.{len(uses) + len(told)}.{'.'.join([*sorted(standing.refund_states), *(one['state'] for one in attempts)])}",
         "words": words,
         "exact": clock.business_day(order["placed_at"]) == clock.business_day(),
         "now": clock.now(),

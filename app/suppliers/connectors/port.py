@@ -32,6 +32,8 @@ class Ability(StrEnum):
     NOTICES = "notices"
     GOODS_NOTICES = "goods_notices"
     """It tells by itself what its goods cost and how many there are."""
+    USE_NOTICES = "use_notices"
+    """It tells by itself when what it sold was used."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -317,6 +319,22 @@ class GoodsNotice:
 
 
 @dataclass(frozen=True, slots=True)
+class UseNotice:
+    """A genuine message that what was bought under a number of ours was used, or that such a use was taken back.
+
+    `supplier_ref` is set where it names the supplier's number too. `used_at` is his own time of it; None where his messages carry none.
+    """
+
+    event_key: str
+    out_no: str
+    supplier_ref: str | None
+    is_taken_back: bool = False
+    used_at: datetime | None = None
+    place: str = ""
+    """Where, in the supplier's words, at most 120 characters."""
+
+
+@dataclass(frozen=True, slots=True)
 class OtherNotice:
     """A genuine message about something we do nothing about: acknowledged, so that it is not repeated, and left at that."""
 
@@ -401,4 +419,12 @@ class Connector(Protocol):
 
     def acknowledge_goods(self) -> tuple[int, bytes, str]:
         """As `acknowledge`, of a notice of goods."""
+        ...
+
+    def verify_use_notice(self, raw: RawNotice, now: datetime) -> UseNotice | OtherNotice | Forged:
+        """As `verify_notice`, of a message at the address for notices of uses."""
+        ...
+
+    def acknowledge_use(self) -> tuple[int, bytes, str]:
+        """As `acknowledge`, of a notice of a use."""
         ...

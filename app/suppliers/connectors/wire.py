@@ -26,11 +26,13 @@ from app.suppliers.connectors.port import (
     GoodsNotice,
     NoSuchGoods,
     Notice,
+    OtherNotice,
     Purchase,
     RawNotice,
     StatementPage,
     Traits,
     Unknown,
+    UseNotice,
 )
 
 READ_S = 15.0
@@ -251,6 +253,12 @@ class NotOffered:
         return Forged("this supplier sends no notices of goods")
 
     def acknowledge_goods(self) -> tuple[int, bytes, str]:
+        return 200, b"ok", "text/plain"
+
+    def verify_use_notice(self, raw: RawNotice, now: datetime) -> UseNotice | OtherNotice | Forged:
+        return Forged("this supplier sends no notices of uses")
+
+    def acknowledge_use(self) -> tuple[int, bytes, str]:
         return 200, b"ok", "text/plain"
 
 

@@ -213,6 +213,7 @@ async def connection_context(request: AnyRequest, tx: Tx, tenant: Tenant, connec
         "goods_notice_url": links.goods_notice(tenant, connection_id)
         if traits and Ability.GOODS_NOTICES in traits.abilities
         else "",
+        "use_notice_url": links.use_notice(tenant, connection_id) if traits and Ability.USE_NOTICES in traits.abilities else "",
         "goods_notices": await noticing.newest(tx, connection_id),
         "tests": tests,
         "is_testing": any(row["state"] in OPEN_TESTS for row in tests),

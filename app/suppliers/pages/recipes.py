@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import Any, Final
 from uuid import UUID
 
@@ -16,25 +17,32 @@ from app.kernel.actor import Actor
 from app.kernel.errors import N_, NotFound
 from app.kernel.forms import InvalidForm, RawForm
 from app.kernel.http import Answer
-from app.kernel.i18n import gettext
+from app.kernel.i18n import format_datetime, gettext
 from app.kernel.web import AnyRequest, page, see_other
 from app.suppliers import adjusting, queries, service
 from app.suppliers.connectors.declarative import trying
 from app.suppliers.connectors.declarative.connector import read_config
 from app.suppliers.connectors.declarative.presets import preset, preset_names
-from app.suppliers.connectors.declarative.recipe import BadRecipe, CallName, Recipe, read_recipe
+from app.suppliers.connectors.declarative.recipe import BadRecipe, CallName, MessageKind, Recipe, read_recipe
 from app.suppliers.connectors.declarative.signing import BadKey
 from app.suppliers.connectors.declarative.trying import Sample
 from app.suppliers.connectors.declarative.values import Missing
 from app.suppliers.connectors.port import (
     Accepted,
     Delivered,
+    Forged,
     Found,
+    GoodsNotice,
     IncompleteConnection,
     NoSuchPurchase,
+    Notice,
+    OtherNotice,
     Purchase,
+    PurchaseNotice,
+    RawNotice,
     Rejected,
     Unknown,
+    UseNotice,
 )
 from app.suppliers.models import SupplierConnection
 from app.suppliers.pages.shared import shared
@@ -50,6 +58,11 @@ CALLS: Final[dict[CallName, str]] = {
     "goods": N_("Read one item"),
     "pre_check": N_("Check an account"),
     "balance": N_("Ask for the balance"),
+}
+MESSAGES: Final[dict[MessageKind, str]] = {
+    "notice": N_("A notice of a purchase"),
+    "goods_notice": N_("A notice of goods"),
+    "use_notice": N_("A notice of a use"),
 }
 _SAMPLE: Final = {
     "out_no": "TEST0000000000000000000000000001",
@@ -122,10 +135,12 @@ async def _context(request: AnyRequest, session: AsyncSession, tenant: Tenant, c
         "recipe": known.get("recipe", ""),
         "presets": preset_names(),
         "calls": CALLS,
+        "messages": MESSAGES,
         "sample": _SAMPLE,
         "notes": [],
         "shown": None,
         "meaning": None,
+        "message_meaning": None,
     }
 
 
@@ -151,17 +166,52 @@ def _tried(recipe: Recipe, config: dict[str, str], sent: RawForm) -> dict[str, A
             answer = Answer(200, pasted.encode(), {"content-type": "application/json"})
             meaning = trying.read_answer(recipe, settings, name, sample, answer)
             found["meaning"] = (meaning.word, _outcome(meaning.outcome))
+        if sent.get("message").strip() or sent.get("message_query").strip():
+            found["message_meaning"] = _message(recipe, settings, sent)
     except (IncompleteConnection, Missing, BadKey) as refusal:
         found["refusal"] = str(refusal)
     return found
 
 
+def _message(recipe: Recipe, settings: Mapping[str, str], sent: RawForm) -> str:
+    """What a pasted message would do, in a sentence. Its bytes are those pasted, but for blank lines around them."""
+    wanted = sent.get("message_kind")
+    kind: MessageKind = wanted if wanted in MESSAGES else "notice"
+    headers = {name.strip().lower(): value.strip() for name, _, value in _pairs(sent.get("message_headers"), ":")}
+    raw = RawNotice(headers, sent.get("message_query").strip().lstrip("?"), sent.get("message").strip().encode())
+    return _meant(trying.read_message(recipe, settings, kind, raw, clock.now()))
+
+
+def _meant(notice: Notice | GoodsNotice | UseNotice | None) -> str:
+    match notice:
+        case None:
+            return gettext(N_("The recipe describes no such messages."))
+        case Forged(says):
+            return gettext(N_("It is turned away and leaves no trace: %(says)s.")) % {"says": says}
+        case PurchaseNotice(_, out_no, ref):
+            told = gettext(N_("It is genuine: the supplier is asked about %(out_no)s (their number: %(ref)s)."))
+            return told % {"out_no": out_no, "ref": ref or "–"}
+        case GoodsNotice(told=told, unread=unread):
+            said = gettext(N_("It is genuine: %(told)s goods are read (%(skus)s), %(unread)s entries are unclear."))
+            return said % {"told": len(told), "skus": ", ".join(one.supplier_sku for one in told[:10]) or "–", "unread": unread}
+        case UseNotice(_, out_no, _, is_taken_back, used_at, place):
+            said = (
+                N_("It is genuine: a use of %(out_no)s is taken back.")
+                if is_taken_back
+                else N_("It is genuine: %(out_no)s was used, %(at)s, %(place)s.")
+            )
+            return gettext(said) % {"out_no": out_no, "at": format_datetime(used_at or clock.now()), "place": place or "–"}
+        case OtherNotice():
+            return gettext(N_("It is genuine and says nothing of a use: it is acknowledged, and nothing follows."))
+
+
+def _pairs(text: str, sign: str) -> list[tuple[str, str, str]]:
+    """The first twenty lines that hold the sign, parted at it."""
+    return [found for line in text.splitlines()[:20] if (found := line.partition(sign))[1] and found[0].strip()]
+
+
 def _sample(recipe: Recipe, sent: RawForm) -> Sample:
-    account = {}
-    for line in sent.get("account").splitlines()[:20]:
-        name, sign, value = line.partition("=")
-        if sign and name.strip():
-            account[name.strip()[:60]] = value.strip()[:200]
+    account = {name.strip()[:60]: value.strip()[:200] for name, _, value in _pairs(sent.get("account"), "=")}
     digits = sent.get("face_value_minor").strip()
     purchase = Purchase(
         out_no=(sent.get("out_no").strip() or _SAMPLE["out_no"])[:64],

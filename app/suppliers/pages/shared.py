@@ -81,6 +81,7 @@ ABILITY_WORDS: Final = {
     Ability.STATEMENT: N_("Statement"),
     Ability.NOTICES: N_("Notices"),
     Ability.GOODS_NOTICES: N_("Notices of price and stock"),
+    Ability.USE_NOTICES: N_("Notices of uses"),
 }
 _SECONDS: Final = N_("%(seconds)s s")
 _MULTI_LINE: Final = "-----BEGIN KEY-----\nAA\n-----END KEY-----"

@@ -12,7 +12,7 @@ from cryptography.exceptions import InvalidSignature
 from cryptography.hazmat.primitives import hashes, serialization
 from cryptography.hazmat.primitives.asymmetric import padding, rsa
 
-from simulators.supplier.book import Client, Goods, Purchase
+from simulators.supplier.book import Client, Goods, Purchase, Used
 from simulators.supplier.company import Refusal, Wanted
 from simulators.supplier.protocol import Asked, Message, Protocol, Reply, Task
 
@@ -105,6 +105,21 @@ class Family962699(Protocol):
         form = told if goods.stock is None else {**told, "stock": str(goods.stock)}
         form["sign"] = _md5(_pairs(form) + client.credentials["app_key"])
         return Message(client.goods_url, urlencode(form).encode(), {"Content-Type": "application/x-www-form-urlencoded"})
+
+    def use_notice(self, client: Client, purchase: Purchase, used: Used) -> Message | None:
+        """This company's own: the public text describes none."""
+        if not client.uses_url:
+            return None
+        form = {
+            "customerOrderNo": purchase.out_no,
+            "orderNo": purchase.own_no,
+            "useId": str(used.id),
+            "event": "void" if used.is_taken_back else "used",
+            "time": str(int(used.at * 1000)),
+            "shop": used.place,
+        }
+        form["sign"] = _md5(_pairs(form) + client.credentials["app_key"])
+        return Message(client.uses_url, urlencode(form).encode(), {"Content-Type": "application/x-www-form-urlencoded"})
 
     def is_acknowledged(self, status: int, body: bytes) -> bool:
         return status == 200 and body == b"success"

@@ -23,7 +23,7 @@ from app.suppliers.models import ConnectionMode, RoutePolicy
 from app.suppliers.service import ConnectionTerms, RouteTerms, SupplierTerms
 from app.suppliers.syncing import _keep
 from tenants.session import tenant_session, tenant_tx
-from tests.app.fulfillment.noticing import FORM, signed
+from tests.app.fulfillment.noticing import FORM, GOODS_NOTICE, signed
 from tests.app.staff import staff
 from tests.app.storefront.buyer import words
 from tests.app.suppliers.connectors.mainland.companies import completed
@@ -31,22 +31,6 @@ from tests.simulators import SupplierSimulator, supplier_simulator
 from tests.world import STAFF, World
 
 pytestmark = [pytest.mark.anyio, pytest.mark.database]
-GOODS_NOTICE = {
-    "encoding": "form",
-    "signing": {
-        "over": "pairs",
-        "pairs": {"of": ["body"], "after": "{settings.app_key}"},
-        "hash": "md5",
-        "put": {"where": "field", "name": "sign"},
-    },
-    "supplier_sku": "/productId",
-    "unit_cost": "/price",
-    "stock": "/stock",
-    "on_sale": "/state",
-    "on_sale_values": ["1"],
-    "told_at": "/time",
-    "acknowledge": {"text": "success"},
-}
 
 
 @pytest.fixture(scope="module")

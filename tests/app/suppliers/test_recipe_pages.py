@@ -8,8 +8,11 @@ from uuid import UUID
 
 import pytest
 
+from app.kernel import clock
 from app.suppliers.connectors.declarative.presets import preset_names
+from tests.app.fulfillment.noticing import GOODS_NOTICE, USE_NOTICE, signed
 from tests.app.staff import Staff, staff
+from tests.app.storefront.buyer import words
 from tests.app.suppliers.connectors.mainland.companies import completed
 from tests.app.suppliers.linked import form, reader, stranger, supplier
 from tests.simulators import SupplierSimulator
@@ -60,6 +63,31 @@ async def test_trying_shows_the_request_without_secrets_and_reads_a_pasted_answe
     other = html.unescape((await owner.post(f"{path}/recipe", sent | {"pasted": "<html>busy</html>"})).text)
     assert "The answer means: unknown" in other
     assert json.loads(await stored(world, owner, path)) == json.loads(RECIPE)
+
+
+async def test_a_pasted_message_is_read_as_a_real_one_would_be(world: World) -> None:
+    owner, path = await by_recipe(world)
+    recipe = json.dumps(completed("family_962699") | {"use_notice": USE_NOTICE, "goods_notice": GOODS_NOTICE})
+
+    async def read(kind: str, fields: dict[str, str], *, key: str = "s3cret-key") -> str:
+        pasted = {"message_kind": kind, "message": signed(fields, key).decode()}
+        shown = (await owner.post(f"{path}/recipe", {"recipe": recipe, "act": "try", "call": "place", **pasted})).text
+        assert "s3cret-key" not in shown
+        return words(html.unescape(shown))
+
+    now = str(int(clock.now().timestamp() * 1000))
+    used = {"customerOrderNo": "T1", "orderNo": "R1", "event": "used", "time": now, "shop": "West Lake"}
+    assert "It is genuine: T1 was used" in await read("use_notice", used)
+    assert "a use of T1 is taken back" in await read("use_notice", used | {"event": "void"})
+    assert "says nothing of a use" in await read("use_notice", used | {"event": "shipped"})
+    assert "leaves no trace: the notice's signature is wrong" in await read("use_notice", used, key="another")
+    assert "the supplier is asked about T1 (their number: R1)" in await read("notice", used)
+    assert "1 goods are read (8801), 0 entries are unclear" in await read(
+        "goods_notice", {"productId": "8801", "price": "9", "time": now}
+    )
+    recipe = RECIPE
+    assert "The recipe describes no such messages." in await read("use_notice", used)
+    assert await world.value("select count(*) from told_use") == 0
 
 
 async def stored(world: World, owner: Staff, path: str) -> str:

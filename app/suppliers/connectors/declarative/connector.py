@@ -44,6 +44,7 @@ from app.suppliers.connectors.port import (
     NoSuchGoods,
     NoSuchPurchase,
     Notice,
+    OtherNotice,
     Outcome,
     Purchase,
     RawNotice,
@@ -53,6 +54,7 @@ from app.suppliers.connectors.port import (
     StatementPage,
     Traits,
     Unknown,
+    UseNotice,
 )
 
 READ_S = 15.0
@@ -95,6 +97,7 @@ class Declarative:
                 Ability.BALANCE,
                 Ability.NOTICES,
                 Ability.GOODS_NOTICES,
+                Ability.USE_NOTICES,
             }
         ),
         not_found_grace=timedelta(minutes=10),
@@ -124,7 +127,8 @@ class Declarative:
             else set()
         )
         described |= {Ability.NOTICES} if self.recipe.notice else set()
-        return frozenset(described | ({Ability.GOODS_NOTICES} if self.recipe.goods_notice else set()))
+        described |= {Ability.GOODS_NOTICES} if self.recipe.goods_notice else set()
+        return frozenset(described | ({Ability.USE_NOTICES} if self.recipe.use_notice else set()))
 
     async def place(self, purchase: Purchase) -> Outcome:
         name: CallName = "place_top_up" if purchase.account and "place_top_up" in self.recipe.calls else "place"
@@ -217,6 +221,15 @@ class Declarative:
     def acknowledge_goods(self) -> tuple[int, bytes, str]:
         return _acknowledged(self.recipe.goods_notice)
 
+    def verify_use_notice(self, raw: RawNotice, now: datetime) -> UseNotice | OtherNotice | Forged:
+        if self.recipe.use_notice is None:
+            return Forged("the recipe describes no notices of uses")
+        named = values.common(self.settings, now, self.recipe.zone)
+        return messages.verify_use(self.recipe.use_notice, raw, named, Clock(now, self.recipe.zone))
+
+    def acknowledge_use(self) -> tuple[int, bytes, str]:
+        return _acknowledged(self.recipe.use_notice)
+
     async def _about(self, name: CallName, named: Mapping[str, str], ours: Ours) -> Found:
         part = self.recipe.calls[name]
         try:
@@ -302,8 +315,8 @@ def _check_keys(recipe: Recipe, settings: Mapping[str, str]) -> None:
     try:
         if recipe.signing is not None and recipe.signing.hash == "rsa-sha256":
             private_key(values.fill(recipe.signing.key, named))
-        for part in (recipe.notice, recipe.goods_notice):
-            if part is not None and part.signing.hash == "rsa-sha256":
+        for part in recipe.messages:
+            if part.signing.hash == "rsa-sha256":
                 public_key(values.fill(part.signing.key, named))
     except BadKey as fault:
         raise IncompleteConnection("credentials", str(fault)) from fault

@@ -16,13 +16,23 @@ from app.kernel.http import MAX_BODY_BYTES
 from app.kernel.strict_json import NotStrictJson
 from app.suppliers.connectors.declarative.answering import optional_amount, word_at
 from app.suppliers.connectors.declarative.pointers import at
-from app.suppliers.connectors.declarative.recipe import GoodsNoticePart, MessagePart, NoticePart
+from app.suppliers.connectors.declarative.recipe import GoodsNoticePart, MessagePart, NoticePart, TimeForm, UseNoticePart
 from app.suppliers.connectors.declarative.signing import BadKey, Signable, as_text, is_signed, text_to_sign
-from app.suppliers.connectors.port import Forged, GoodsNotice, GoodsTold, Notice, PurchaseNotice, RawNotice
+from app.suppliers.connectors.port import (
+    Forged,
+    GoodsNotice,
+    GoodsTold,
+    Notice,
+    OtherNotice,
+    PurchaseNotice,
+    RawNotice,
+    UseNotice,
+)
 
 MAX_FIELDS = 100
 MOST_TOLD = 500
 """So many goods of one message are read; the rest are counted as unread."""
+MOST_PLACE_CHARS = 120
 MOST_STOCK = 2_000_000_000
 AHEAD = timedelta(minutes=10)
 """How far the supplier's clock may be ahead of ours."""
@@ -56,6 +66,26 @@ def verify_goods(part: GoodsNoticePart, raw: RawNotice, values: Mapping[str, str
     return GoodsNotice(event_key, told[0].supplier_sku if len(told) == 1 else "", told, len(entries) - len(told))
 
 
+def verify_use(part: UseNoticePart, raw: RawNotice, values: Mapping[str, str], clock: Clock) -> UseNotice | OtherNotice | Forged:
+    """What a message says of a use, or Forged. A time that cannot be, or a message that names no purchase, is Forged too: nothing is guessed."""
+    try:
+        fields = _genuine(part, raw, values)
+        out_no, ref, state, place, at = (
+            "" if pointer is None else word_at(fields, pointer)
+            for pointer in (part.out_no, part.supplier_ref, part.state, part.place, part.used_at)
+        )
+        if not out_no:
+            return Forged("the notice names no purchase")
+        event_key = _event_key(part, raw, fields, about=out_no)
+        if part.state is not None and state not in (*part.used_values, *part.taken_back_values):
+            return OtherNotice(event_key)
+        used_at = None if part.used_at is None else clock.read(at, part.used_at_form)
+    except (NotStrictJson, BadKey) as fault:
+        return Forged(str(fault))
+    shown = " ".join("".join(sign if sign.isprintable() else " " for sign in place).split())
+    return UseNotice(event_key, out_no, ref or None, state in part.taken_back_values, used_at, shown[:MOST_PLACE_CHARS])
+
+
 def _sku(part: GoodsNoticePart, entry: Any) -> str:
     """What an entry names; empty where that cannot be read."""
     try:
@@ -86,7 +116,7 @@ class Clock:
     now: datetime
     zone: str
 
-    def read(self, text: str, form: str) -> datetime:
+    def read(self, text: str, form: TimeForm) -> datetime:
         """An instant as the supplier writes it. Raises: NotStrictJson for none, and for one that is still to come."""
         try:
             match form:

@@ -6,7 +6,7 @@ All its faults are told at once, each with the place it stands at. `docs/supplie
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
-from typing import Annotated, Any, Literal, Self
+from typing import Annotated, Any, Literal, Self, get_args
 
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field, JsonValue, ValidationError, model_validator
 
@@ -26,6 +26,7 @@ Name = Annotated[str, Field(pattern=r"^[A-Za-z][A-Za-z0-9_]{0,39}$")]
 HeaderName = Annotated[str, Field(pattern=r"^[A-Za-z0-9-]{1,60}$")]
 PairName = Annotated[str, Field(min_length=1, max_length=60)]
 CallName = Literal["place", "place_top_up", "query", "catalog", "goods", "pre_check", "balance"]
+MessageKind = Literal["notice", "goods_notice", "use_notice"]
 
 
 class _Part(BaseModel):
@@ -170,6 +171,10 @@ class NoticePart(MessagePart):
     supplier_ref: Pointer | None = None
 
 
+TimeForm = Literal["seconds", "milliseconds", "text", "compact"]
+"""How a supplier writes an instant: `text` as 2026-11-22 08:30:00, `compact` as 20261122083000, both in the recipe's zone."""
+
+
 class GoodsNoticePart(MessagePart):
     """What a message about goods says, seen from each entry, or from the message itself where `items` is left out."""
 
@@ -181,7 +186,7 @@ class GoodsNoticePart(MessagePart):
     on_sale_values: tuple[str, ...] = ()
     told_at: Pointer | None = None
     """The supplier's own time of what it says: an older message then changes nothing."""
-    told_at_form: Literal["seconds", "milliseconds", "text", "compact"] = "milliseconds"
+    told_at_form: TimeForm = "milliseconds"
 
     @model_validator(mode="after")
     def _says_something(self) -> Self:
@@ -189,6 +194,28 @@ class GoodsNoticePart(MessagePart):
             raise ValueError("say where the cost, the stock or the state of sale stands (unit_cost, stock, on_sale)")
         if self.on_sale is not None and not self.on_sale_values:
             raise ValueError("say which values mean that it is on sale (on_sale_values)")
+        return self
+
+
+class UseNoticePart(MessagePart):
+    """What a message says of the use of something that was bought. Without `state` every message tells of a use."""
+
+    out_no: Pointer
+    supplier_ref: Pointer | None = None
+    state: Pointer | None = None
+    used_values: tuple[str, ...] = ()
+    taken_back_values: tuple[str, ...] = ()
+    """Any other state says nothing of a use: the message is acknowledged and left at that."""
+    used_at: Pointer | None = None
+    used_at_form: TimeForm = "milliseconds"
+    place: Pointer | None = None
+
+    @model_validator(mode="after")
+    def _says_what_states_mean(self) -> Self:
+        if self.state is not None and not self.used_values:
+            raise ValueError("say which states mean that it was used (used_values)")
+        if shared := set(self.used_values) & set(self.taken_back_values):
+            raise ValueError(f"a state cannot mean both: {', '.join(sorted(shared))}")
         return self
 
 
@@ -219,6 +246,12 @@ class Recipe(_Part):
     calls: dict[CallName, CallPart]
     notice: NoticePart | None = None
     goods_notice: GoodsNoticePart | None = None
+    use_notice: UseNoticePart | None = None
+
+    @property
+    def messages(self) -> tuple[MessagePart, ...]:
+        """What the supplier sends by itself, as far as it is described."""
+        return tuple(part for part in (self.notice, self.goods_notice, self.use_notice) if part)
 
     @model_validator(mode="after")
     def _says_what_answers_mean(self) -> Self:
@@ -283,7 +316,7 @@ def _name_faults(document: Mapping[str, Any]) -> Iterator[tuple[str, str]]:
     for key in ("headers", "secrets"):
         yield from _unknown_names(document.get(key), key, declared, frozenset())
     yield from _unknown_names(document.get("signing"), "signing", declared, values.SIGNED | values.ALL)
-    for key in ("notice", "goods_notice"):
+    for key in get_args(MessageKind):
         yield from _unknown_names(document.get(key), key, declared, values.SIGNED | {"notice.*", "header.*"})
 
 

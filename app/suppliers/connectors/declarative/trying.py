@@ -1,4 +1,4 @@
-"""Tries a recipe without sending anything: the exact request it makes, and what it makes of a pasted answer or notice."""
+"""Tries a recipe without sending anything: the exact request it makes, and what it makes of a pasted answer or message."""
 
 from __future__ import annotations
 
@@ -10,8 +10,9 @@ from urllib.parse import quote
 from app.kernel.http import Answer
 from app.suppliers.connectors.declarative import answering, asking, messages, values
 from app.suppliers.connectors.declarative.answering import Ours
-from app.suppliers.connectors.declarative.recipe import CallName, Recipe
-from app.suppliers.connectors.port import Found, Notice, Purchase, RawNotice, Unknown
+from app.suppliers.connectors.declarative.messages import Clock
+from app.suppliers.connectors.declarative.recipe import CallName, MessageKind, Recipe
+from app.suppliers.connectors.port import Found, GoodsNotice, Notice, Purchase, RawNotice, Unknown, UseNotice
 
 _SINCE = timedelta(minutes=15)
 """So long before the sample's instant a sample reading asks for changes."""
@@ -77,11 +78,20 @@ def read_answer(recipe: Recipe, settings: Mapping[str, str], name: CallName, sam
     return Meaning(said.word, answering.outcome(recipe, part, said, ours, values.named("settings", settings)))
 
 
-def read_notice(recipe: Recipe, settings: Mapping[str, str], raw: RawNotice, now: datetime) -> Notice | None:
-    """What a notice would mean; None where the recipe describes none."""
-    if recipe.notice is None:
-        return None
-    return messages.verify(recipe.notice, raw, values.common(settings, now, recipe.zone))
+def read_message(
+    recipe: Recipe, settings: Mapping[str, str], kind: MessageKind, raw: RawNotice, now: datetime
+) -> Notice | GoodsNotice | UseNotice | None:
+    """What a message would mean, by the very code that reads real ones; None where the recipe describes none of this kind."""
+    named, clock = values.common(settings, now, recipe.zone), Clock(now, recipe.zone)
+    match kind:
+        case "notice" if recipe.notice:
+            return messages.verify(recipe.notice, raw, named)
+        case "goods_notice" if recipe.goods_notice:
+            return messages.verify_goods(recipe.goods_notice, raw, named, clock)
+        case "use_notice" if recipe.use_notice:
+            return messages.verify_use(recipe.use_notice, raw, named, clock)
+        case _:
+            return None
 
 
 def _named(recipe: Recipe, settings: Mapping[str, str], sample: Sample) -> dict[str, str]:

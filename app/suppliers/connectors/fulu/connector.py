@@ -235,6 +235,8 @@ class Fulu:
     statement = wire.NotOffered.statement
     verify_goods_notice = wire.NotOffered.verify_goods_notice
     acknowledge_goods = wire.NotOffered.acknowledge_goods
+    verify_use_notice = wire.NotOffered.verify_use_notice
+    acknowledge_use = wire.NotOffered.acknowledge_use
 
     def verify_notice(self, raw: RawNotice, now: datetime) -> Notice:
         """The signature is read as that of requests: the characters of the message without `sign`, in order, and the secret."""

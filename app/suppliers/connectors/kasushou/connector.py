@@ -234,6 +234,8 @@ class Kasushou:
     statement = wire.NotOffered.statement
     verify_goods_notice = wire.NotOffered.verify_goods_notice
     acknowledge_goods = wire.NotOffered.acknowledge_goods
+    verify_use_notice = wire.NotOffered.verify_use_notice
+    acknowledge_use = wire.NotOffered.acknowledge_use
     acknowledge = wire.NotOffered.acknowledge
 
     def verify_notice(self, raw: RawNotice, now: datetime) -> Notice:

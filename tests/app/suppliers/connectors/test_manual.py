@@ -14,9 +14,20 @@ from app.kernel.http import Answer
 from app.suppliers.connectors import CONNECTORS
 from app.suppliers.connectors.declarative import trying
 from app.suppliers.connectors.declarative.presets import preset_names
-from app.suppliers.connectors.declarative.recipe import Recipe, read_recipe
+from app.suppliers.connectors.declarative.recipe import BadRecipe, Recipe, read_recipe
 from app.suppliers.connectors.declarative.values import ALL, COMMON
-from app.suppliers.connectors.port import Delivered, Issued, Purchase, PurchaseNotice, RawNotice, Reason, Rejected, Unknown
+from app.suppliers.connectors.port import (
+    Delivered,
+    GoodsNotice,
+    Issued,
+    Purchase,
+    PurchaseNotice,
+    RawNotice,
+    Reason,
+    Rejected,
+    Unknown,
+    UseNotice,
+)
 
 TEXT = (Path(__file__).parents[4] / "docs/suppliers.md").read_text(encoding="utf-8")
 NOW = datetime(2026, 11, 22, 0, 30, tzinfo=UTC)
@@ -60,7 +71,7 @@ def test_names_in_braces_are_all_named() -> None:
 
 
 def example() -> Recipe:
-    [text] = [found for found in re.findall(r"```json\n(.*?)```", TEXT, re.DOTALL) if '"place"' in found]
+    [text] = [found for found in re.findall(r"```json\n(.*?)```", TEXT, re.DOTALL) if '"calls"' in found]
     return read_recipe(text)
 
 
@@ -90,9 +101,43 @@ def test_example_checks_its_notices() -> None:
     signed = "id=77&orderNo=Q1&state=2&key=s3cret"
     signature = hashlib.md5(signed.encode(), usedforsecurity=False).hexdigest().upper()
     raw = RawNotice({}, "", f"orderNo=Q1&id=77&state=2&sign={signature}".encode())
-    notice = trying.read_notice(example(), SETTINGS, raw, NOW)
+    notice = trying.read_message(example(), SETTINGS, "notice", raw, NOW)
     assert isinstance(notice, PurchaseNotice)
     assert (notice.out_no, notice.supplier_ref) == ("Q1", "77")
+
+
+def test_example_with_its_messages_of_goods_and_uses_reads_them() -> None:
+    parts = [json.loads("{" + text + "}") for text in re.findall(r"```json\n(\"(?:goods|use)_notice\".*?)```", TEXT, re.DOTALL)]
+    recipe = Recipe.model_validate(example().model_dump(mode="json") | parts[0] | parts[1])
+    at = str(int(NOW.timestamp() * 1000))
+    pairs = {"event": "used", "id": "77", "orderNo": "Q1", "shop": "West Lake", "time": at, "useId": "5"}
+    text = "&".join(f"{name}={value}" for name, value in pairs.items())
+    sign = hashlib.md5((text + "s3cret").encode(), usedforsecurity=False).hexdigest()
+    used = trying.read_message(recipe, SETTINGS, "use_notice", RawNotice({}, "", f"{text}&sign={sign}".encode()), NOW)
+    assert isinstance(used, UseNotice)
+    assert (used.out_no, used.supplier_ref, used.used_at, used.place, used.is_taken_back) == ("Q1", "77", NOW, "West Lake", False)
+    body = json.dumps({"data": [{"goodsId": "G1", "price": "9.5", "num": 3, "state": "1", "time": at}]}).encode()
+    sign = hashlib.md5(body + b"s3cret", usedforsecurity=False).hexdigest()
+    told = trying.read_message(recipe, SETTINGS, "goods_notice", RawNotice({"sign": sign}, "", body), NOW)
+    assert isinstance(told, GoodsNotice)
+    assert [(one.supplier_sku, str(one.unit_cost), one.stock, one.is_on_sale) for one in told.told] == [("G1", "9.5", 3, True)]
+
+
+@pytest.mark.parametrize(
+    ("changes", "says"),
+    [
+        ({"used_values": []}, "used_values"),
+        ({"taken_back_values": ["used"]}, "cannot mean both"),
+        ({"out_no": None}, "out_no"),
+        ({"used_at_form": "moons"}, "used_at_form"),
+        ({"place": "shop"}, "place"),
+    ],
+)
+def test_a_faulty_description_of_uses_is_refused_with_its_place(changes: dict[str, object], says: str) -> None:
+    [text] = re.findall(r"```json\n(\"use_notice\".*?)```", TEXT, re.DOTALL)
+    part = json.loads("{" + text + "}")["use_notice"] | changes
+    with pytest.raises(BadRecipe, match=says):
+        read_recipe(json.dumps(example().model_dump(mode="json", exclude_none=True) | {"use_notice": part}))
 
 
 @pytest.mark.parametrize("row", SIGNATURES)

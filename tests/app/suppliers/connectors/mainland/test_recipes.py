@@ -308,10 +308,12 @@ def test_notice_is_tried_by_the_code_that_reads_real_ones() -> None:
     recipe = read_recipe(written(notice={"encoding": "json", "signing": signing, "out_no": "/no"}))
     body = b'{"no":"Q1","n":9.50}'
     headers = {"x-sign": hashlib.md5(b"n=9.50&no=Q1s3cr&t").hexdigest()}
-    assert isinstance(trying.read_notice(recipe, SETTINGS, RawNotice(headers, "", body), NOW), PurchaseNotice)
-    assert isinstance(trying.read_notice(recipe, SETTINGS, RawNotice(headers, "", body + b" "), NOW), PurchaseNotice)
-    assert isinstance(trying.read_notice(recipe, SETTINGS, RawNotice(headers, "", body.replace(b"9.50", b"9.5")), NOW), Forged)
-    assert isinstance(trying.read_notice(recipe, SETTINGS, RawNotice({}, "", body), NOW), Forged)
+    assert isinstance(trying.read_message(recipe, SETTINGS, "notice", RawNotice(headers, "", body), NOW), PurchaseNotice)
+    assert isinstance(trying.read_message(recipe, SETTINGS, "notice", RawNotice(headers, "", body + b" "), NOW), PurchaseNotice)
+    assert isinstance(
+        trying.read_message(recipe, SETTINGS, "notice", RawNotice(headers, "", body.replace(b"9.50", b"9.5")), NOW), Forged
+    )
+    assert isinstance(trying.read_message(recipe, SETTINGS, "notice", RawNotice({}, "", body), NOW), Forged)
 
 
 @pytest.mark.parametrize(
