@@ -3,8 +3,11 @@
 import argparse
 import importlib
 import importlib.util
+import socket
 import sys
 from dataclasses import dataclass
+
+import asyncpg
 
 from operations.signals import StopAsked, stop_on_signals
 from operations.trouble import Trouble
@@ -72,7 +75,12 @@ def dispatch(command: Command, arguments: list[str]) -> int:
     from operations.surroundings import settings_in_environment
 
     with stop_on_signals(), settings_in_environment():
-        return int(importlib.import_module(command.module).run(arguments))
+        try:
+            return int(importlib.import_module(command.module).run(arguments))
+        except (ConnectionError, socket.gaierror, TimeoutError) as problem:
+            raise Trouble(f"The database server cannot be reached: {problem}") from problem
+        except (asyncpg.InvalidAuthorizationSpecificationError, asyncpg.InvalidCatalogNameError) as problem:
+            raise Trouble(f"The database does not let us in: {problem}") from problem
 
 
 def exists(module: str) -> bool:

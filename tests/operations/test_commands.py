@@ -1,9 +1,13 @@
 """The smaller commands and what they stand on."""
 
 import json
+import os
 import socket
 import stat
+import subprocess
+import sys
 from pathlib import Path
+from urllib.parse import urlsplit
 
 import pytest
 
@@ -16,6 +20,7 @@ from operations.processes import System
 from operations.settings import settings_for
 from operations.trouble import Trouble
 from tenants.bootstrap import Passwords, Urls
+from tests.installation import Installation
 
 
 @pytest.fixture
@@ -181,3 +186,30 @@ def test_command_that_is_not_there_yet_is_said(capsys: pytest.CaptureFixture[str
 def test_folders_with_peoples_data_are_closed(tmp_path: Path) -> None:
     assert stat.S_IMODE(places.make_private_folder(tmp_path / "logs").stat().st_mode) == 0o700
     assert stat.S_IMODE(places.make_folder(tmp_path / "open").stat().st_mode) == 0o711
+
+
+@pytest.mark.database
+@pytest.mark.parametrize("command", ["migrate", "check-invariants"])
+@pytest.mark.parametrize(
+    ("change", "says"),
+    [
+        ({"host": "127.0.0.1:9"}, "The database server cannot be reached"),
+        ({"host": "nowhere.invalid:5432"}, "The database server cannot be reached"),
+        ({"password": "another"}, "The database does not let us in"),
+        ({"database": "none_such"}, "The database does not let us in"),
+    ],
+)
+def test_a_command_without_its_database_ends_with_a_sentence(
+    installation: Installation, command: str, change: dict[str, str], says: str
+) -> None:
+    environment = dict(os.environ)
+    for name in ("QUANYI_DATABASE_URL", "QUANYI_OWNER_DATABASE_URL"):
+        parts = urlsplit(environment[name])
+        password, host = change.get("password", parts.password), change.get("host", parts.netloc.rpartition("@")[2])
+        path = change.get("database", parts.path.lstrip("/"))
+        environment[name] = f"{parts.scheme}://{parts.username}:{password}@{host}/{path}"
+    command_line = [sys.executable, "-m", "operations", command]
+    done = subprocess.run(command_line, cwd=places.ROOT, env=environment, capture_output=True, text=True, timeout=60, check=False)
+    assert done.returncode == 1, done.stdout
+    assert says in done.stderr
+    assert "Traceback" not in done.stderr
