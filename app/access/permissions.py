@@ -21,6 +21,7 @@ class Permission(StrEnum):
     DELIVER = "deliver"
     ISSUE_VIEW = "issue.view"
     ISSUE = "issue"
+    ISSUE_PAID = "issue.paid"
     CATALOG_VIEW = "catalog.view"
     CATALOG_EDIT = "catalog.edit"
     INVENTORY_VIEW = "inventory.view"
@@ -66,7 +67,7 @@ ALLOWED: dict[MemberRole, frozenset[Permission]] = {
         _P.SETTINGS_EDIT,
     },
     MemberRole.FINANCE_MAKER: _VIEWS
-    | {_P.ORDERS_NOTE, _P.ORDERS_REFUND, _P.PAYMENTS_VIEW, _P.PAYOUTS_MAKE, _P.SETTLE, _P.ISSUE_VIEW},
+    | {_P.ORDERS_NOTE, _P.ORDERS_REFUND, _P.PAYMENTS_VIEW, _P.PAYOUTS_MAKE, _P.SETTLE, _P.ISSUE_VIEW, _P.ISSUE_PAID},
     MemberRole.FINANCE_CHECKER: _VIEWS | {_P.PAYMENTS_VIEW, _P.PAYOUTS_CHECK, _P.SUPPLY_OVERRIDE, _P.AUDIT_VIEW, _P.ISSUE_VIEW},
     MemberRole.SUPPORT: _VIEWS | {_P.ORDERS_NOTE, _P.ORDERS_REVEAL, _P.AFTERSALES_DECIDE, _P.REDEEM, _P.DELIVER},
     MemberRole.READ_ONLY: _VIEWS,
@@ -98,6 +99,7 @@ PERMISSION_WORDS: dict[Permission, str] = {
     _P.DELIVER: N_("Hand over goods that people deliver"),
     _P.ISSUE_VIEW: N_("See batches for companies and what they owe"),
     _P.ISSUE: N_("Send a batch to a company's people"),
+    _P.ISSUE_PAID: N_("Book what companies have paid"),
     _P.CATALOG_VIEW: N_("See products"),
     _P.CATALOG_EDIT: N_("Change products and prices"),
     _P.INVENTORY_VIEW: N_("See card pools"),

@@ -49,6 +49,8 @@ ACTIONS: Final[Mapping[str, str]] = {
     "import_batch.abandoned": N_("Abandoned an import"),
     "import_batch.quarantined": N_("Stopped a batch"),
     "issue_batch.uploaded": N_("Uploaded a company's recipients"),
+    "company_payment.booked": N_("Booked a company's payment"),
+    "company_payment.taken_back": N_("Took a company's payment back"),
     "issue_batch.confirmed": N_("Began to send a company's batch"),
     "issue_batch.paused": N_("Paused a company's batch"),
     "issue_batch.resumed": N_("Resumed a company's batch"),

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from datetime import date
 from typing import Annotated, Any, Final, Literal
 from uuid import UUID
 
@@ -10,11 +11,12 @@ from pydantic import Field
 from app.inventory.pages.uploading import upload
 from app.issuing.reading import NoRecipients
 from app.kernel.errors import N_
-from app.kernel.forms import Amount, Form, InvalidForm, Line, RawForm, invalid, parse
+from app.kernel.forms import Amount, Form, InvalidForm, Line, OptionalLine, RawForm, invalid, parse
 
 LARGEST_BYTES: Final = 16 * 1024 * 1024
 MOST_BODY_BYTES: Final = LARGEST_BYTES + 512 * 1024
 _MOST_PRICE_MINOR = 10_000_000_00
+_MOST_PAID_MINOR = 10_000_000_000_00
 TOO_LARGE = N_("This file is larger than 16 MB. Split it and send the parts one after another.")
 BOTH = N_("Paste the recipients or choose a file, not both.")
 
@@ -28,6 +30,20 @@ class BatchForm(Form):
     unit_price: Annotated[Amount, Field(ge=1, le=_MOST_PRICE_MINOR)]
     locale: Literal["zh_CN", "en"]
     request_id: Annotated[str, Field(pattern=r"^[0-9a-f-]{16,40}$")]
+
+
+class PaymentForm(Form):
+    """What came to the bank from a company."""
+
+    amount: Annotated[Amount, Field(ge=1, le=_MOST_PAID_MINOR)]
+    currency: Annotated[str, Field(pattern=r"^[A-Z]{3}$")]
+    received_on: date
+    reference: Line
+    request_id: Annotated[str, Field(pattern=r"^[0-9a-f-]{16,40}$")]
+
+
+class ReasonForm(Form):
+    reason: OptionalLine = ""
 
 
 async def read_batch(sent: RawForm, retry: str, context: dict[str, Any]) -> tuple[BatchForm, tuple[bytes, str]]:

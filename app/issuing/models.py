@@ -2,18 +2,20 @@
 
 from __future__ import annotations
 
-from datetime import datetime
+from datetime import date, datetime
 from enum import StrEnum
 from typing import Any
 from uuid import UUID
 
-from sqlalchemy import CheckConstraint, ForeignKey, Index, Integer, LargeBinary, SmallInteger, UniqueConstraint
+from sqlalchemy import CheckConstraint, ForeignKey, Index, Integer, LargeBinary, SmallInteger, UniqueConstraint, text
 from sqlalchemy.dialects.postgresql import JSONB
 from sqlalchemy.orm import Mapped, mapped_column
 
 from app.kernel.models import Row, TenantBase, one_of, sealed
 
 MOST_ROWS = 100_000
+MOST_PAYMENTS = 500
+"""So many of a company's payments are shown."""
 
 
 class IssueState(StrEnum):
@@ -94,6 +96,27 @@ class IssueBatch(Row, TenantBase):
     bad_count: Mapped[int] = mapped_column(Integer, server_default="0")
     confirmed_at: Mapped[datetime | None]
     ended_at: Mapped[datetime | None]
+
+
+class CompanyPayment(Row, TenantBase):
+    """What a company paid for its batches, as somebody saw it come to the bank. Taken back where that was wrong; never changed or deleted."""
+
+    __tablename__ = "company_payment"
+    __table_args__ = (
+        CheckConstraint("amount_minor > 0", name="amount_positive"),
+        Index("ix_company_payment_client", "client", "received_on"),
+        Index("uq_company_payment_reference", "client", "reference", unique=True, postgresql_where=text("taken_back_at is null")),
+    )
+    client: Mapped[str]
+    amount_minor: Mapped[int]
+    currency: Mapped[str]
+    received_on: Mapped[date]
+    reference: Mapped[str]
+    """The bank's, by which the money is found there."""
+    booked_by: Mapped[str]
+    taken_back_at: Mapped[datetime | None]
+    taken_back_reason: Mapped[str] = mapped_column(server_default="")
+    taken_back_by: Mapped[str] = mapped_column(server_default="")
 
 
 class IssueRow(TenantBase):

@@ -8,6 +8,7 @@ from uuid import UUID
 import asyncpg
 
 from app.issuing.models import IssueState, RowState
+from app.kernel import clock
 from app.kernel.errors import NotFound
 from app.kernel.ids import is_number
 from tenants.session import Tx
@@ -15,6 +16,7 @@ from tenants.session import Tx
 PAGE = 50
 _MOST_SKUS = 1_000
 _MOST_CLIENTS = 100
+_MOST_LINES = 10_000
 
 
 async def listed(tx: Tx, states: Sequence[IssueState], *, client: str = "", before: UUID | None = None) -> list[asyncpg.Record]:
@@ -28,8 +30,18 @@ async def counts(tx: Tx) -> dict[str, int]:
 
 
 async def owed_by_client(tx: Tx) -> list[asyncpg.Record]:
-    """What each company owes from its batches, in each currency, the largest first."""
-    return await tx.fetch(_BY_CLIENT, _MOST_CLIENTS)
+    """What each company was charged for its batches, has paid and owes, in each currency, who owes most first."""
+    return await tx.fetch(_BY_CLIENT, "", _MOST_CLIENTS)
+
+
+async def accounts_of(tx: Tx, client: str) -> list[asyncpg.Record]:
+    """The same of one company, a row for each currency of its batches, also of those that count for nothing yet."""
+    return await tx.fetch(_BY_CLIENT, client, _MOST_CLIENTS)
+
+
+async def statement_of(tx: Tx, client: str) -> list[asyncpg.Record]:
+    """A company's charges, batch by batch, and payments in the order of their days, with what it owed after each. What was taken back is left out."""
+    return await tx.fetch(_STATEMENT, client, str(clock.BUSINESS_ZONE), _MOST_LINES)
 
 
 async def one_or_404(tx: Tx, batch_no: str, *, lock: bool = False) -> asyncpg.Record:
@@ -100,15 +112,38 @@ left join lateral (
 order by b.id desc
 """
 _BY_CLIENT = """
-select b.client, b.currency, count(*)::int as batches, sum(coalesce(m.minor, 0))::bigint as owed_minor
-from issue_batch b
+select c.client, c.currency, c.batches, c.newest_no, c.charged_minor, coalesce(p.minor, 0) as paid_minor, c.charged_minor - coalesce(p.minor, 0) as owed_minor
+from (
+  select b.client, b.currency, count(*)::int as batches, (array_agg(b.batch_no order by b.id desc))[1] as newest_no,
+         sum(coalesce(m.minor, 0))::bigint as charged_minor
+  from issue_batch b
+  left join lateral (
+    select sum(case when t.kind = 'on_account' then t.amount_minor else -t.amount_minor end)::bigint as minor from transfer t where t.subject_id = b.id
+  ) m on true
+  where case when $1 = '' then b.state not in ('ready', 'abandoned') else b.client = $1 end
+  group by b.client, b.currency
+) c
 left join lateral (
-  select sum(case when t.kind = 'on_account' then t.amount_minor else -t.amount_minor end)::bigint as minor from transfer t where t.subject_id = b.id
-) m on true
-where b.state not in ('ready', 'abandoned')
-group by b.client, b.currency
-order by owed_minor desc, b.client
-limit $1
+  select sum(y.amount_minor)::bigint as minor from company_payment y
+  where y.client = c.client and y.currency = c.currency and y.taken_back_at is null
+) p on true
+order by owed_minor desc, c.client
+limit $2
+"""
+_STATEMENT = """
+select l.day, l.is_payment, l.reference, l.currency, l.amount_minor,
+       sum(l.amount_minor) over (partition by l.currency order by l.day, l.id rows unbounded preceding)::bigint as owed_minor
+from (
+  select b.id, (b.confirmed_at at time zone $2)::date as day, false as is_payment, b.batch_no || ' ' || b.reference as reference, b.currency,
+         sum(case when t.kind = 'on_account' then t.amount_minor else -t.amount_minor end)::bigint as amount_minor
+  from issue_batch b join transfer t on t.subject_id = b.id
+  where b.client = $1
+  group by b.id
+  union all
+  select id, received_on, true, reference, currency, -amount_minor from company_payment where client = $1 and taken_back_at is null
+) l
+order by l.currency, l.day, l.id
+limit $3
 """
 _ROWS = """
 select r.*, o.order_no from issue_row r left join shop_order o on o.id = r.order_id

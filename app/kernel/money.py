@@ -23,6 +23,12 @@ def parse_minor(text: str) -> int | None:
     return minor if minor <= MAX_MINOR else None
 
 
+def plain_minor(amount_minor: int) -> str:
+    """An amount as files have it: major units with two places and a point, no sign of a currency."""
+    sign, whole = ("-" if amount_minor < 0 else ""), abs(amount_minor)
+    return f"{sign}{whole // 100}.{whole % 100:02d}"
+
+
 def parse_cost(text: str) -> Decimal | None:
     """A unit cost of up to six decimals, in major units; None when it is not one."""
     plain = _plain(text)

@@ -14,13 +14,15 @@ from tenants.session import Tx
 class Purpose(Enum):
     """The accounts of a tenant: name, the side that grows it, whether it may cross zero.
 
-    Money at a gateway is a debit account, and so is what companies owe us for batches and what suppliers owe us back; what we owe (paid and not
-    delivered, or not explained) and what we earned or recovered are credit accounts.
+    Money at a gateway is a debit account, and so are what companies owe us for batches, what they have paid (at our bank), and what suppliers owe us
+    back; what we owe (paid and not delivered, or not explained) and what we earned or recovered are credit accounts. A company that paid for what
+    came off its account later has something to its credit: what is owed may cross zero.
     `goods` falls by what is delivered and is not raised when we buy: it says what left us, not what we have.
     """
 
     GATEWAY = ("gateway", "debit", True)
-    RECEIVABLES = ("receivables", "debit", False)
+    RECEIVABLES = ("receivables", "debit", True)
+    BANK = ("bank", "debit", True)
     DEPOSITS = ("buyer_deposits", "credit", False)
     SALES = ("sales", "credit", True)
     SUSPENSE = ("suspense", "credit", False)
@@ -47,6 +49,8 @@ class TransferKind(Enum):
     ON_ACCOUNT = ("on_account", Purpose.RECEIVABLES, Purpose.DEPOSITS)
     OFF_ACCOUNT_UNDELIVERED = ("off_account_undelivered", Purpose.DEPOSITS, Purpose.RECEIVABLES)
     OFF_ACCOUNT_DELIVERED = ("off_account_delivered", Purpose.SALES, Purpose.RECEIVABLES)
+    COMPANY_PAYMENT = ("company_payment", Purpose.BANK, Purpose.RECEIVABLES)
+    COMPANY_PAYMENT_UNDONE = ("company_payment_undone", Purpose.RECEIVABLES, Purpose.BANK)
     STATEMENT_CHARGE = ("statement_charge", Purpose.SUPPLIER_CORRECTIONS, Purpose.SUPPLIER_PAYABLE)
     STATEMENT_CREDIT = ("statement_credit", Purpose.SUPPLIER_PAYABLE, Purpose.SUPPLIER_CORRECTIONS)
     SUPPLIER_CREDIT = ("supplier_credit", Purpose.SUPPLIER_CREDITS, Purpose.RECOVERED)

@@ -175,10 +175,13 @@ TRANSFER_WORDS: Final = {
     "on_account": N_("Sold on account"),
     "off_account_undelivered": N_("Taken off the account, not delivered"),
     "off_account_delivered": N_("Taken off the account, after delivery"),
+    "company_payment": N_("Paid by the company"),
+    "company_payment_undone": N_("The company's payment taken back"),
 }
 ACCOUNT_WORDS: Final = {
     "gateway": N_("Money at the gateway"),
     "receivables": N_("Owed by companies"),
+    "bank": N_("Money at the bank"),
     "buyer_deposits": N_("Owed to buyers"),
     "sales": N_("Sales"),
     "gateway_fees": N_("Gateway fees"),

@@ -20,6 +20,7 @@ from app.kernel.actor import Actor
 from app.kernel.errors import N_, NotFound
 from app.kernel.forms import Form, InvalidForm, OptionalLine, RawForm, invalid, parse
 from app.kernel.i18n import gettext
+from app.kernel.money import plain_minor
 from app.kernel.templating import register_states
 from app.kernel.web import AnyRequest, page, see_other
 from app.ledger import queries as ledger
@@ -226,7 +227,7 @@ class SettlementPages(Controller):
                     row["supplier_ref"],
                     row["supplier_sku"],
                     row["decided_at"] or row["adjusted_at"],
-                    _yuan(row["amount_minor"]),
+                    plain_minor(row["amount_minor"]),
                     row["note"],
                 )
                 for row in rows
@@ -244,11 +245,6 @@ class SettlementPages(Controller):
         form = parse(PaymentForm, sent, retry=_BILL, **context)
         await closing.mark_paid(await raw(session), bill_id, note=form.note, actor=actor)
         return see_other(request, f"{context['home']}/bills/{bill_id}", flash=N_("Marked as paid."))
-
-
-def _yuan(amount_minor: int) -> str:
-    sign, whole = ("-" if amount_minor < 0 else ""), abs(amount_minor)
-    return f"{sign}{whole // 100}.{whole % 100:02d}"
 
 
 async def _given(sent: RawForm, context: dict[str, Any]) -> Given:

@@ -34,8 +34,9 @@ from app.integrations import robots, webhooks
 from app.integrations.models import RobotCompany
 from app.integrations.robots import RobotTerms
 from app.integrations.webhooks import WebhookTerms
+from app.issuing import paying, reading
 from app.issuing import queries as issues
-from app.issuing import reading
+from app.issuing.paying import Paid
 from app.kernel import clock
 from app.kernel.actor import Actor, ActorKind
 from app.kernel.contact import Contact, parse_contact
@@ -106,7 +107,7 @@ async def merchant(world: World, tenant: Tenant, *, canary: str = "Skylark") -> 
     made.ids |= await _staffed(world, made)
     made.ids |= await _supplied(made)
     made.ids |= await _asked(made, sku.id)
-    made.ids["issue_no"] = await _issued(made, sku.listing.id)
+    made.ids |= await _issued(made, sku.listing.id)
     made.ids |= await _priced(made, product.id)
     season = await subscription(world, sku.id, tenant=tenant)
     subscribed = await world.bought(season.skus[0].listing.id, tenant=tenant, contact="13800132046")
@@ -271,13 +272,16 @@ async def _asked(made: Merchant, sku_id: UUID) -> dict[str, object]:
     return {"replenishment_no": no, "wanted_id": wanted_id, "desk": desk}
 
 
-async def _issued(made: Merchant, listing_id: UUID) -> str:
-    """A batch for a company that waits to be confirmed."""
+async def _issued(made: Merchant, listing_id: UUID) -> dict[str, object]:
+    """A batch for a company that waits to be confirmed, and a payment of that company."""
     async with tenant_tx(made.tenant) as tx:
         goods = await issues.goods_or_none(tx, listing_id)
         assert goods is not None
         terms = reading.Terms(new_id(), "Lantern Works", "HT-2026-118", 1500, "en")
-        return await reading.start(tx, terms, goods, (b"13800132046\nnobody", "people.csv"), actor=STAFF)
+        issue_no = await reading.start(tx, terms, goods, (b"13800132046\nnobody", "people.csv"), actor=STAFF)
+        paid = Paid(new_id(), terms.client, 1500, goods["currency"], clock.business_day(), "BK-1")
+        await paying.book(tx, paid, actor=STAFF)
+    return {"issue_no": issue_no, "company_payment_id": paid.id}
 
 
 async def _settled(made: Merchant, supplier_id: UUID, connection_id: UUID) -> dict[str, object]:

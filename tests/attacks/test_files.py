@@ -27,6 +27,7 @@ FILES = (
     "POST /m/{tenant_slug}/audit/exports",
     "GET /m/{tenant_slug}/suppliers/bills/{bill_id}/lines.csv",
     "GET /m/{tenant_slug}/issues/{issue_no}/bad-lines",
+    "GET /m/{tenant_slug}/issues/{issue_no}/account/statement.csv",
     "GET /m/{tenant_slug}/pictures/{picture_id}",
 )
 FORMULAS = (
@@ -95,7 +96,7 @@ async def test_these_are_all_the_files_there_are(world: World) -> None:
                 "content-type", ""
             )
             found |= {str(route)} if is_file and answer.status_code == 200 else set()
-    assert found == set(FILES[:4])
+    assert found == set(FILES[:5])
 
 
 @pytest.mark.case("H16")

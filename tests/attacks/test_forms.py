@@ -48,6 +48,9 @@ BODIES: dict[str, tuple[str, bytes]] = {
 CHANGES_BY_ITSELF = frozenset({route for route, row in ROWS.items() if row in (For.ANYBODY, For.BUYERS, For.LOGGED_IN)})
 """Addresses that do their one act without any field, such as logging out or pressing a button."""
 
+MAY_BE_FULL = frozenset({"POST /trial", "POST /sign-up"})
+"""Addresses that say so when no shop stands ready, however they are asked: each call here may take one."""
+
 
 @pytest.mark.parametrize("sent_as", ["application/x", "multipart", "application/json"])
 async def test_no_address_breaks_on_a_body_it_does_not_know(world: World, sent_as: str) -> None:
@@ -59,7 +62,8 @@ async def test_no_address_breaks_on_a_body_it_does_not_know(world: World, sent_a
             if kind.startswith(sent_as):
                 headers = {"content-type": kind} | ({"content-encoding": "gzip"} if name == "compressed" else {})
                 answer = await who.ask(route, ids_of(shop, route), content=content, headers=headers)
-                wrong += [f"{route} of {name}: {answer.status_code}"] if answer.status_code >= 500 else []
+                if answer.status_code >= 500 and not (answer.status_code == 503 and str(route) in MAY_BE_FULL):
+                    wrong.append(f"{route} of {name}: {answer.status_code}")
     assert wrong == []
 
 
@@ -71,5 +75,6 @@ async def test_a_stranger_changes_nothing_by_it(world: World) -> None:
         for route in routes(world.app):
             if str(route) in CHANGES_BY_ITSELF and not route.is_safe and not route.parameters:
                 answer = await nobody.ask(route, {}, content=content, headers={"content-type": kind})
-                assert answer.status_code < 500, (route, name)
+                is_full = answer.status_code == 503 and str(route) in MAY_BE_FULL
+                assert answer.status_code < 500 or is_full, (route, name)
     assert await fingerprint(world.tenant) == before

@@ -152,6 +152,7 @@ def surfaces(shop: Shop, operator: str) -> dict[str, Surface]:
                 "no such batch for a company": desk("/issues?state=abandoned"),
                 "new batch for a company": desk(f"/issues/new?listing={first}"),
                 "batch to confirm": desk(f"/issues/{issued['waiting']}"),
+                "account of a company": desk(f"/issues/{issued['done']}/account"),
                 "batch that is done": desk(f"/issues/{issued['done']}?rows=all"),
                 "order of a batch": desk(f"/orders/{issued['order']}"),
                 "replenishments": desk("/suppliers/replenishments"),
