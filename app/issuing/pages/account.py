@@ -96,7 +96,7 @@ class CompanyAccountPages(Controller):
         context = await _context(request, tx, tenant, issue_no)
         form = parse(ReasonForm, sent, retry=_PAGE, **context)
         await paying.take_back(tx, company_payment_id, client=context["client"], reason=form.reason, actor=actor)
-        return see_other(request, context["here"], flash=N_("Taken back. The company owes it again."))
+        return see_other(request, context["here"], flash=N_("Undone. The company owes it again."))
 
 
 async def _context(request: AnyRequest, tx: Tx, tenant: Tenant, issue_no: str) -> dict[str, Any]:
