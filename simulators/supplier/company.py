@@ -202,6 +202,13 @@ class Company:
         rows = self.book.all(OF_A_SPAN, client.id, first, end)
         return [self._told(self.book.purchase_of(row)) for row in rows]
 
+    def purchases_of(self, client: Client, *, take: int, skip: int, since: str = "", until: str = "") -> list[Purchase]:
+        """What a client bought, the newest first; between two days `yyyy-mm-dd` of UTC, both of them with it, where they are given."""
+        first = day_starts(since) if since else 0.0
+        end = day_starts(until) + 86_400 if until else now() + 86_400
+        rows = self.book.all(NEWEST, client.id, first, end, take, skip)
+        return [self._told(self._settled(self.book.purchase_of(row))) for row in rows]
+
     def settle(self) -> None:
         """Decide what is due."""
         for row in self.book.all("select id from purchase where state = 'processing' and decides_at <= ? limit 500", now()):
@@ -382,3 +389,9 @@ where client_id = ? and state <> 'processing' and created_at >= ? and created_at
 order by id
 limit 1000
 """
+NEWEST = "select * from purchase where client_id = ? and created_at >= ? and created_at < ? order by id desc limit ? offset ?"
+
+
+def day_starts(day: str) -> float:
+    """The first instant of a day of UTC, in seconds since 1970. Raises: ValueError."""
+    return datetime.fromisoformat(day).replace(tzinfo=UTC).timestamp()

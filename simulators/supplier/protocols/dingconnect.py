@@ -86,8 +86,8 @@ class DingConnect(Protocol):
 
     def _statement(self, client: Client, take: int, skip: int) -> Reply:
         """Every transfer of the account, the newest first."""
-        rows = self.company.book.all(NEWEST, client.id, min(take, 100), skip)
-        return _answer({"Items": [{"TransferRecord": _record(self.company.book.purchase_of(row))} for row in rows]})
+        found = self.company.purchases_of(client, take=min(take, 100), skip=skip)
+        return _answer({"Items": [{"TransferRecord": _record(purchase)} for purchase in found]})
 
     def _products(self) -> Reply:
         return _answer({"Items": [_product(goods) for goods in self.company.catalog("", 10_000)]})
@@ -134,5 +134,4 @@ def _product(goods: Goods) -> dict[str, Any]:
     }
 
 
-NEWEST = "select * from purchase where client_id = ? order by id desc limit ? offset ?"
 OTHERS = "select * from purchase where client_id = ? and out_no = ? and id <> ? order by id"

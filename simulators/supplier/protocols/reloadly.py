@@ -4,6 +4,8 @@ import hashlib
 import hmac
 import secrets
 import time
+from collections.abc import Mapping
+from datetime import UTC, datetime
 from decimal import Decimal
 from typing import Any
 
@@ -56,6 +58,8 @@ class Reloadly(Protocol):
                 return Task("query", lambda: Reply.json(_order(self.company.find(client, own_no=own_no))), client)
             case ("GET", "topups", own_no, "status"):
                 return Task("query", lambda: Reply.json(_status(self.company.find(client, own_no=own_no))), client)
+            case ("GET", "reports", "transactions") | ("GET", "topups", "reports", "transactions") if "startDate" in asked.query:
+                return Task("statement", lambda: self._statement(client, asked.query, is_top_up=parts[0] == "topups"), client)
             case ("GET", "reports", "transactions") | ("GET", "topups", "reports", "transactions"):
                 number = asked.query.get("customIdentifier", "")
                 return Task("query", lambda: self._listed(client, number), client, number)
@@ -102,6 +106,12 @@ class Reloadly(Protocol):
             found = []
         return Reply.json({"content": found, "totalElements": len(found)})
 
+    def _statement(self, client: Client, asked: Mapping[str, str], *, is_top_up: bool) -> Reply:
+        size, page = int(asked.get("size", "200")), int(asked.get("page", "1"))
+        span = {"since": asked["startDate"], "until": asked["endDate"]}
+        found = self.company.purchases_of(client, take=size, skip=(page - 1) * size, **span)
+        return Reply.json({"content": [_top_up(one) if is_top_up else _order(one) for one in found]})
+
     def _cards(self, client: Client, own_no: str) -> list[dict[str, str]]:
         cards = self.company.find(client, own_no=own_no).cards
         return [{"cardNumber": card.number, "pinCode": card.password} for card in cards]
@@ -141,12 +151,28 @@ def _order(purchase: Purchase) -> dict[str, Any]:
         "discount": 0,
         "currencyCode": purchase.currency,
         "customIdentifier": purchase.out_no,
+        "transactionCreatedTime": _written(purchase.created_at),
         "product": {
             "productId": purchase.sku,
             "quantity": purchase.quantity,
             "unitPrice": (purchase.face_value_minor or 0) / 100,
         },
     }
+
+
+def _top_up(purchase: Purchase) -> dict[str, Any]:
+    return {
+        "transactionId": purchase.own_no,
+        "status": STATES[purchase.state],
+        "customIdentifier": purchase.out_no,
+        "requestedAmount": float(purchase.cost),
+        "requestedAmountCurrencyCode": purchase.currency,
+        "transactionCreatedTime": _written(purchase.created_at),
+    }
+
+
+def _written(at: float) -> str:
+    return datetime.fromtimestamp(at, UTC).strftime("%Y-%m-%d %H:%M:%S")
 
 
 def _status(purchase: Purchase) -> dict[str, Any]:

@@ -2,6 +2,8 @@
 
 import base64
 import secrets
+from collections.abc import Mapping
+from datetime import UTC, datetime
 from decimal import Decimal
 from typing import Any
 
@@ -43,6 +45,8 @@ class Tango(Protocol):
         client = self._caller(asked)
         if (asked.method, asked.path) == ("POST", ORDERS):
             return self._place(client, asked.json())
+        if (asked.method, asked.path) == ("GET", ORDERS) and "startDate" in asked.query:
+            return Task("statement", lambda: self._statement(client, asked.query), client)
         if (asked.method, asked.path) == ("GET", ORDERS):
             number = asked.query.get("externalRefID", "")
             return Task("query", lambda: self._listed(client, number), client, number)
@@ -77,6 +81,12 @@ class Tango(Protocol):
             found = []
         return Reply.json({"orders": found})
 
+    def _statement(self, client: Client, asked: Mapping[str, str]) -> Reply:
+        size, page = int(asked.get("elementsPerBlock", "10")), int(asked.get("page", "0"))
+        span = {"since": asked["startDate"], "until": asked["endDate"]}
+        found = self.company.purchases_of(client, take=size, skip=page * size, **span)
+        return Reply.json({"orders": [_order(purchase) for purchase in found]})
+
     def _balance(self, client: Client) -> Reply:
         return Reply.json({"currentBalance": float(self.company.balance_of(client)), "currencyCode": client.currency})
 
@@ -91,6 +101,7 @@ def _order(purchase: Purchase) -> dict[str, Any]:
         "referenceOrderID": purchase.own_no,
         "externalRefID": purchase.out_no,
         "utid": purchase.sku,
+        "createdAt": datetime.fromtimestamp(purchase.created_at, UTC).isoformat(timespec="seconds"),
         "status": STATES[purchase.state],
         "denomination": {"value": value, "currencyCode": purchase.currency},
         "amountCharged": {"value": float(purchase.cost), "total": float(purchase.cost), "currencyCode": purchase.currency},

@@ -3,6 +3,8 @@
 import hashlib
 import hmac
 import secrets
+from collections.abc import Mapping
+from datetime import UTC, datetime
 from decimal import Decimal
 from typing import Any
 
@@ -44,6 +46,8 @@ class Tremendous(Protocol):
         match (asked.method, asked.path):
             case ("POST", "/api/v2/orders"):
                 return self._place(client, asked.json())
+            case ("GET", "/api/v2/orders") if "created_at[gte]" in asked.query:
+                return Task("statement", lambda: self._statement(client, asked.query), client)
             case ("GET", "/api/v2/orders"):
                 number = asked.query.get("external_id", "")
                 return Task("query", lambda: self._listed(client, number), client, number)
@@ -77,6 +81,12 @@ class Tremendous(Protocol):
             found = []
         return Reply.json({"orders": found, "total_count": len(found)})
 
+    def _statement(self, client: Client, asked: Mapping[str, str]) -> Reply:
+        size, skip = int(asked.get("limit", "10")), int(asked.get("offset", "0"))
+        span = {"since": asked["created_at[gte]"], "until": asked["created_at[lte]"]}
+        found = self.company.purchases_of(client, take=size, skip=skip, **span)
+        return Reply.json({"orders": [_order(purchase) for purchase in found]})
+
     def _funding(self, client: Client) -> Reply:
         cents = int(self.company.balance_of(client) * 100)
         return Reply.json({"funding_sources": [{"id": "F1", "method": "balance", "meta": {"available_cents": cents}}]})
@@ -109,6 +119,7 @@ def _order(purchase: Purchase) -> dict[str, Any]:
     return {
         "id": purchase.own_no,
         "external_id": purchase.out_no,
+        "created_at": datetime.fromtimestamp(purchase.created_at, UTC).isoformat(timespec="seconds"),
         "status": STATES[purchase.state],
         "payment": {"total": float(purchase.cost)},
         "rewards": [

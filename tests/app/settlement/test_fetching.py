@@ -9,7 +9,7 @@ import pytest
 
 from app.kernel import clock
 from app.settlement import fetching, importing
-from tests.app.fulfillment.supply import settle
+from tests.app.fulfillment.supply import routed, settle, source
 from tests.app.fulfillment.top_up import top_up
 from tests.app.settlement.purchases import differences
 from tests.app.storefront.buyer import Buyer
@@ -24,6 +24,30 @@ pytestmark = [pytest.mark.anyio, pytest.mark.database]
 def company(tmp_path_factory: pytest.TempPathFactory) -> Iterator[SupplierSimulator]:
     with supplier_simulator(tmp_path_factory.mktemp("fetched"), "dingconnect") as started:
         yield started
+
+
+@pytest.fixture(scope="module")
+def cards(tmp_path_factory: pytest.TempPathFactory) -> Iterator[SupplierSimulator]:
+    with supplier_simulator(tmp_path_factory.mktemp("cards"), "tango") as started:
+        yield started
+
+
+async def test_a_statement_out_of_a_list_of_orders_agrees_too(
+    world: World, cards: SupplierSimulator, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    one = await source(world, cards)
+    product = await routed(world, one)
+    for _ in range(3):
+        await world.paid(product.skus[0].listing.id)
+    cards.script({"refuse": "out_of_stock"}, on="place", times=1)
+    await settle(world)
+    real = clock.now
+    monkeypatch.setattr(clock, "now", lambda: real() + timedelta(days=1))
+    await fetching.fetch_due(world.tenant, one.connection_id)
+    monkeypatch.setattr(clock, "now", real)
+    await world.work()
+    assert await world.value("select (lines, file_name) from supplier_statement") == (cards.totals()["effects"]["count"], "")
+    assert await differences(world) == []
 
 
 async def test_yesterdays_statement_is_fetched_and_agrees(

@@ -7,6 +7,7 @@ import io
 from collections.abc import Iterator
 from datetime import timedelta
 from decimal import Decimal
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -15,6 +16,7 @@ from app.access.models import MemberRole
 from app.kernel import clock
 from app.settlement import closing
 from tenants.session import tenant_tx
+from tests.app.fulfillment.noticing import PROTOCOL, teller
 from tests.app.settlement.purchases import Bought, bought, csv
 from tests.app.staff import Staff, staff
 from tests.simulators import SupplierSimulator, supplier_simulator
@@ -126,8 +128,10 @@ async def test_who_may_and_whose_it_is(world: World, company: SupplierSimulator)
     assert (await upload(stranger, made, csv())).status_code == 404
 
 
-async def test_a_supplier_without_statements_says_so(world: World, company: SupplierSimulator) -> None:
-    made, owner = await bought(world, company, 1), await staff(world)
-    answer = await owner.post(f"/suppliers/connections/{made.source.connection_id}/statements/fetch")
+async def test_a_supplier_without_statements_says_so(world: World, tmp_path: Path) -> None:
+    owner = await staff(world)
+    with supplier_simulator(tmp_path, PROTOCOL) as platform:
+        silent = await teller(world, platform)
+        answer = await owner.post(f"/suppliers/connections/{silent.connection_id}/statements/fetch")
     assert answer.status_code == 409
     assert "tells no statements" in answer.text

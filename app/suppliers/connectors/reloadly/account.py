@@ -10,13 +10,14 @@ import hashlib
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from datetime import datetime
+from datetime import date, datetime
 from typing import Any, Self
 
 from app.kernel import http, strict_json
 from app.kernel.errors import N_
 from app.kernel.http import Call, Client
 from app.kernel.strict_json import NotStrictJson
+from app.suppliers.connectors import listing
 from app.suppliers.connectors.assumed import (
     ADDRESS,
     OPTIONAL,
@@ -39,6 +40,7 @@ from app.suppliers.connectors.port import (
     Reason,
     Rejected,
     Setting,
+    StatementPage,
     Traits,
     Unknown,
 )
@@ -57,6 +59,9 @@ COMMON_ASSUMED = {
     "notice.out_no": "data.customIdentifier",
     "notice.ref": "data.transactionId",
     "notice.tolerance_s": "3600",
+    "list.first_page": "1",
+    "list.items": "content",
+    "list.at": "transactionCreatedTime",
     "status.delivered": "SUCCESSFUL",
     "status.pending": "PROCESSING, PENDING",
     "status.rejected": "REFUNDED, FAILED",
@@ -164,6 +169,14 @@ class Account:
         if "{ref}" in path and not ref:
             return ""
         return path.replace("{ref}", segment(ref or "")).replace("{out_no}", segment(out_no))
+
+    async def statement(self, day: date, cursor: str | None) -> StatementPage | Unknown:
+        """The account's transactions of one of our business days; the cursor counts pages."""
+        reply = await self.ask("GET", listing.address(self.assumed, day, cursor))
+        return listing.read(reply, self.assumed, ("customIdentifier", "transactionId"), self._is_done, day=day, cursor=cursor)
+
+    def _is_done(self, order: Any) -> bool:
+        return self.status(order, "status") == "delivered"
 
     async def balance(self) -> Balance | Unknown:
         reply = await self.ask("GET", self.assumed["balance.path"])

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import date, datetime
 from typing import Any, ClassVar, Self
 
 import phonenumbers
@@ -36,6 +36,7 @@ from app.suppliers.connectors.port import (
     Reason,
     Rejected,
     Setting,
+    StatementPage,
     Traits,
     Unknown,
 )
@@ -57,6 +58,9 @@ from app.suppliers.connectors.wire import (
 ACCEPT = "application/com.reloadly.topups-v1+json"
 PHONE = AccountField("phone", N_("Phone number with its country code"), FieldKind.PHONE, pattern=r"\+\d{7,15}")
 ASSUMED = COMMON_ASSUMED | {
+    "list.path": "/topups/reports/transactions?startDate={from}&endDate={to}&page={page}&size={size}",
+    "list.cost": "requestedAmount",
+    "list.currency": "requestedAmountCurrencyCode",
     "top_up.search_path": "/topups/reports/transactions?customIdentifier={out_no}",
     "top_up.search_items": "content",
     "top_up.use_local_amount": "false",
@@ -84,7 +88,7 @@ class ReloadlyAirtime(NotOffered):
             ),
             assumed_setting(ASSUMED),
         ),
-        abilities=frozenset({Ability.BALANCE, Ability.NOTICES}),
+        abilities=frozenset({Ability.BALANCE, Ability.NOTICES, Ability.STATEMENT}),
         not_found_grace=GRACE,
         idempotency_life=OWN_LIFE,
         calls_per_second=CALLS_PER_SECOND,
@@ -202,6 +206,9 @@ class ReloadlyAirtime(NotOffered):
             "countryCode": country,
             "number": national if self.number_form == "national" else f"{number.country_code}{national}",
         }
+
+    async def statement(self, day: date, cursor: str | None) -> StatementPage | Unknown:
+        return await self.account.statement(day, cursor)
 
     async def balance(self) -> Balance | Unknown:
         return await self.account.balance()

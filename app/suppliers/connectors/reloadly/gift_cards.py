@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import date, datetime
 from typing import Any, ClassVar, Self
 
 from app.kernel.errors import N_
@@ -33,6 +33,7 @@ from app.suppliers.connectors.port import (
     Reason,
     Rejected,
     Setting,
+    StatementPage,
     Traits,
     Unknown,
 )
@@ -54,6 +55,9 @@ from app.suppliers.connectors.wire import (
 
 ACCEPT = "application/com.reloadly.giftcards-v1+json"
 ASSUMED = COMMON_ASSUMED | {
+    "list.path": "/reports/transactions?startDate={from}&endDate={to}&page={page}&size={size}",
+    "list.cost": "amount",
+    "list.currency": "currencyCode",
     "order.read_path": "/reports/transactions/{ref}",
     "order.search_path": "/reports/transactions?customIdentifier={out_no}",
     "order.search_items": "content",
@@ -85,7 +89,7 @@ class ReloadlyGiftCards(NotOffered):
             ),
             assumed_setting(ASSUMED),
         ),
-        abilities=frozenset({Ability.BALANCE, Ability.NOTICES}),
+        abilities=frozenset({Ability.BALANCE, Ability.NOTICES, Ability.STATEMENT}),
         not_found_grace=GRACE,
         idempotency_life=OWN_LIFE,
         calls_per_second=CALLS_PER_SECOND,
@@ -192,6 +196,9 @@ class ReloadlyGiftCards(NotOffered):
             return _issued(cards[0], assumed)
         except NotStrictJson as fault:
             return Unknown(f"the card cannot be read: {fault}", evidence=reply.evidence(transactionId=ref))
+
+    async def statement(self, day: date, cursor: str | None) -> StatementPage | Unknown:
+        return await self.account.statement(day, cursor)
 
     async def balance(self) -> Balance | Unknown:
         return await self.account.balance()

@@ -12,13 +12,14 @@ from __future__ import annotations
 import base64
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from datetime import timedelta
+from datetime import date, timedelta
 from typing import Any, ClassVar, Self
 
 from app.kernel import http
 from app.kernel.errors import N_
 from app.kernel.http import Call, Client
 from app.kernel.strict_json import NotStrictJson
+from app.suppliers.connectors import listing
 from app.suppliers.connectors.assumed import (
     ADDRESS,
     REFUSALS,
@@ -49,6 +50,7 @@ from app.suppliers.connectors.port import (
     Reason,
     Rejected,
     Setting,
+    StatementPage,
     Traits,
     Unknown,
 )
@@ -91,6 +93,12 @@ ASSUMED = {
     "balance.path": "/raas/v2/accounts/{account}",
     "balance.amount": "currentBalance",
     "balance.currency": "currencyCode",
+    "list.path": "/raas/v2/orders?startDate={from}&endDate={to}&elementsPerBlock={size}&page={page}",
+    "list.first_page": "0",
+    "list.items": "orders",
+    "list.at": "createdAt",
+    "list.cost": "amountCharged.total",
+    "list.currency": "amountCharged.currencyCode",
 }
 
 
@@ -117,7 +125,7 @@ class Tango(NotOffered):
             REFUSALS_SETTING,
             assumed_setting(ASSUMED),
         ),
-        abilities=frozenset({Ability.BALANCE}),
+        abilities=frozenset({Ability.BALANCE, Ability.STATEMENT}),
         not_found_grace=GRACE,
         idempotency_life=timedelta(days=90),
         calls_per_second=CALLS_PER_SECOND,
@@ -246,6 +254,14 @@ class Tango(NotOffered):
             return Balance(amount, word(reply.document, self.assumed["balance.currency"]))
         except NotStrictJson as fault:
             return Unknown(f"the balance cannot be read: {fault}", evidence=reply.evidence())
+
+    async def statement(self, day: date, cursor: str | None) -> StatementPage | Unknown:
+        """The account's orders of one of our business days; the cursor counts pages."""
+        reply = await self._ask("GET", listing.address(self.assumed, day, cursor))
+        return listing.read(reply, self.assumed, ("externalRefID", "referenceOrderID"), self._is_done, day=day, cursor=cursor)
+
+    def _is_done(self, order: Any) -> bool:
+        return said(order, "status").upper() in words(self.assumed["status.delivered"])
 
     async def _ask(self, method: str, path: str, document: Mapping[str, Any] | None = None) -> Reply | Unknown:
         signed_in = base64.b64encode(f"{self.platform_name}:{self.platform_key}".encode()).decode("ascii")

@@ -12,7 +12,7 @@ from __future__ import annotations
 import hashlib
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from datetime import datetime
+from datetime import date, datetime
 from decimal import Decimal
 from typing import Any, ClassVar, Self
 
@@ -20,6 +20,7 @@ from app.kernel import http, strict_json
 from app.kernel.errors import N_
 from app.kernel.http import Call, Client
 from app.kernel.strict_json import NotStrictJson
+from app.suppliers.connectors import listing
 from app.suppliers.connectors.assumed import (
     ADDRESS,
     OPTIONAL,
@@ -56,6 +57,7 @@ from app.suppliers.connectors.port import (
     Reason,
     Rejected,
     Setting,
+    StatementPage,
     Traits,
     Unknown,
 )
@@ -99,6 +101,12 @@ ASSUMED = {
     "balance.id": "method",
     "balance.cents": "meta.available_cents",
     "balance.currency": "USD",
+    "list.path": "/orders?created_at[gte]={from}&created_at[lte]={to}&limit={size}&offset={offset}",
+    "list.first_page": "0",
+    "list.items": "orders",
+    "list.at": "created_at",
+    "list.cost": "payment.total",
+    "list.currency": "USD",
     "notice.header": "tremendous-webhook-signature",
     "notice.prefix": "sha256=",
     "notice.event": "event",
@@ -135,7 +143,7 @@ class Tremendous(NotOffered):
             REFUSALS_SETTING,
             assumed_setting(ASSUMED),
         ),
-        abilities=frozenset({Ability.BALANCE, Ability.NOTICES}),
+        abilities=frozenset({Ability.BALANCE, Ability.NOTICES, Ability.STATEMENT}),
         not_found_grace=GRACE,
         idempotency_life=OWN_LIFE,
         calls_per_second=CALLS_PER_SECOND,
@@ -259,6 +267,11 @@ class Tremendous(NotOffered):
             return Unknown(f"the balance cannot be read: {fault}", evidence=reply.evidence())
         return Unknown("the funding source's balance was not told", evidence=reply.evidence())
 
+    async def statement(self, day: date, cursor: str | None) -> StatementPage | Unknown:
+        """The organization's orders of one of our business days; the cursor counts pages."""
+        reply = await self._ask("GET", listing.address(self.assumed, day, cursor))
+        return listing.read(reply, self.assumed, ("external_id", "id"), _is_done, day=day, cursor=cursor)
+
     def verify_notice(self, raw: RawNotice, now: datetime) -> Notice:
         """Undated: a replay is a hint once more, and is known by its key."""
         if not self.webhook_secret:
@@ -280,3 +293,7 @@ class Tremendous(NotOffered):
         headers = {"Authorization": f"Bearer {self.api_key}", "Accept": "application/json", "Content-Type": "application/json"}
         body = b"" if document is None else encode(document)
         return await exchange(self.client, Call(method, self.base_url + path, headers, body))
+
+
+def _is_done(order: Any) -> bool:
+    return word(order, "status").upper() in DELIVERED
