@@ -12,7 +12,8 @@ from sqlalchemy import func, select
 from sqlalchemy.ext.asyncio import AsyncSession
 from sqlalchemy.orm import defer
 
-from app.catalog.models import DeliveryKind, Product, Sku
+from app.catalog.models import DeliveryKind, Product, Sku, SkuRange
+from app.catalog.values import ValueRange
 from app.inventory.models import Allocation, CardKey, ImportBatch, ImportLine, KeyState, LineVerdict, Stock
 from app.kernel.errors import NotFound
 from tenants.session import Tx
@@ -45,6 +46,12 @@ async def sellable(tx: Tx, sku_ids: Sequence[UUID], channel: str | None = None) 
     rows = await tx.fetch(_SELLABLE, list(sku_ids), channel)
     known = {row["sku_id"]: row["available"] for row in rows}
     return {sku_id: known.get(sku_id, 0) for sku_id in sku_ids}
+
+
+async def ranges_by_sku(session: AsyncSession, sku_ids: Sequence[UUID]) -> dict[UUID, ValueRange]:
+    """The face values of those of several SKUs that are sold by them, and therefore have no stock of their own."""
+    rows = await session.scalars(select(SkuRange).where(SkuRange.sku_id.in_(sku_ids)))
+    return {row.sku_id: row.values for row in rows}
 
 
 async def pools(session: AsyncSession) -> list[tuple[Sku, Product, Stock | None]]:
