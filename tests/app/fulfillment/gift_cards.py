@@ -90,14 +90,14 @@ async def _offer(world: World, company: SupplierSimulator, house: House) -> UUID
     return offer_id
 
 
-async def paid(world: World, sold: GiftCards, *wanted: tuple[int, int]) -> Placed:
+async def paid(world: World, sold: GiftCards, *wanted: tuple[int, int], contact: str = "13800132046") -> Placed:
     """An order of so many of each value, placed and paid; what is owed for it waits for the worker."""
     forget_shelf(world.tenant)
-    shelf, contact = await shelf_of(world.tenant), parse_contact("13800132046")
-    assert isinstance(contact, Contact)
+    shelf, buyer = await shelf_of(world.tenant), parse_contact(contact)
+    assert isinstance(buyer, Contact)
     offered = shelf.offers[sold.listing_id]
     quote = rules.quote([(offered.at(value), units) for value, units in wanted])
-    placed = await placing.place(world.tenant, Request(shelf.face.storefront_id, quote, contact, "en", str(new_id())))
+    placed = await placing.place(world.tenant, Request(shelf.face.storefront_id, quote, buyer, "en", str(new_id())))
     await world.pay(placed)
     await world.ask_gateway(placed)
     return placed

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import html
 import re
+import secrets
 from collections import Counter
 from collections.abc import Iterator
 from decimal import Decimal
@@ -12,6 +13,7 @@ import pytest
 
 from app.fulfillment import buying
 from app.ordering.placing import Placed
+from tenants.session import tenant_tx
 from tests.app.fulfillment.gift_cards import CARD_HOUSES, COST, EXCHANGE, GiftCards, gift_cards, paid
 from tests.app.fulfillment.supply import make_due, order_state, refund, settle
 from tests.app.staff import staff
@@ -130,6 +132,10 @@ async def _merchant_sees_values(world: World, placed: Placed) -> None:
     text = html.unescape(words((await owner.get(f"/orders/{placed.order_no}")).text)).replace("US$", "$")
     assert "US gift card Any value $25.00" in text
     assert "US gift card Any value $50.00" in text
+    batch_no = await world.value("select batch_no from import_batch")
+    batch = words(html.unescape((await owner.get(f"/imports/{batch_no}")).text)).replace("US$", "$")
+    assert batch.count("$25.00") == 1
+    assert batch.count("$50.00") == 2
 
 
 async def test_one_value_that_is_refused_is_given_back_exactly_and_the_other_stays(
@@ -153,6 +159,21 @@ async def test_one_value_that_is_refused_is_given_back_exactly_and_the_other_sta
     assert await world.value("select sum(amount_minor) from refund where state = 'succeeded'") == missed["amount_minor"]
     assert company.totals()["effects"]["count"] - before == 2
     assert await world.value("select total_minor from shop_order where id = $1", placed.id) == 10_950 + 51_100
+
+
+async def test_the_mail_names_the_value_beside_each_card(world: World, company: SupplierSimulator, house: House) -> None:
+    sold = await gift_cards(world, company, house=house)
+    async with tenant_tx(world.tenant) as tx:
+        await tx.execute("update storefront set mails_keys = true")
+    address = f"{secrets.token_hex(6)}@mail.test"
+    placed = await paid(world, sold, (2500, 1), (5000, 1), contact=address)
+    await delivered(world, placed)
+    rows = await world.rows(_BOUGHT)
+    body = html.unescape(world.outbox.wait_for(address)[0]["text"])
+    for row in rows:
+        [card] = company.book(row["out_no"])["cards"]
+        [line] = [line for line in body.splitlines() if card["number"] in line]
+        assert f"{row['face_value_minor'] // 100}.00" in line
 
 
 _BOUGHT = """
