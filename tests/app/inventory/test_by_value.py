@@ -9,15 +9,21 @@ from uuid import UUID
 
 import pytest
 
+from app.catalog.bundles import NotAPart
 from app.catalog.models import Product
 from app.catalog.values import ValueRange
 from app.inventory import by_value, importing
 from app.inventory import service as inventory
+from app.inventory.bought import BoughtKey, store_bought
 from app.inventory.by_value import HasStock, KeysOnTheWay, SoldByValue
+from app.inventory.models import NEVER, KeyState
+from app.kernel.ids import new_id
 from app.pricing import ranges
 from app.replenishment import restocking
 from app.replenishment.restocking import Restock
+from app.replenishment.service import NoSuchGoods
 from tenants.session import tenant_session, tenant_tx
+from tests.app.ordering.bundles import bundle
 from tests.app.replenishment.asked import asked, desk, line_of, supplier
 from tests.app.staff import staff
 from tests.app.storefront.buyer import words
@@ -125,8 +131,6 @@ async def test_nobody_is_asked_for_keys_of_what_is_sold_by_value(world: World) -
         assert await restocking.ask_by_itself(tx, sku_id) is None
         with pytest.raises(SoldByValue):
             await restocking.set_rule(tx, sku_id, Restock(north.supplier_id, 20, Decimal(1)), actor=STAFF)
-    from app.replenishment.service import NoSuchGoods
-
     with pytest.raises(NoSuchGoods):
         await asked(world, north, (sku_id, 5))
     page = await owner.get("/suppliers/replenishments/new")
@@ -188,6 +192,36 @@ async def test_a_range_set_while_an_import_is_confirmed_sees_that(world: World) 
     with pytest.raises(HasStock):
         await sell_by_value(world, product)
     assert await world.value("select count(*) from card_key where state = 'free'") == 5
+
+
+async def test_a_card_that_becomes_stock_while_the_range_is_set_is_seen(world: World) -> None:
+    """A card too many of what has one price yet, written down in the instant its SKU is to be sold by value."""
+    product = await world.product()
+    sku_id = product.skus[0].id
+    await _row_of_stock(world, product)
+    spare = BoughtKey(sku_id, new_id(), "Northbank", "SIMSPARE0001", "", None, Decimal(1), "CNY", KeyState.FREE)
+    async with tenant_tx(world.tenant) as tx:
+        assert not await by_value.is_by_value(tx, sku_id)
+        other = asyncio.create_task(sell_by_value(world, product))
+        await world.until(WAITS)
+        await store_bought(tx, [spare])
+        await inventory.put_on_shelf(tx, sku_id=sku_id, units=1, from_column="imported", last_day=NEVER)
+    with pytest.raises(HasStock) as refused:
+        await other
+    assert refused.value.facts["free"] == 1
+    assert await world.value("select count(*) from sku_range") == 0
+
+
+async def test_a_card_sold_by_value_is_no_part_and_a_part_is_not_sold_by_value(world: World) -> None:
+    owner, tea = await staff(world), await world.product(name="Tea")
+    coffee, milk = await world.product(name="Coffee"), await world.product(name="Milk")
+    await bundle(world, [(coffee.skus[0].id, 1), (milk.skus[0].id, 1)], name="Morning")
+    refused = await owner.post(f"/products/{coffee.id}/values", form(coffee))
+    assert refused.status_code == 422
+    assert "is a part of Morning" in words(refused.text)
+    await sell_by_value(world, tea)
+    with pytest.raises(NotAPart):
+        await bundle(world, [(tea.skus[0].id, 1), (milk.skus[0].id, 1)], name="Evening")
 
 
 @pytest.mark.parametrize("range_first", [True, False])
