@@ -19,7 +19,8 @@ class CaseKind(StrEnum):
     `work_failed`: what must happen for an order was tried too often. `refund_declined`: the gateway will not give money back. `mismatch`: a
     genuine notice says what its payment does not. `wrong_amount`: a gateway took another amount than the order's; it waits on the suspense account.
     `supplier_unknown`: after half an hour nobody can say whether a purchase took place. `supplier_late`: a supplier delivered what it had refused.
-    `bad_goods`: a card that was sold before, or a delivery without its card. `spare_goods`: more cards came than were bought; they are own stock now.
+    `bad_goods`: a card that was sold before, or a delivery without its card. `spare_goods`: more cards came than were bought; they are own stock now,
+    and where they are of a face value kept aside.
     `wrong_account`: a buyer says that the account he stated, and confirmed, was not the one he meant; it was credited.
     `broken_bundle`: of a bundle that is delivered whole or not at all, a part could not be delivered after another was.
     `cycle_missed`: a cycle of a subscription could not be delivered on its day; its share goes back by itself.

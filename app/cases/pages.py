@@ -103,6 +103,11 @@ WORDS: Final = {
     ),
 }
 """A kind's name, and what to do about it."""
+_ASIDE: Final = N_(
+    "Cards of a face value are never own stock: these are kept as void keys in the batch below, and nobody buys them. Show them there, and claim "
+    "them from the supplier or hand them over."
+)
+"""What to do about cards that came too late or too many and are of a face value."""
 Choice = TypeVar("Choice", CaseKind, CaseState)
 
 
@@ -232,7 +237,16 @@ async def _views(tx: Tx, home: str, state: CaseState, kind: CaseKind | None) -> 
 
 def _shown(row: asyncpg.Record) -> dict[str, Any]:
     word, advice = WORDS[CaseKind(row["kind"])]
-    return {**dict(row), "word": word, "advice": advice, "details": _details(facts_of(row))}
+    facts = facts_of(row)
+    keys = _kept_aside(facts)
+    more = {"advice": _ASIDE if keys else advice, "kept_aside": keys, "batch_no": facts.get("batch_no", "")}
+    return {**dict(row), "word": word, **more, "details": _details(facts)}
+
+
+def _kept_aside(facts: dict[str, Any]) -> list[tuple[str, str]]:
+    """The keys kept aside that a case is about: each one's id, and what it is worth with its last characters."""
+    worth = i18n.format_money(int(facts["value_minor"]), str(facts["value_currency"])) if facts.get("value_minor") else ""
+    return [(str(key_id), f"{worth} {masked}".strip()) for key_id, masked in facts.get("aside", ())]
 
 
 def _details(facts: dict[str, Any]) -> list[str]:
@@ -253,7 +267,9 @@ async def _whole(request: AnyRequest, tx: Tx, tenant: Tenant, case_id: UUID) -> 
         "case": case,
         "home": _home(tenant),
         "here": f"{_home(tenant)}/{case_id}",
+        "base": f"/m/{tenant.slug}",
         "orders_path": f"/m/{tenant.slug}/orders",
+        "may_reveal": may_do(request, Permission.ORDERS_REVEAL),
         "may_close": may_do(request, Permission.ORDERS_NOTE),
         "may_try_message": case["kind"] == CaseKind.MESSAGE_FAILED and may_do(request, Permission.ORDERS_NOTE),
         "may_refund": has_money and may_do(request, Permission.ORDERS_REFUND),

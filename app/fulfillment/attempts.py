@@ -110,8 +110,10 @@ _NONE_BEFORE = _Past(0, frozenset(), frozenset())
 
 
 def _at_value(route: suppliers.Route, value_minor: int | None, currency: str | None) -> suppliers.Route:
-    """The route for the face value a unit's buyer chose, where he chose one."""
-    return route if value_minor is None else replace(route, candidates=route.at(value_minor, currency))
+    """The route for the face value a unit's buyer chose; for its SKU's own value where it was ordered before there was a choice."""
+    if value_minor is None and route.values is None:
+        return route
+    return replace(route, candidates=route.at(route.own_value_minor if value_minor is None else value_minor, currency))
 
 
 def _choose(route: suppliers.Route, unit: asyncpg.Record, tried: frozenset[UUID]) -> rules.Choice | None:
@@ -411,10 +413,10 @@ OWN_IS_RESERVE = """
 exists (
   select 1 from supply_route r join sku k on k.id = r.sku_id join product p on p.id = k.product_id
   left join category_route g on g.category_id = p.category_id
-  where r.sku_id = u.sku_id and coalesce(r.own_stock, g.own_stock) = 'reserve'
+  where r.sku_id = u.sku_id and l.face_value_minor is null and coalesce(r.own_stock, g.own_stock) = 'reserve'
 ) as own_is_reserve,
 """
-"""Of a unit: whether own stock of its SKU is kept for when no supplier can deliver."""
+"""Of a unit and its order line: whether own stock of its SKU is kept for when no supplier can deliver. For a chosen face value there is none."""
 _UNITS = "select " + OWN_IS_RESERVE
 _UNITS += """
        u.order_id, u.order_line_id, u.unit_no, u.sku_id, coalesce(o.owed_again_at, o.paid_at) as paid_at, l.face_value_minor as value_minor,
@@ -434,9 +436,9 @@ with orders as materialized (
 )
 select a.id, a.order_id, a.order_line_id, a.unit_no, a.sku_id, a.offer_id, a.connection_id, a.supplier_sku, a.out_no, a.state,
        a.expected_cost, a.currency, a.rate, a.sent_at, a.supplier_ref, a.times_sent, a.times_asked, a.times_not_found, a.answered_at, a.fence, a.reason,
-       c.name as connection_name,
+       c.name as connection_name, v.face_value_minor as value_minor, v.face_value_currency as value_currency,
        exists (select 1 from order_line b where b.order_id = a.order_id and b.bundle_policy = 'whole') as is_of_whole
-from attempt a join supplier_connection c on c.id = a.connection_id
+from attempt a join supplier_connection c on c.id = a.connection_id join order_line v on v.id = a.order_line_id
 where a.id = any($1) and (select count(*) from orders) > 0
 order by a.id
 for update of a

@@ -19,8 +19,10 @@ from app.fulfillment.attempts import Decided
 from app.fulfillment.booking import Spent
 from app.fulfillment.models import AttemptState
 from app.inventory import service as inventory
-from app.inventory.bought import BoughtKey, store_bought
+from app.inventory.bought import BoughtKey, count_aside, store_bought
+from app.inventory.by_value import is_by_value
 from app.inventory.models import NEVER, KeyState
+from app.kernel.i18n import format_money
 from app.kernel.money import CNY
 from app.ledger import service as ledger
 from app.suppliers.connectors.port import Delivered, Issued
@@ -52,8 +54,8 @@ class _Served:
 async def receive(tx: Tx, delivered: Sequence[tuple[asyncpg.Record, Delivered]], *, took_ms: Mapping[UUID, int]) -> list[UUID]:
     """Deliver units with what was bought for them; the attempts whose goods were no good, to be bought elsewhere.
 
-    A card this SKU has had before is delivered to nobody; a delivery without its card is asked about; a card too many becomes stock.
-    The caller holds the orders and attempts. Locks: the units, the keys, then ledger and stock.
+    A card this SKU has had before is delivered to nobody; a delivery without its card is asked about; a card too many becomes stock, or where it
+    is of a face value is kept aside. The caller holds the orders and attempts. Locks: the units, the keys, then ledger and stock.
     """
     if not delivered:
         return []
@@ -75,12 +77,13 @@ async def receive(tx: Tx, delivered: Sequence[tuple[asyncpg.Record, Delivered]],
 
 
 async def recover(tx: Tx, late: Sequence[tuple[asyncpg.Record, Delivered]]) -> None:
-    """Keep what came for attempts that were given up: cards become stock, and a person sees the loss."""
+    """Keep what came for attempts that were given up: cards become stock, those of a face value stay aside, and a person sees the loss."""
     for row, answer in late:
         decided = Decided(row, AttemptState.SUCCEEDED_LATE, answer.supplier_ref, "late", "", answer.evidence, answer.unit_cost)
         await attempts.decide(tx, [decided])
-        await _keep_spare(tx, row, answer.issued)
-        await cases.open_case(tx, _trouble(row, CaseKind.SUPPLIER_LATE, cost=str(answer.unit_cost or row["expected_cost"])))
+        aside = await _keep_spare(tx, row, answer.issued)
+        cost = str(answer.unit_cost or row["expected_cost"])
+        await cases.open_case(tx, _trouble(row, CaseKind.SUPPLIER_LATE, cost=cost, **aside))
 
 
 async def _units(tx: Tx, rows: Sequence[asyncpg.Record]) -> list[asyncpg.Record]:
@@ -173,17 +176,34 @@ async def _learn_costs(tx: Tx, surprising: Sequence[_Served]) -> None:
         await learn_costs(tx, {one.row["offer_id"]: one.unit_cost for one in surprising})
 
 
-async def _keep_spare(tx: Tx, row: asyncpg.Record, issued: Sequence[Issued]) -> None:
-    """Cards that are no buyer's go on the shelf as own stock; a person sees them."""
-    keys = [_key(row, one, Decimal(row["expected_cost"]), KeyState.FREE) for one in issued]
+async def _keep_spare(tx: Tx, row: asyncpg.Record, issued: Sequence[Issued]) -> dict[str, object]:
+    """Cards that are no buyer's go on the shelf as own stock; those of a face value never do. A person sees them. What a case says of those kept aside."""
+    if not issued:
+        return {}
+    is_aside = row["value_minor"] is not None or await is_by_value(tx, row["sku_id"])
+    state = KeyState.VOIDED if is_aside else KeyState.FREE
+    keys = [_key(row, one, Decimal(row["expected_cost"]), state) for one in issued]
     stored = [key_id for key_id in await store_bought(tx, keys) if key_id is not None]
     if not stored:
-        return
-    days = [key.expires_on for key in keys if key.expires_on]
-    await inventory.put_on_shelf(
-        tx, sku_id=row["sku_id"], units=len(stored), from_column="imported", last_day=min(days, default=NEVER)
-    )
-    await cases.open_case(tx, _trouble(row, CaseKind.SPARE_GOODS, cards=len(stored)))
+        return {}
+    facts: dict[str, object] = {}
+    if is_aside:
+        facts = _value(row) | await count_aside(tx, row["sku_id"], stored, worth=_worth(row))
+    else:
+        days = [key.expires_on for key in keys if key.expires_on]
+        last_day = min(days, default=NEVER)
+        await inventory.put_on_shelf(tx, sku_id=row["sku_id"], units=len(stored), from_column="imported", last_day=last_day)
+    await cases.open_case(tx, _trouble(row, CaseKind.SPARE_GOODS, cards=len(stored), **facts))
+    return facts
+
+
+def _value(row: asyncpg.Record) -> dict[str, object]:
+    """The face value of what was bought, where its buyer chose one."""
+    return {} if row["value_minor"] is None else {"value_minor": row["value_minor"], "value_currency": row["value_currency"]}
+
+
+def _worth(row: asyncpg.Record) -> str:
+    return "" if row["value_minor"] is None else format_money(row["value_minor"], row["value_currency"])
 
 
 def _trouble(row: asyncpg.Record, kind: CaseKind, **facts: object) -> Trouble:

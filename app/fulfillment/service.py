@@ -57,8 +57,11 @@ async def deliver_orders(tx: Tx, order_ids: Sequence[UUID]) -> None:
 
 
 async def _share_out(tx: Tx, ready: Sequence[asyncpg.Record]) -> tuple[dict[Unit, inventory.Claimed], list[asyncpg.Record]]:
-    """Claim own keys and plan the rest at suppliers: own stock first, or suppliers first where it is kept in reserve. The keys, and who gets nothing."""
-    own = [unit for unit in ready if unit["delivery_kind"] in _FROM_OWN_STOCK]
+    """Claim own keys and plan the rest at suppliers: own stock first, or suppliers first where it is kept in reserve. The keys, and who gets nothing.
+
+    A unit of a face value that its buyer chose comes from suppliers alone: keys of one's own say no value.
+    """
+    own = [unit for unit in ready if unit["delivery_kind"] in _FROM_OWN_STOCK and unit["value_minor"] is None]
     reserve = {_key(unit) for unit in own if unit["own_is_reserve"]}
     claimed = await _claim(tx, [unit for unit in own if _key(unit) not in reserve])
     bought = [

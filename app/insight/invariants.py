@@ -114,6 +114,16 @@ where (s.imported, s.delivered, s.voided, s.quarantined, s.expired, s.reserved)
 """,
     ),
     Invariant(
+        "BY-VALUE",
+        N_("What is sold by face value has no key for sale, and no unit of a face value was served with a key of one's own."),
+        """
+select k.id::text from card_key k join sku_range v on v.sku_id = k.sku_id where k.state = 'free'
+union all
+select u.order_line_id::text || ' ' || u.unit_no from delivery_unit u join order_line l on l.id = u.order_line_id
+where l.face_value_minor is not null and u.card_key_id is not null and u.attempt_id is null
+""",
+    ),
+    Invariant(
         "QUOTA",
         N_(
             "What is kept for sales channels is the sum of their quotas, and each quota is what was moved to it less what was moved away and sold."

@@ -11,7 +11,8 @@ from uuid import UUID
 
 from app.inventory import rules
 from app.inventory.models import NEVER, KeyState
-from app.kernel import clock
+from app.kernel import clock, history
+from app.kernel.history import Happened
 from app.kernel.ids import id_of, new_id
 from app.kernel.vault import Keyring, keyring
 from tenants.session import Tx
@@ -43,6 +44,18 @@ async def store_bought(tx: Tx, keys: Sequence[BoughtKey]) -> list[UUID | None]:
     rows = [_row(key, batches[key.sku_id, key.source_id], ring) for key in keys]
     stored = {row["id"] for row in await tx.fetch(_STORE, *(list(column) for column in zip(*rows, strict=True)))}
     return [row[0] if row[0] in stored else None for row in rows]
+
+
+async def count_aside(tx: Tx, sku_id: UUID, key_ids: Sequence[UUID], *, worth: str) -> dict[str, object]:
+    """Count keys that were stored as void, nobody's and never sold, and write down with their batch what each is worth.
+
+    Gives what a case says of them: their ids, masked, and the batch. Locks: the stock row.
+    """
+    await tx.execute(_ASIDE, sku_id, len(key_ids))
+    rows = await tx.fetch(_MASKED, list(key_ids))
+    note = " ".join([worth, *(row["masked"] for row in rows)]).strip()
+    await history.record(tx, Happened("import_batch", rows[0]["batch_id"], "card_key.kept_aside", note=note))
+    return {"aside": [[str(row["id"]), row["masked"]] for row in rows], "batch_no": rows[0]["batch_no"]}
 
 
 def _row(key: BoughtKey, batch_id: UUID, ring: Keyring) -> tuple[UUID, *tuple[object, ...]]:
@@ -81,6 +94,13 @@ insert into import_batch (id, batch_no, sku_id, state, file_name, unit_cost, cur
 select b.id, b.batch_no, b.sku_id, 'imported', b.source, b.unit_cost, b.currency, b.source, now(), now()
 from unnest($1::uuid[], $2::text[], $3::uuid[], $4::text[], $5::numeric[], $6::text[]) as b (id, batch_no, sku_id, source, unit_cost, currency)
 on conflict do nothing
+"""
+_ASIDE = """
+insert into stock as s (sku_id, imported, voided) values ($1, $2, $2)
+on conflict (sku_id) do update set imported = s.imported + $2, voided = s.voided + $2
+"""
+_MASKED = """
+select k.id, k.masked, k.batch_id, b.batch_no from card_key k join import_batch b on b.id = k.batch_id where k.id = any($1) order by k.id
 """
 _STORE = """
 insert into card_key

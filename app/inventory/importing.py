@@ -14,7 +14,7 @@ from uuid import UUID
 
 from sqlalchemy.ext.asyncio import AsyncSession
 
-from app.inventory import queries, rules
+from app.inventory import by_value, queries, rules
 from app.inventory.files import KeyFile, UnreadableFile, read
 from app.inventory.models import BATCH_EDGES, NEVER, BatchState, ImportBatch, LineVerdict
 from app.inventory.quarantining import BatchStateRefuses
@@ -61,7 +61,7 @@ async def start_import(
 ) -> ImportBatch:
     """Store an upload, sealed, and have it checked. `terms` are unit cost in major units and last valid day.
 
-    Raises: NotFound, EmptyImport.
+    Raises: NotFound, EmptyImport, SoldByValue.
     """
     batch = await _keep_upload(session, sku_id=sku_id, body=body, file_name=file_name, terms=terms, actor=actor)
     await add_task(session, "inventory.check_import", lane=Lane.BULK, subject_id=batch.id)
@@ -71,7 +71,7 @@ async def start_import(
 async def import_at_once(tenant: Tenant, *, sku_id: UUID, body: bytes, file_name: str, unit_cost: Decimal, actor: Actor) -> None:
     """Read, confirm and import a short upload without asking anybody in between. Not idempotent. Its transactions are its own.
 
-    Raises: NotFound, EmptyImport, NothingToImport.
+    Raises: NotFound, EmptyImport, NothingToImport, SoldByValue.
     """
     async with tenant_session(tenant) as session:
         batch = await _keep_upload(session, sku_id=sku_id, body=body, file_name=file_name, terms=(unit_cost, None), actor=actor)
@@ -90,6 +90,7 @@ async def _keep_upload(
     if not body or body.isspace():
         raise EmptyImport
     tx, batch_id = await raw(session), new_id()
+    await by_value.refuse_by_value(tx, sku_id)
     values = (sku_id, file_name[:200], terms[0], terms[1] or NEVER, actor.name)
     batch_no = await drawn_number("B", lambda number: tx.execute(_NEW_BATCH, batch_id, number, *values))
     batch = await queries.batch_or_404(session, batch_no)
@@ -139,9 +140,9 @@ async def check(tenant: Tenant, batch_id: UUID) -> None:
 
 
 async def confirm(session: AsyncSession, *, batch_no: str, actor: Actor) -> ImportBatch:
-    """Import the lines that are new. Idempotent: confirming again changes nothing. Locks: the batch.
+    """Import the lines that are new. Idempotent: confirming again changes nothing. Locks: the batch, then the stock row.
 
-    Raises: NotFound, BatchStateRefuses, NothingToImport, AlreadyExpired.
+    Raises: NotFound, BatchStateRefuses, NothingToImport, AlreadyExpired, SoldByValue.
     """
     batch = await _move(session, batch_no, BatchState.IMPORTING, actor)
     if batch.new_count == 0:
@@ -278,6 +279,8 @@ async def _move(session: AsyncSession, batch_no: str, to: BatchState, actor: Act
         return batch
     if to not in BATCH_EDGES[before]:
         raise BatchStateRefuses(batch_no=batch_no)
+    if to is BatchState.IMPORTING:
+        await by_value.hold_one_price(await raw(session), batch.sku_id)
     batch.state = to
     batch.lines_done = 0
     await session.flush()

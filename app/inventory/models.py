@@ -223,6 +223,8 @@ class ImportLine(TenantBase):
 
 
 class KeyState(StrEnum):
+    """What becomes of a key. Nothing leads out of `voided`: such a key is kept to be looked at, and never handed out."""
+
     FREE = "free"
     DELIVERED = "delivered"
     VOIDED = "voided"

@@ -7,7 +7,7 @@ from uuid import UUID
 import asyncpg
 from sqlalchemy.ext.asyncio import AsyncSession
 
-from app.inventory import queries
+from app.inventory import by_value, queries
 from app.inventory.models import BATCH_EDGES, BatchState, ImportBatch
 from app.inventory.service import ReasonMissing, put_on_shelf, take_off_shelf, warn_if_low
 from app.kernel import audit, history
@@ -38,7 +38,7 @@ async def quarantine(session: AsyncSession, *, batch_no: str, reason: str, actor
 
 
 async def unquarantine(session: AsyncSession, *, batch_no: str, reason: str, actor: Actor) -> ImportBatch:
-    """Put a quarantined batch back on sale, as `quarantine` took it off. Idempotent. Raises: ReasonMissing, BatchStateRefuses."""
+    """Put a quarantined batch back on sale, as `quarantine` took it off. Idempotent. Raises: ReasonMissing, BatchStateRefuses, SoldByValue."""
     return await _turn(session, batch_no, BatchState.RELEASING, reason=reason, actor=actor)
 
 
@@ -61,6 +61,8 @@ async def _turn(session: AsyncSession, batch_no: str, to: BatchState, *, reason:
         return batch
     if to not in BATCH_EDGES[before]:
         raise BatchStateRefuses(batch_no=batch_no)
+    if to is BatchState.RELEASING:
+        await by_value.hold_one_price(tx, batch.sku_id)
     await tx.execute("update import_batch set state = $2, lines_done = 0, updated_at = now() where id = $1", batch.id, to)
     await audit.record(tx, actor, f"import_batch.{_ENDS[to]}", subject=("import_batch", batch.id), reason=reason)
     await history.record(tx, Happened("import_batch", batch.id, f"import_batch.{to}", before, to, reason), actor=actor)

@@ -12,7 +12,8 @@ from sqlalchemy import func, select
 from sqlalchemy.ext.asyncio import AsyncSession
 from sqlalchemy.orm import defer
 
-from app.catalog.models import DeliveryKind, Product, Sku
+from app.catalog.models import DeliveryKind, Product, Sku, SkuRange
+from app.catalog.values import ValueRange
 from app.inventory.models import Allocation, CardKey, ImportBatch, ImportLine, KeyState, LineVerdict, Stock
 from app.kernel.errors import NotFound
 from tenants.session import Tx
@@ -45,6 +46,12 @@ async def sellable(tx: Tx, sku_ids: Sequence[UUID], channel: str | None = None) 
     rows = await tx.fetch(_SELLABLE, list(sku_ids), channel)
     known = {row["sku_id"]: row["available"] for row in rows}
     return {sku_id: known.get(sku_id, 0) for sku_id in sku_ids}
+
+
+async def ranges_by_sku(session: AsyncSession, sku_ids: Sequence[UUID]) -> dict[UUID, ValueRange]:
+    """The face values of those of several SKUs that are sold by them, and therefore have no stock of their own."""
+    rows = await session.scalars(select(SkuRange).where(SkuRange.sku_id.in_(sku_ids)))
+    return {row.sku_id: row.values for row in rows}
 
 
 async def pools(session: AsyncSession) -> list[tuple[Sku, Product, Stock | None]]:
@@ -108,12 +115,8 @@ async def counts_by_state(tx: Tx, batch_id: UUID) -> dict[str, int]:
 
 
 async def keys_of_batch(tx: Tx, batch_id: UUID, *, limit: int = 100) -> list[asyncpg.Record]:
-    """Some keys of a batch, masked."""
-    return await tx.fetch(
-        "select id, masked, state, expires_on, changed_at from card_key where batch_id = $1 order by changed_at desc nulls last, id limit $2",
-        batch_id,
-        limit,
-    )
+    """Some keys of a batch, masked, the last changed first; with the face value of those that a buyer chose by it."""
+    return await tx.fetch(_KEYS_OF_BATCH, batch_id, limit)
 
 
 async def key_or_404(session: AsyncSession, card_key_id: UUID) -> tuple[CardKey, ImportBatch]:
@@ -160,6 +163,13 @@ left join lateral (
   where s.sku_id = coalesce(b.sku_id, p.delivers_sku_id, w.sku_id)
 ) free on true
 group by w.sku_id
+"""
+_KEYS_OF_BATCH = """
+select k.id, k.masked, k.state, k.expires_on, k.changed_at, l.face_value_minor as value_minor, l.face_value_currency as value_currency
+from (select * from card_key where batch_id = $1 order by changed_at desc nulls last, id limit $2) k
+left join delivery_unit u on u.card_key_id = k.id
+left join order_line l on l.id = u.order_line_id
+order by k.changed_at desc nulls last, k.id
 """
 _BUYERS = """
 select o.order_no, o.contact_masked, u.delivered_at, k.masked, k.id as card_key_id, u.revealed_at

@@ -10,6 +10,7 @@ from sqlalchemy.ext.asyncio import AsyncSession
 from app.catalog import bundles, queries
 from app.catalog.models import DeliveryKind, PriceChange, Sku, SkuRange
 from app.catalog.values import ValueRange
+from app.inventory import by_value as stocked
 from app.kernel import audit
 from app.kernel.actor import Actor
 from app.kernel.errors import N_, DomainError, NotFound
@@ -32,14 +33,18 @@ class TooDearForUs(DomainError):
 
 
 def by_value(kind: str) -> bool:
-    """Whether SKUs of a kind may be sold by face value: what a supplier credits for us, value by value."""
-    return kind == DeliveryKind.DIRECT_TOP_UP
+    """Whether SKUs of a kind may be sold by face value: what a supplier credits or issues for us, value by value."""
+    return kind in (DeliveryKind.DIRECT_TOP_UP, DeliveryKind.CARD_KEY)
 
 
 async def set_range(session: AsyncSession, product_id: UUID, sku_id: UUID, wanted: ValueRange | None, *, actor: Actor) -> None:
     """Sell a SKU by any value of a range, or with None at one price again: that of the least value. Idempotent.
 
-    Locks: the product's listings. Raises: NotFound for a SKU of another product or kind, InBundle, TooDearForUs, BelowFloor.
+    Cards sold by value have no stock of their own: what stands in the pool is in the way. Units that were paid keep their values whatever becomes
+    of the range: their lines say them, and suppliers alone deliver them.
+
+    Locks: the product's listings, then the stock row. Raises: NotFound for a SKU of another product or kind, InBundle, TooDearForUs, BelowFloor,
+    HasStock, KeysOnTheWay.
     """
     await new_terms(session, product_id)
     product = await queries.product_or_404(session, product_id)
@@ -53,6 +58,8 @@ async def set_range(session: AsyncSession, product_id: UUID, sku_id: UUID, wante
         await session.execute(delete(SkuRange).where(SkuRange.sku_id == sku_id))
     else:
         await _refuse(session, sku, f"{product.name} {sku.name}", wanted)
+        if known is None and product.delivery_kind == DeliveryKind.CARD_KEY:
+            await stocked.hold_empty(await raw(session), sku_id)
         await _keep(session, sku, known or SkuRange(sku_id=sku_id), wanted, actor)
     await session.flush()
     await audit.record(session, actor, "sku.range_set", subject=("sku", sku_id), facts=_facts(wanted))

@@ -154,7 +154,7 @@ order by i.created_at desc
 """
 _SKUS = """
 select k.id, p.name || ' ' || k.name as goods from sku k join product p on p.id = k.product_id
-where p.delivery_kind = 'card_key'
+where p.delivery_kind = 'card_key' and not exists (select 1 from sku_range v where v.sku_id = k.id)
 order by p.name, k.position limit 500
 """
 _STANDINGS = """
@@ -176,7 +176,7 @@ order by n.place
 """
 _LOW = """
 select k.id as sku_id from sku k join product p on p.id = k.product_id left join stock s on s.sku_id = k.id
-where p.delivery_kind = 'card_key' and p.state = 'on_sale'
+where p.delivery_kind = 'card_key' and p.state = 'on_sale' and not exists (select 1 from sku_range v where v.sku_id = k.id)
   and coalesce(s.available, 0) < greatest(k.warn_below, ceil(k.warn_days * coalesce(s.per_day, 0)), 1)
 order by coalesce(s.available, 0), p.name, k.position
 limit $1

@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from decimal import Decimal
 from uuid import UUID
 
+from app.inventory import by_value
 from app.kernel import audit
 from app.kernel.actor import SYSTEM, Actor
 from app.kernel.errors import NotFound
@@ -26,27 +27,34 @@ class Restock:
 
 
 async def set_rule(tx: Tx, sku_id: UUID, wanted: Restock | None, *, actor: Actor) -> None:
-    """Have a SKU ask by itself from its next warning on, or no more. Idempotent. Raises: NotFound."""
+    """Have a SKU ask by itself from its next warning on, or no more. Idempotent. Raises: NotFound, SoldByValue."""
     if wanted is None:
         await tx.execute("delete from restock_rule where sku_id = $1", sku_id)
-    elif not await tx.execute(_SET, sku_id, wanted.supplier_id, wanted.units, wanted.unit_cost):
+    else:
+        await by_value.refuse_by_value(tx, sku_id)
+    if wanted and not await tx.execute(_SET, sku_id, wanted.supplier_id, wanted.units, wanted.unit_cost):
         raise NotFound
     facts = {"units": wanted.units} if wanted else {}
     await audit.record(tx, actor, "sku.restock_set", subject=("sku", sku_id), facts=facts)
 
 
 async def ask_by_itself(tx: Tx, sku_id: UUID) -> str | None:
-    """Ask for more of a SKU that has just been warned of, by its rule; the number. None without a rule, or while some is asked for already.
+    """Ask for more of a SKU that has just been warned of, by its rule; the number. None without a rule, while some is asked for already, or where it
+    is sold by face value by now.
 
     Idempotent: of several at once one asks, which the index `uq_replenishment_by_itself` decides.
     """
-    rule = await tx.fetchrow("select supplier_id, units, unit_cost from restock_rule where sku_id = $1", sku_id)
+    rule = await tx.fetchrow(_RULE, sku_id)
     if rule is None or await tx.fetchval(_IS_ASKED_FOR, sku_id, [state.value for state in OPEN]):
         return None
     goods = WantedGoods(sku_id, rule["units"], rule["unit_cost"])
     return await service.ask(tx, Request(new_id(), rule["supplier_id"], [goods], rule_sku_id=sku_id), actor=SYSTEM)
 
 
+_RULE = """
+select q.supplier_id, q.units, q.unit_cost from restock_rule q
+where q.sku_id = $1 and not exists (select 1 from sku_range v where v.sku_id = q.sku_id)
+"""
 _SET = """
 insert into restock_rule (sku_id, supplier_id, units, unit_cost)
 select k.id, s.id, $3, $4

@@ -30,7 +30,7 @@ class NothingAsked(DomainError):
 
 class NoSuchGoods(DomainError):
     status = 422
-    message = N_("One of the SKUs is not there any more, or is not of card-keys. Choose again.")
+    message = N_("One of the SKUs is not there any more, is not of card-keys, or is sold by face value. Choose again.")
 
 
 class NothingConfirmed(DomainError):
@@ -205,6 +205,7 @@ insert into replenishment_line (id, replenishment_id, position, sku_id, units, u
 select w.id, $1, w.place - 1, w.sku_id, w.units, w.unit_cost
 from unnest($2::uuid[], $3::uuid[], $4::int[], $5::numeric[]) with ordinality as w (id, sku_id, units, unit_cost, place)
 join sku k on k.id = w.sku_id join product p on p.id = k.product_id and p.delivery_kind = 'card_key'
+where not exists (select 1 from sku_range v where v.sku_id = k.id)
 """
 _PROMISE = """
 update replenishment_line l set confirmed = p.units from unnest($1::uuid[], $2::int[]) as p (id, units) where l.id = p.id

@@ -14,6 +14,7 @@ from pydantic import BeforeValidator, Field, StringConstraints
 from app.catalog.models import DeliveryKind
 from app.kernel.errors import N_
 from app.kernel.forms import (
+    EMPTY_IS_NONE,
     Amount,
     Checked,
     Count,
@@ -31,6 +32,7 @@ from app.kernel.i18n import gettext
 from app.kernel.money import MAX_MINOR, parse_cost, parse_minor
 from app.suppliers.connectors.port import AccountField, Traits
 from app.suppliers.models import ConnectionMode, OwnStock, RoutePolicy
+from app.suppliers.rules import Values
 from app.suppliers.service import RouteTerms
 
 MOST_ON_ROUTE = 50
@@ -90,6 +92,8 @@ def _sellable(value: object) -> object:
 Markup = Annotated[int, share_up_to(100_000)]
 Floor = Annotated[int, share_up_to(9_999)]
 Rate = Annotated[Decimal, BeforeValidator(_rate)]
+Face = Annotated[Annotated[Amount, Field(gt=0)] | None, EMPTY_IS_NONE]
+"""A face value in minor units, or empty."""
 Words = Annotated[str, StringConstraints(max_length=4_000)]
 
 
@@ -116,14 +120,31 @@ class ConnectionForm(Form):
     warn_below: Annotated[Decimal | None, BeforeValidator(_no_cost)] = None
 
 
+MOST_BELOW_LEAST = N_("The greatest value cannot be below the least.")
+LEAST_WANTED = N_("Type the least value, too, or leave these fields empty.")
+
+
 class OfferForm(Form):
-    """Goods typed by hand."""
+    """Goods typed by hand. With a least value they are sold by any of a range, and their cost is for 1 of value."""
 
     supplier_sku: Line
     name: Line
     kind: Annotated[DeliveryKind, BeforeValidator(_sellable)]
     unit_cost: Annotated[Decimal, BeforeValidator(_cost)]
     currency: Annotated[str, StringConstraints(pattern=r"^[A-Z]{3}$")] = "CNY"
+    least: Face = None
+    most: Face = None
+    step: Face = None
+
+    def sells(self) -> Values | None:
+        """The values they are sold at, where they are."""
+        return None if self.least is None else Values(self.least, self.most, self.step)
+
+    def faults(self) -> dict[str, str]:
+        """What is wrong between the fields of its range, as msgids by field."""
+        if self.least is None:
+            return {"least": LEAST_WANTED} if self.most is not None or self.step is not None else {}
+        return {"most": MOST_BELOW_LEAST} if self.most is not None and self.most < self.least else {}
 
 
 class ImportForm(Form):

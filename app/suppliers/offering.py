@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import astuple, dataclass
 from decimal import Decimal
 from enum import StrEnum
 from uuid import UUID
@@ -15,6 +15,7 @@ from app.kernel import audit
 from app.kernel.actor import Actor
 from app.kernel.errors import N_, DomainError, NotFound
 from app.kernel.ids import new_id
+from app.suppliers.rules import Values
 from tenants.session import Tx, raw
 
 PAGE = 50
@@ -116,7 +117,7 @@ async def matching(tx: Tx, wanted: Wanted, chosen: Sequence[UUID] | None) -> lis
 
 @dataclass(frozen=True, slots=True)
 class TypedOffer:
-    """Goods a merchant types in, for protocols that have no catalog."""
+    """Goods a merchant types in, for protocols that have no catalog. Those sold by any value of a range cost `unit_cost` for 1 of value."""
 
     supplier_sku: str
     name: str
@@ -124,6 +125,7 @@ class TypedOffer:
     unit_cost: Decimal
     currency: str
     stock: int | None = None
+    sells: Values | None = None
 
 
 async def add_offer(session: AsyncSession, connection_id: UUID, typed: TypedOffer, *, actor: Actor) -> UUID:
@@ -131,7 +133,7 @@ async def add_offer(session: AsyncSession, connection_id: UUID, typed: TypedOffe
     tx, offer_id = await raw(session), new_id()
     written = await tx.execute(
         _ADD, offer_id, connection_id, typed.supplier_sku, typed.name, typed.delivery_kind, typed.unit_cost, typed.currency,
-        typed.stock,
+        typed.stock, *(astuple(typed.sells) if typed.sells else (None, None, None)),
     )  # fmt: skip
     if not written:
         raise KnownAlready
@@ -206,7 +208,8 @@ where connection_id = $1 and id = any($2) and is_excluded <> $3
 returning id
 """
 _ADD = """
-insert into supplier_offer (id, connection_id, supplier_sku, name, delivery_kind, unit_cost, currency, stock, seen_at)
-values ($1, $2, $3, $4, $5, $6, $7, $8, now())
+insert into supplier_offer
+  (id, connection_id, supplier_sku, name, delivery_kind, unit_cost, currency, stock, least_minor, most_minor, step_minor, seen_at)
+values ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, now())
 on conflict (connection_id, supplier_sku) do nothing
 """

@@ -34,9 +34,11 @@ class Route:
     """The face values of a SKU that is sold by them. Its candidates stand at the least of them until `at` asks for another."""
     offered: tuple[Candidate, ...] = ()
     """The candidates as their suppliers offer them, before any face value."""
+    own_value_minor: int | None = None
+    """The face value its SKU says by itself, for what was ordered without a choice."""
 
-    def at(self, value_minor: int, currency: str | None) -> tuple[Candidate, ...]:
-        """The candidates for a face value that a buyer chose."""
+    def at(self, value_minor: int | None, currency: str | None) -> tuple[Candidate, ...]:
+        """The candidates for a face value: one that a buyer chose in a currency, or with None as that the SKU's own."""
         return tuple(one.at(value_minor, chosen_in=currency) for one in self.offered)
 
 
@@ -120,6 +122,7 @@ def _route(rows: list[asyncpg.Record]) -> Route:
         said_by=first["said_by"],
         values=values,
         offered=candidates,
+        own_value_minor=first["face_value_minor"],
     )
 
 

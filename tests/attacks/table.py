@@ -445,7 +445,6 @@ WANT_MORE = frozenset(
         "GET /m/{tenant_slug}/products/{product_id}/content",
         "GET /m/{tenant_slug}/products/{product_id}/parts",
         "GET /m/{tenant_slug}/products/{product_id}/plan",
-        "GET /m/{tenant_slug}/products/{product_id}/values",
         "GET /m/{tenant_slug}/products/{product_id}/by-hand",
         "GET /m/{tenant_slug}/handovers/{line_id}/{unit_no}",
         "GET /m/{tenant_slug}/orders/{order_no}/attempts/{attempt_id}/decision",

@@ -21,7 +21,7 @@ from typing import Any
 from uuid import UUID
 
 from tests.browser.shops import tenant_of
-from tests.browser.supplied import airtime, replenish, told_of, top_up
+from tests.browser.supplied import airtime, gift_cards, replenish, told_of, top_up
 
 ROOT = Path(__file__).resolve().parents[2]
 
@@ -341,6 +341,7 @@ VERBS = {
         issue,
         webhook,
         airtime,
+        gift_cards,
         untold,
         channel,
         by_hand,

@@ -42,6 +42,16 @@ async def airtime(world: Any, *, slug: str) -> dict[str, str]:
     return {"product": str(made.id)}
 
 
+async def gift_cards(world: Any, *, slug: str, url: str, credentials: dict[str, str]) -> dict[str, str]:
+    """Cards of any value from $10 to $500 on sale, bought from the company at an address."""
+    from tests.app.fulfillment.gift_cards import gift_cards as put_on_sale
+
+    world.tenant = await tenant_of(slug)
+    company: Any = SimpleNamespace(url=url, goods=lambda *_goods: None, client=lambda **_changes: credentials)
+    sold = await put_on_sale(world, company)
+    return {"product": str(sold.product.id), "sku": str(sold.sku_id)}
+
+
 async def replenish(world: Any, *, slug: str, sku: str) -> dict[str, str]:
     """Goods asked of a supplier who has confirmed them, others that wait for his answer; and his desk."""
     from app.replenishment import desks

@@ -12,13 +12,16 @@ from sqlalchemy.ext.asyncio import AsyncSession
 from app.access.guards import may, may_do
 from app.access.permissions import Permission
 from app.catalog.pages.shared import base, either
+from app.catalog.values import ValueRange
 from app.inventory import importing, queries
+from app.inventory.by_value import SoldByValue
 from app.inventory.forms import ImportForm
 from app.inventory.models import NEVER
 from app.inventory.pages.uploading import MOST_BODY_BYTES, upload, upload_problem
 from app.kernel import clock
 from app.kernel.actor import Actor
 from app.kernel.forms import LONGEST_VALUE, InvalidForm, RawForm, invalid, parse
+from app.kernel.i18n import said
 from app.kernel.web import page, see_other
 from tenants.directory import Tenant
 
@@ -40,6 +43,7 @@ class PoolPages(Controller):
         context = {
             "base": base(tenant),
             "pools": low if only_low else pools,
+            "ranges": await queries.ranges_by_sku(session, [sku.id for sku, _, _ in pools]),
             "all_count": len(pools),
             "low_count": len(low),
             "only_low": only_low,
@@ -56,6 +60,7 @@ class PoolPages(Controller):
             "sku": sku,
             "product": product,
             "stock": stock,
+            "sold_by": await _range_of(session, sku_id),
             "batches": await queries.batches_of(session, sku_id),
             "expiring": await queries.expiring(session, sku_id, until=clock.business_day(), days=EXPIRING_DAYS),
             "expiring_days": EXPIRING_DAYS,
@@ -91,11 +96,24 @@ class PoolPages(Controller):
             batch = await importing.start_import(
                 session, sku_id=sku_id, body=body, file_name=name, terms=(form.unit_cost, form.expires_on), actor=actor
             )
-        except importing.EmptyImport as refusal:
-            raise invalid(sent, {"file": refusal.message}, retry=_FORM, **context) from None
+        except (importing.EmptyImport, SoldByValue) as refusal:
+            raise InvalidForm({"file": said(refusal)}, sent.values(), _FORM, context) from None
         return see_other(request, f"{base(tenant)}/imports/{batch.batch_no}")
 
 
 async def _context(session: AsyncSession, tenant: Tenant, sku_id: UUID) -> dict[str, Any]:
     sku, product, stock = await queries.pool_or_404(session, sku_id)
-    return {"base": base(tenant), "sku": sku, "product": product, "stock": stock, "longest_paste": LONGEST_VALUE}
+    sold_by = await _range_of(session, sku_id)
+    return {
+        "base": base(tenant),
+        "sku": sku,
+        "product": product,
+        "stock": stock,
+        "sold_by": sold_by,
+        "longest_paste": LONGEST_VALUE,
+    }
+
+
+async def _range_of(session: AsyncSession, sku_id: UUID) -> ValueRange | None:
+    """The face values it is sold by, where it is."""
+    return (await queries.ranges_by_sku(session, [sku_id])).get(sku_id)

@@ -15,10 +15,11 @@ from sqlalchemy.ext.asyncio import AsyncSession
 
 from app.access.guards import may, may_do
 from app.access.permissions import Permission
-from app.catalog.models import Product
+from app.catalog.models import DeliveryKind, Product
 from app.catalog.pages.shared import base, shop_changed
 from app.catalog.queries import product_or_404, ranges_of
 from app.catalog.values import ValueRange
+from app.inventory.by_value import HasStock, KeysOnTheWay
 from app.kernel.actor import Actor
 from app.kernel.errors import N_, NotFound
 from app.kernel.forms import Amount, Form, InvalidForm, RawForm, fail, parse_part
@@ -95,12 +96,13 @@ class ValuePages(Controller):
         product = await _product_or_404(session, product_id)
         context = await _context(request, session, tenant, product)
         wanted = _read(sent, product, context)
-        for sku_id, values in wanted.items():
+        for sku_id, values in sorted(wanted.items(), key=lambda one: one[0]):
             try:
                 await set_range(session, product_id, sku_id, values, actor=actor)
-            except (InBundle, TooDearForUs, BelowFloor) as refusal:
-                words = said(refusal)
-                raise InvalidForm({f"{sku_id}-rate": words}, sent.values(), _PAGE, context) from None
+            except (InBundle, HasStock, KeysOnTheWay) as refusal:
+                raise InvalidForm({f"{sku_id}-by": said(refusal)}, sent.values(), _PAGE, context) from None
+            except (TooDearForUs, BelowFloor) as refusal:
+                raise InvalidForm({f"{sku_id}-rate": said(refusal)}, sent.values(), _PAGE, context) from None
         await shop_changed(session, tenant)
         return see_other(request, f"{base(tenant)}/products/{product_id}/values", flash=N_("Saved."))
 
@@ -149,7 +151,8 @@ async def _context(request: AnyRequest, session: AsyncSession, tenant: Tenant, p
         for sku in skus
     ]
     may_edit = may_do(request, Permission.CATALOG_EDIT)
-    return {"base": base(tenant), "product": product, "rows": rows, "may_edit": may_edit}
+    is_card = product.delivery_kind == DeliveryKind.CARD_KEY
+    return {"base": base(tenant), "product": product, "rows": rows, "is_card": is_card, "may_edit": may_edit}
 
 
 def _examples(sold: ValueRange) -> list[tuple[int, int]]:

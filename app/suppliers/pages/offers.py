@@ -18,7 +18,7 @@ from app.access.permissions import Permission
 from app.catalog.pages.shared import either
 from app.kernel.actor import Actor
 from app.kernel.errors import N_, BadRequest, NotFound
-from app.kernel.forms import InvalidForm, RawForm, parse
+from app.kernel.forms import InvalidForm, RawForm, invalid, parse
 from app.kernel.i18n import gettext
 from app.kernel.web import AnyRequest, page, see_other
 from app.suppliers import offering, queries, syncing
@@ -118,7 +118,9 @@ class OfferListPages(Controller):
         """Write goods down by hand, for a protocol without a catalog. Raises: NotFound."""
         context = await _typed_context(request, session, tenant, supply_id)
         form = parse(OfferForm, sent, retry=_TYPED, **context)
-        typed = TypedOffer(form.supplier_sku, form.name, form.kind, form.unit_cost, form.currency)
+        if faults := form.faults():
+            raise invalid(sent, faults, retry=_TYPED, **context)
+        typed = TypedOffer(form.supplier_sku, form.name, form.kind, form.unit_cost, form.currency, sells=form.sells())
         try:
             offer_id = await offering.add_offer(session, supply_id, typed, actor=actor)
         except offering.KnownAlready as refusal:

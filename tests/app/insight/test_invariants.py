@@ -44,6 +44,8 @@ TAMPERINGS = {
                   amount_minor, currency, unit_cost, delivered_at)
                 select gen_random_uuid(), 'A', 'replaced', order_id, order_line_id, unit_no, sku_id, '', 'other', 1, 'CNY', 1, now()
                 from delivery_unit limit 1""",
+    "BY-VALUE": "insert into sku_range (sku_id, least_minor, most_minor, step_minor, rate) select sku_id, 1, 2, 1, 1 from stock",
+    "BY-VALUE own key": "update order_line set face_value_minor = 1000, face_value_currency = 'CNY'",
     "QUOTA": "update stock set allocation = 'quota', allotted = 1",
     "QUOTA moved": """update stock set allocation = 'quota', allotted = 1;
                 insert into channel_quota (sku_id, channel_code, units) select sku_id, 'storefront', 1 from stock""",

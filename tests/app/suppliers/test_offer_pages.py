@@ -120,6 +120,24 @@ async def test_goods_are_typed_by_hand_where_there_is_no_catalog(world: World, c
     assert await world.value("select count(*) from supplier_offer") == 1
 
 
+async def test_goods_of_any_value_are_typed_with_their_range(world: World, company: SupplierSimulator) -> None:
+    link = await linked(world, company, goods=0)
+    sent = {"supplier_sku": "GC", "name": "Gift card", "kind": "card_key", "unit_cost": "0.95", "currency": "USD"}
+    for typed, field in (
+        ({"most": "500"}, "least"), ({"step": "5"}, "least"), ({"least": "10", "most": "5"}, "most"), ({"least": "0"}, "least"),
+        ({"least": "10", "step": "0"}, "step"), ({"least": "ten"}, "least"), ({"least": "10", "most": "-1"}, "most"),
+    ):  # fmt: skip
+        answer = await link.owner.post(f"{link.path}/offers", sent | typed)
+        assert answer.status_code == 422, typed
+        assert f'id="f-{field}-error"' in answer.text, typed
+    assert (await link.owner.post(f"{link.path}/offers", sent | {"least": "10", "most": "500", "step": "5"})).status_code == 303
+    assert (await link.owner.post(f"{link.path}/offers", sent | {"supplier_sku": "GC-ANY", "least": "1"})).status_code == 303
+    rows = await world.rows("select least_minor, most_minor, step_minor from supplier_offer order by supplier_sku")
+    assert [tuple(row.values()) for row in rows] == [(1000, 50_000, 500), (100, None, None)]
+    offer_id = await world.value("select id from supplier_offer where supplier_sku = 'GC'")
+    assert "for 1 of value" in (await link.owner.get(f"/suppliers/offers/{offer_id}")).text
+
+
 async def import_all(link: Linked, **changes: str) -> str:
     answer = await link.owner.post(f"{link.path}/imports", {**RULES, "all_matching": "yes", "show": "fresh", **changes})
     assert answer.status_code == 303, answer.text
