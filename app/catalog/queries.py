@@ -54,9 +54,9 @@ async def skus_of(session: AsyncSession, product_id: UUID) -> Sequence[Sku]:
     return (await session.scalars(query)).all()
 
 
-async def ranges_of(session: AsyncSession, product_id: UUID) -> dict[UUID, ValueRange]:
-    """The face values of those of a product's SKUs that are sold by them."""
-    query = select(SkuRange).join(Sku, Sku.id == SkuRange.sku_id).where(Sku.product_id == product_id)
+async def ranges_of(session: AsyncSession, *product_ids: UUID) -> dict[UUID, ValueRange]:
+    """The face values of those of these products' SKUs that are sold by them."""
+    query = select(SkuRange).join(Sku, Sku.id == SkuRange.sku_id).where(Sku.product_id.in_(product_ids))
     return {row.sku_id: row.values for row in (await session.scalars(query)).all()}
 
 

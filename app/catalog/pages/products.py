@@ -66,6 +66,7 @@ class ProductPages(Controller):
             "base": base(tenant),
             "products": products,
             "stock": await inventory.stock_by_sku(session, [sku.id for product in products for sku in product.skus]),
+            "ranges": await queries.ranges_of(session, *(product.id for product in products)),
             "categories": await queries.categories(session),
             "counts": counts,
             "chosen": chosen,

@@ -94,6 +94,7 @@ async def test_a_range_is_set_shown_changed_and_taken_away_again(world: World) -
     assert await world.value("select price_minor from listing") == 980
     assert await world.value("select count(*) from audit_entry where action = 'sku.range_set'") == 1
     assert "Any value from ¥10.00 to ¥500.00" in words((await owner.get(f"/products/{product.id}")).text)
+    assert "¥9.80–¥490.00" in words((await owner.get("/products")).text), "the list names both ends"
     assert "of ¥10.00; see its face values" in words((await owner.get(f"/products/{product.id}/prices")).text)
     sku = product.skus[0].id
     sent = {"name": "Airtime", "sku-0-id": str(sku), "sku-0-name": "Any value", "sku-0-price": "1.00", "sku-0-was": "3.00"}
