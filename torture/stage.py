@@ -156,11 +156,11 @@ async def opened_databases(system: TorturedSystem) -> AsyncIterator[None]:
 async def open_merchants(system: TorturedSystem, companies: Companies, *, units: int) -> list[Merchant]:
     """Two shops. Each sells something ample, something that runs out, and something hot, `units` of the first, and what both companies deliver."""
     await companies.put_out_goods()
-    return [await _open_merchant(system, companies, name, units) for name in ("North", "South")]
+    await provisioning.refill(system.settings["QUANYI_OWNER_DATABASE_URL"], wanted=2)
+    return await asyncio.gather(*(_open_merchant(system, companies, name, units) for name in ("North", "South")))
 
 
 async def _open_merchant(system: TorturedSystem, companies: Companies, name: str, units: int) -> Merchant:
-    await provisioning.refill(system.settings["QUANYI_OWNER_DATABASE_URL"], wanted=2)
     async with tenant_tx(PLATFORM) as tx:
         tenant = await provisioning.take_spare(tx, slug=f"{name.lower()}-{secrets.token_hex(3)}", name=name)
     routing.forget()
@@ -169,14 +169,17 @@ async def _open_merchant(system: TorturedSystem, companies: Companies, name: str
     account = await open_account(system.gateway)
     async with tenant_tx(tenant) as tx:
         await payments.connect_gateway(tx, gateway="sandbox", name="Sandbox", config=dict(account), actor=MERCHANT)
-    own = [
+    addresses = {protocol: system.supplier(protocol) for protocol in PROTOCOLS}
+    own, (accounts, routed) = await asyncio.gather(_open_stock(tenant, units), open_supply(tenant, companies, addresses))
+    return Merchant(tenant, account["merchant_id"], (*own, *map(_supplied, routed)), tuple(accounts))
+
+
+async def _open_stock(tenant: Tenant, units: int) -> list[Goods]:
+    return [
         await _put_on_sale(tenant, SkuTerms("Ample", 1990), units, share=3),
         await _put_on_sale(tenant, SkuTerms("Scarce", 990), max(10, units // 8), share=2),
         await _put_on_sale(tenant, SkuTerms("Hot", 490, is_hot=True), units, share=2),
     ]
-    addresses = {protocol: system.supplier(protocol) for protocol in PROTOCOLS}
-    accounts, routed = await open_supply(tenant, companies, addresses)
-    return Merchant(tenant, account["merchant_id"], (*own, *map(_supplied, routed)), tuple(accounts))
 
 
 def _supplied(one: Routed) -> Goods:
