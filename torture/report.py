@@ -22,7 +22,7 @@ def tell(outcome: Outcome) -> None:
     print(f"buyers turned away sold out: {tally.refused}, who gave up: {tally.gave_up}")
     print(f"orders placed: {len(tally.orders)}, paid: {tally.paid}")
     print(f"units delivered: {verdict.delivered}, refunded: {verdict.refunded}")
-    print(f"sold by companies: {_counted(verdict.sold)}")
+    print(f"sold by companies: {_counted(verdict.sold)}; sent more than once under their number: {verdict.resent}")
     print(f"of these no buyer's, and cases: {_counted(verdict.lost)}")
     print(f"cases left for a person: {_counted(verdict.cases)}")
     print(f"breaches: {len(verdict.breaches)}")

@@ -7,7 +7,6 @@ import asyncio
 import logging
 import os
 import secrets
-import time
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
@@ -28,7 +27,6 @@ from app.settings import settings
 from operations.children import Child
 from operations.places import PYTHON, make_private_folder
 from operations.processes import Plan, System
-from operations.trouble import Trouble
 from tenants import provisioning, routing
 from tenants.bootstrap import Urls
 from tenants.directory import PLATFORM, Tenant
@@ -36,10 +34,9 @@ from tenants.session import Databases, databases, tenant_session, tenant_tx, use
 from torture.companies import AIRTIME, PROTOCOLS, Companies
 from torture.proxy import DatabaseProxy
 from torture.staff import MERCHANT
-from torture.supply import Account, Routed, open_supply
+from torture.supply import Account, Routed, open_supply, until
 
 SECOND_WORKER = "second worker"
-IMPORT_S = 60.0
 POSTGRES = {"max_connections": "200", "shared_buffers": "64MB"}
 
 
@@ -217,10 +214,9 @@ async def _put_on_sale(tenant: Tenant, terms: SkuTerms, units: int, *, share: in
 
 async def _until_batch(tenant: Tenant, batch_no: str, state: BatchState) -> None:
     """The workers do the steps of an import."""
-    ends = time.monotonic() + IMPORT_S
-    while time.monotonic() < ends:
+
+    async def is_there() -> bool:
         async with tenant_session(tenant, read_only=True) as session:
-            if (await queries.batch_or_404(session, batch_no)).state == state:
-                return
-        await asyncio.sleep(0.05)
-    raise Trouble(f"The workers did not bring the import {batch_no} to {state!r} within {IMPORT_S:.0f} s.")
+            return (await queries.batch_or_404(session, batch_no)).state == state
+
+    await until(is_there, f"the import {batch_no} did not come to {state!r}")

@@ -17,7 +17,7 @@ from torture.verdict import Verdict
 
 Row = dict[str, Any]
 BOUGHT = ("succeeded", "replaced", "succeeded_late")
-LATE, KNOWN_CARD = "succeeded_late", "known_card"
+LATE, REPLACED, KNOWN_CARD = "succeeded_late", "replaced", "known_card"
 MICRO = 1_000_000
 _MICRO_OF_A_FEN = 10_000
 _DIGITS_OF_A_NUMBER = 11
@@ -107,7 +107,7 @@ def check_costs(verdict: Verdict, books: Sequence[CompanyBook], bought: Bought, 
         verdict.expect(f"Bought at {book.protocol} for another cost than was taken:", [] if is_excused else wrong)
     served: dict[str, int] = defaultdict(int)
     for number, row in bought.attempts.items():
-        if row["state"] in ("succeeded", "replaced") and number in costs:
+        if row["state"] in ("succeeded", REPLACED) and number in costs:
             served[row["order_line_id"]] += _told_minor(bought, number)
     ledger = {line["order_line_id"]: line["ledger_minor"] - line["own_minor"] for line in bought.lines}
     unequal = [line for line in ledger.keys() | served.keys() if ledger.get(line, 0) != served.get(line, 0)]
@@ -121,6 +121,7 @@ def _check_numbers(verdict: Verdict, books: Sequence[CompanyBook], bought: Bough
         numbers = Counter(effect["out_no"] for effect in book.effects)
         ours = {number: bought.attempts.get(number) for number in numbers if number not in bought.tests}
         verdict.sold[book.protocol] += sum(numbers.values())
+        verdict.resent += sum(row["times_sent"] > 1 for row in ours.values() if row is not None)
         verdict.expect(f"Sold by {book.protocol} and bought by nobody:", [number for number, row in ours.items() if row is None])
         strange = [number for number, row in ours.items() if row is not None and not _is_accounted_for(row)]
         verdict.expect(f"Sold by {book.protocol} and not said to be:", [f"{n} {bought.attempts[n]['state']}" for n in strange])
@@ -151,8 +152,8 @@ def _check_losses(verdict: Verdict, books: Sequence[CompanyBook], bought: Bought
     """What came for a purchase that was given up, or was sold before, is a case; a card that came late is stock too."""
     sold = {effect["out_no"] for book in books for effect in book.effects}
     for number, row in bought.attempts.items():
-        if number not in sold or not _is_lost(row):
-            continue
+        if number not in sold or not _is_lost(row) or row["state"] == REPLACED:
+            continue  # what was replaced was its buyer's, and is another case's
         verdict.lost[f"{row['state']} after {row['before']}" if row["state"] == LATE else row["reason"]] += 1
         needed = ["bad_goods"] if row["state"] != LATE else ["supplier_late", *(["spare_goods"] if row["is_card"] else [])]
         missing = [kind for kind in needed if (kind, row["id"]) not in bought.cases]
@@ -197,12 +198,12 @@ def _is_accounted_for(row: Row) -> bool:
 
 def _is_lost(row: Row) -> bool:
     """Whether what was sold is not the buyer's."""
-    return row["state"] in (LATE, "replaced") or row["reason"] == KNOWN_CARD
+    return row["state"] in (LATE, REPLACED) or row["reason"] == KNOWN_CARD
 
 
 def _is_served(bought: Bought, number: str) -> bool:
     row = bought.attempts.get(number)
-    return row is not None and row["state"] in ("succeeded", "replaced")
+    return row is not None and row["state"] in ("succeeded", REPLACED)
 
 
 def _told_minor(bought: Bought, number: str) -> int:
@@ -237,7 +238,7 @@ where purchase.client_id in (select value from json_each(?))
 _BALANCES = "select coalesce(sum(balance_micro), 0) from client where id in (select value from json_each(?))"
 _OPEN = "select out_no from purchase where state = 'processing' and client_id in (select value from json_each(?))"
 _ATTEMPTS: LiteralString = """
-select a.id::text, a.out_no, a.state, a.reason, a.order_line_id::text, a.order_line_id || '/' || a.unit_no as unit, a.sku_id::text, o.order_no, c.connector,
+select a.id::text, a.out_no, a.state, a.reason, a.times_sent, a.order_line_id::text, a.order_line_id || '/' || a.unit_no as unit, a.sku_id::text, o.order_no, c.connector,
        coalesce(u.attempt_id = a.id, false) as serves, l.delivery_kind = 'card_key' as is_card, round(coalesce(a.unit_cost, 0) * 100)::int as cost_minor,
        coalesce((select h.facts ->> 'reason' from history h where h.subject_id = a.id and h.event = 'attempt.failed' order by h.at desc limit 1), '') as before
 from attempt a

@@ -19,6 +19,8 @@ class Verdict:
     """Units."""
     sold: Counter[str] = field(default_factory=Counter)
     """Purchases that took effect, by company."""
+    resent: int = 0
+    """Of these, how many were sent more than once under their number."""
     lost: Counter[str] = field(default_factory=Counter)
     """Those whose goods are no buyer's, by why: each is a case, and own stock where it is a card."""
     cases: Counter[str] = field(default_factory=Counter)

@@ -57,7 +57,7 @@ class Case:
         return [read_company(path, "tango", [1], opening_micro=BALANCE_MICRO) for path in paths]
 
     def bought(self) -> Bought:
-        connection: Any = psycopg.connect(self.world.urls.owner_url, autocommit=True, row_factory=dict_row)  # type: ignore[arg-type]
+        connection: Any = psycopg.connect(self.world.urls.owner_url, autocommit=True, row_factory=dict_row)
         with connection:
             connection.execute(sql.SQL("set search_path to {}").format(sql.Identifier(self.world.tenant.schema)))
             return read_bought(connection)
