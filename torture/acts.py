@@ -6,7 +6,8 @@ from app.inventory import service as inventory
 from app.kernel.errors import DomainError
 from app.payments import refunding
 from tenants.session import tenant_session, tenant_tx
-from torture.stage import MERCHANT, Goods, Merchant
+from torture.staff import MERCHANT
+from torture.stage import Goods, Merchant
 
 REASON = "tortured"
 

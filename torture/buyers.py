@@ -33,8 +33,12 @@ class Told:
     merchant: Merchant
     goods: Goods
     order_no: str
+    phone: str
+    """What he typed where a number is credited."""
     has_paid: bool = False
     keys: tuple[str, ...] = ()
+    """Each as he read it: the number and, parted by a blank, its password."""
+    saw_credited: bool = False
 
 
 @dataclass
@@ -97,14 +101,25 @@ class Buyer:
             "contact": self._phone,
             "request_id": key[1],
         }
-        placed = await self._until("POST", "/checkout", {**form, **_token(page)}, fine=(303, 409))
+        placed = await self._send(goods, {**form, **_token(page)})
         if placed.status == 409:
             self._tally.refused += 1
             return None
-        told = Told(self._merchant, goods, placed.location.split("/")[2])
+        told = Told(self._merchant, goods, placed.location.split("/")[2], self._phone)
         self._tally.orders.append(told)
         self._path = placed.location
         return told
+
+    async def _send(self, goods: Goods, form: Mapping[str, str]) -> Answer:
+        """Send the form; where a number is credited it is read once more and confirmed."""
+        if not goods.is_credited:
+            return await self._until("POST", "/checkout", form, fine=(303, 409))
+        typed = {**form, "account-phone": f"+86{self._phone}"}
+        shown = await self._until("POST", "/checkout", typed, fine=(200, 409))
+        mark = re.search(r'name="confirmed" value="([^"]+)"', shown.text)
+        if shown.status == 409 or mark is None:
+            return Answer(409, "", shown.text)
+        return await self._until("POST", "/checkout", {**typed, "confirmed": mark[1]}, fine=(303, 409))
 
     async def _go_on(self, told: Told) -> None:
         mood = self._luck.random()
@@ -120,7 +135,7 @@ class Buyer:
         for _ in range(2 if self._luck.random() < PAYS_TWICE else 1):
             told.has_paid = await self._pay(payment.location) or told.has_paid
         if told.has_paid and self._luck.random() < READS:
-            await self._read(told)
+            await (self._see(told) if told.goods.is_credited else self._read(told))
 
     async def _pay(self, url: str) -> bool:
         """At the gateway's own page, which may be away for a moment too."""
@@ -139,10 +154,18 @@ class Buyer:
             page = await self._until("GET", self._path, fine=(200,))
             if "/reveals/" in page.text:
                 shown = await self._until("POST", f"{self._path}/reveals", _token(page), accept="text/plain", fine=(200,))
-                told.keys = tuple(shown.text.split())
+                told.keys = tuple(shown.text.splitlines())
                 return
-            state = re.search(r"/status\?seen=(\w+)", page.text)
-            if state is None or state[1] == "refunding":
+            if _is_over(page):
+                return
+            await asyncio.sleep(LOOK_S)
+
+    async def _see(self, told: Told) -> None:
+        """Look now and then until the page says that the number is credited or that the money goes back."""
+        for _ in range(int(PATIENCE_S / LOOK_S)):
+            page = await self._until("GET", self._path, fine=(200,))
+            told.saw_credited = "<h1>Credited</h1>" in page.text
+            if told.saw_credited or _is_over(page):
                 return
             await asyncio.sleep(LOOK_S)
 
@@ -181,6 +204,12 @@ class Buyer:
         return Answer(answer.status_code, answer.headers.get("location", ""), answer.text)
 
 
+def _is_over(page: Answer) -> bool:
+    """Whether nothing comes any more, or the money is on its way back."""
+    state = re.search(r"/status\?seen=(\w+)", page.text)
+    return state is None or state[1] == "refunding"
+
+
 def _token(page: Answer) -> dict[str, str]:
     found = re.search(r'name="_csrf" value="([^"]+)"', page.text)
     return {"_csrf": found[1] if found else ""}
@@ -204,7 +233,8 @@ class Crowd:
             await asyncio.sleep(max(0.0, started + number / per_second - loop.time()))
             merchant = self._luck.choice(self._merchants)
             buyer = Buyer(self._client, self.tally, merchant, web_port=self._web_port, luck=random.Random(self._luck.random()))
-            task = asyncio.create_task(buyer.buy(self._luck.choice(merchant.goods)))
+            (wanted,) = self._luck.choices(merchant.goods, [goods.share for goods in merchant.goods])
+            task = asyncio.create_task(buyer.buy(wanted))
             self._under_way.add(task)
             task.add_done_callback(self._under_way.discard)
 

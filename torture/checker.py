@@ -5,8 +5,8 @@ from __future__ import annotations
 import sqlite3
 import time
 from collections import Counter, defaultdict
-from collections.abc import Sequence
-from dataclasses import dataclass, field
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, LiteralString, cast
 
@@ -16,26 +16,15 @@ from psycopg.rows import dict_row
 
 from app.insight.invariants import INVARIANTS
 from operations.settings import DATABASE
+from torture import supply_checker
 from torture.buyers import Tally
+from torture.companies import BALANCE, PROTOCOLS
 from torture.stage import Merchant, TorturedSystem
+from torture.supply_checker import CompanyBook
+from torture.verdict import Verdict
 
 Row = dict[str, Any]
 LOOK_S = 1.0
-SHOWN = 5
-
-
-@dataclass
-class Verdict:
-    """What broke, and what the books add up to."""
-
-    breaches: list[str] = field(default_factory=list)
-    delivered: int = 0
-    refunded: int = 0
-    """Units."""
-
-    def expect(self, says: str, found: Sequence[object]) -> None:
-        if found:
-            self.breaches.append(f"{says} {len(found)}: {', '.join(map(str, found[:SHOWN]))}")
 
 
 @dataclass
@@ -59,8 +48,8 @@ def wait_until_settled(system: TorturedSystem, merchants: Sequence[Merchant], *,
         time.sleep(LOOK_S)
 
 
-def check(system: TorturedSystem, merchants: Sequence[Merchant], tally: Tally) -> Verdict:
-    """Every rule over every merchant."""
+def check(system: TorturedSystem, merchants: Sequence[Merchant], tally: Tally, untrue_costs: Mapping[str, int]) -> Verdict:
+    """Every rule over every merchant. `untrue_costs`: how often each company may have told a cost of one more than it took."""
     verdict = Verdict()
     for merchant in merchants:
         with _connected(system, merchant) as connection:
@@ -69,6 +58,10 @@ def check(system: TorturedSystem, merchants: Sequence[Merchant], tally: Tally) -
             _check_units(verdict, connection)
             _check_messages(verdict, connection, system)
             _check_buyers(verdict, connection, merchant, tally)
+            _check_cases(verdict, connection)
+            told, bought = [one for one in tally.orders if one.merchant is merchant], supply_checker.read_bought(connection)
+            supply_checker.check_supply(verdict, read_companies(system, merchant), bought, told)
+            supply_checker.check_costs(verdict, read_companies(system, merchant), bought, untrue_costs)
     _check_keys(verdict, tally)
     return verdict
 
@@ -89,6 +82,17 @@ def read_books(system: TorturedSystem, merchant: Merchant) -> Books:
         )
     finally:
         book.close()
+
+
+def read_companies(system: TorturedSystem, merchant: Merchant) -> list[CompanyBook]:
+    """What each company says of him, from its own file."""
+    clients = {protocol: [one.client_id for one in merchant.accounts if one.protocol == protocol] for protocol in PROTOCOLS}
+    return [
+        supply_checker.read_company(
+            _books(system) / f"{protocol}.sqlite", protocol, of, opening_micro=len(of) * BALANCE * supply_checker.MICRO
+        )
+        for protocol, of in clients.items()
+    ]
 
 
 def _books(system: TorturedSystem) -> Path:
@@ -114,7 +118,9 @@ def _under_way(system: TorturedSystem, merchant: Merchant) -> list[str]:
     with _connected(system, merchant) as connection:
         left = [f"{row['what']} {row['id']} is {row['state']}" for row in _fetch(connection, _UNDER_WAY)]
         known = {row["gateway_txn"] for row in _fetch(connection, "select gateway_txn from capture")}
-    return left + [f"capture {number} is not heard of" for number in books.captures.keys() - known]
+        unheard = supply_checker.unheard_of(read_companies(system, merchant), supply_checker.read_bought(connection))
+    left += [f"capture {number} is not heard of" for number in books.captures.keys() - known]
+    return left + [f"purchase {number} is not heard of" for number in unheard]
 
 
 # Rules
@@ -190,6 +196,13 @@ def _check_buyers(verdict: Verdict, connection: psycopg.Connection[Row], merchan
     )
 
 
+def _check_cases(verdict: Verdict, connection: psycopg.Connection[Row]) -> None:
+    """What is left for a person, counted; nobody is left wondering whether something was bought."""
+    counted = Counter({row["kind"]: row["cases"] for row in _fetch(connection, _CASES)})
+    verdict.cases += counted
+    verdict.expect("Settled, and a person is still asked to find out:", [kind for kind in counted if kind == "supplier_unknown"])
+
+
 def _check_keys(verdict: Verdict, tally: Tally) -> None:
     """Each key was read by the buyers of one order alone, and is one its merchant imported for that SKU."""
     readers: dict[str, set[str]] = defaultdict(set)
@@ -197,7 +210,7 @@ def _check_keys(verdict: Verdict, tally: Tally) -> None:
     for told in tally.orders:
         for key in told.keys:
             readers[key].add(told.order_no)
-            if key not in told.goods.keys:
+            if key not in told.goods.keys and not told.goods.is_supplied:
                 strange.append(f"{key} in {told.order_no}")
     verdict.expect("Keys two orders were shown:", [key for key, orders in readers.items() if len(orders) > 1])
     verdict.expect("Keys of another merchant or SKU:", strange)
@@ -215,6 +228,8 @@ where state in ('paid', 'refunding') or (state = 'awaiting_payment' and expires_
 union all
 select 'refund', refund_no, state from refund where state in ('requested', 'sending', 'unknown')
 union all
+select 'purchase', out_no, state from attempt where state in ('planned', 'sending', 'accepted', 'unknown')
+union all
 select 'message', id::text, state from outgoing_message where state = 'waiting'
 union all
 select 'task', kind || ' ' || coalesce(last_error, ''), state from task where state = 'running' or (state = 'waiting' and run_at < now() - interval '1 second')
@@ -225,6 +240,7 @@ from delivery_unit u
 where exists (select 1 from capture c where c.order_id = u.order_id)
 group by u.state
 """
+_CASES: LiteralString = "select kind, count(*) as cases from staff_case where state = 'open' group by kind"
 _ACCOUNTS: LiteralString = """
 select o.order_no
 from shop_order o

@@ -18,8 +18,10 @@ from operations.healthy import is_answering
 from operations.processes import READY_WAIT_S
 from operations.trouble import Trouble
 from tenants.embedded_process import PROC
-from torture import acts
+from torture import acts, supply_faults
+from torture.companies import Companies
 from torture.stage import Merchant, TorturedSystem
+from torture.supply_faults import SupplyFaults
 
 APP_LOGIN = "quanyi_app"
 POLL_S = 0.05
@@ -28,9 +30,10 @@ POLL_S = 0.05
 class Tormentor:
     """Does the faults, each by a method named in KINDS. `luck` decides the details."""
 
-    def __init__(self, system: TorturedSystem, merchants: Sequence[Merchant], luck: random.Random) -> None:
+    def __init__(self, system: TorturedSystem, companies: Companies, merchants: Sequence[Merchant], luck: random.Random) -> None:
         assert system.cable is not None
         self.system, self.merchants, self.luck, self.cable = system, merchants, luck, system.cable
+        self.companies, self.supply = companies, SupplyFaults(companies, merchants, luck)
         self.fallen: list[str] = []
         self._gateway = httpx2.AsyncClient(base_url=system.gateway, trust_env=False, timeout=10)
 
@@ -197,7 +200,7 @@ class Tormentor:
             await asyncio.sleep(every_s)
 
     async def stop_all(self) -> None:
-        """No fault is left in force: the gateway is honest, the cable whole, no point armed, everybody up."""
+        """No fault is left in force: the gateway and the companies are honest, the cable whole, no point armed, everybody up."""
         for armed in self.system.faults.iterdir():
             armed.unlink(missing_ok=True)
         for worker in self.system.workers:
@@ -208,6 +211,7 @@ class Tormentor:
             if not self.system.children[name].is_running():
                 await asyncio.to_thread(self.system.restart, name)
         (await self._gateway.delete("/control/script")).raise_for_status()
+        await self.companies.calm()
         await asyncio.to_thread(self._await_web)
         await self._gateway.aclose()
 
@@ -290,12 +294,39 @@ KINDS: dict[str, tuple[int, Fault]] = {
     "at refund.intended": (2, lambda by: by.arm("refund.intended", *ENDS)),
     "at refund.called": (2, lambda by: by.arm("refund.called", *ENDS)),
     "at message.handed_over": (2, lambda by: by.arm("message.handed_over", *ENDS)),
+    "supplier killed": (3, lambda by: by.supply.kill()),
+    "supplier away": (3, lambda by: by.supply.be_away()),
+    "purchases misbehave": (6, lambda by: by.supply.misbehave("place", supply_faults.CALLS)),
+    "purchases refused": (3, lambda by: by.supply.misbehave("place", supply_faults.REFUSALS)),
+    "purchases untrue": (3, lambda by: by.supply.misbehave("place", supply_faults.UNTRUE)),
+    "purchases decided late": (3, lambda by: by.supply.misbehave("place", supply_faults.LATE)),
+    "purchase answers misbehave": (4, lambda by: by.supply.misbehave("query", (*supply_faults.CALLS, {"not_found": True}))),
+    "purchase answers untrue": (4, lambda by: by.supply.misbehave("query", supply_faults.UNTRUE)),
+    "purchase notices misbehave": (4, lambda by: by.supply.tell_badly()),
+    "purchases denied": (2, lambda by: by.supply.deny()),
+    "purchases given up by two": (2, lambda by: by.supply.give_up()),
+    "catalogs misbehave": (2, lambda by: by.supply.misbehave("catalog", supply_faults.CATALOGS)),
+    "cost raised": (2, lambda by: by.supply.raise_cost()),
+    "at purchase.intended": (3, lambda by: by.arm("purchase.intended", *ENDS)),
+    "at purchase.called": (3, lambda by: by.arm("purchase.called", *ENDS)),
 }
 """Name: how often it comes among the others, and what it does."""
 
 CASES: dict[str, tuple[str, ...]] = {
     "A03": ("at delivery.before_commit", "at task.claimed"),
     "A04": ("at delivery.committed", "at message.handed_over", "at task.handled"),
+    "B01": ("purchases misbehave", "purchases decided late"),
+    "B02": ("purchases misbehave",),
+    "B03": ("at purchase.intended", "at purchase.called"),
+    "B04": ("supplier away", "supplier killed"),
+    "B05": ("purchase answers misbehave", "purchases denied"),
+    "B06": ("purchase notices misbehave",),
+    "B07": ("purchases untrue", "purchase answers untrue", "purchase answers misbehave"),
+    "B08": ("cost raised",),
+    "B10": ("purchases untrue", "purchase answers untrue"),
+    "B13": ("supplier away",),
+    "B14": ("purchases refused",),
+    "B17": ("purchases given up by two",),
     "C01": ("notices misbehave",),
     "C11": ("notices misbehave", "answers misbehave"),
     "C14": ("at capture.before_commit", "at capture.committed"),

@@ -6,9 +6,9 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from torture.buyers import Crowd
-from torture.checker import Verdict
 from torture.kinds import CASES, KINDS
 from torture.schedule import Done
+from torture.verdict import Verdict
 
 
 @dataclass(frozen=True)

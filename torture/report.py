@@ -22,10 +22,17 @@ def tell(outcome: Outcome) -> None:
     print(f"buyers turned away sold out: {tally.refused}, who gave up: {tally.gave_up}")
     print(f"orders placed: {len(tally.orders)}, paid: {tally.paid}")
     print(f"units delivered: {verdict.delivered}, refunded: {verdict.refunded}")
+    print(f"sold by companies: {_counted(verdict.sold)}; sent more than once under their number: {verdict.resent}")
+    print(f"of these no buyer's, and cases: {_counted(verdict.lost)}")
+    print(f"cases left for a person: {_counted(verdict.cases)}")
     print(f"breaches: {len(verdict.breaches)}")
     for breach in verdict.breaches:
         print(f"  {breach}")
     print(json.dumps(line(outcome)), flush=True)
+
+
+def _counted(counter: Counter[str]) -> str:
+    return ", ".join(f"{name}: {times}" for name, times in sorted(counter.items())) or "none"
 
 
 def line(outcome: Outcome) -> dict[str, object]:
@@ -41,6 +48,8 @@ def line(outcome: Outcome) -> dict[str, object]:
         "paid": outcome.crowd.tally.paid,
         "delivered": outcome.verdict.delivered,
         "refunded": outcome.verdict.refunded,
+        "sold": dict(sorted(outcome.verdict.sold.items())),
+        "lost": dict(sorted(outcome.verdict.lost.items())),
         "breaches": len(outcome.verdict.breaches),
     }
 

@@ -5,14 +5,16 @@ from __future__ import annotations
 import asyncio
 import random
 import time
+from contextlib import suppress
 
 from app.insight.invariants import INVARIANTS, breaches
 from tenants.session import tenant_tx
-from torture import checker
+from torture import checker, operators
 from torture.buyers import Crowd
+from torture.companies import Companies
 from torture.kinds import Tormentor
 from torture.outcome import Options, Outcome
-from torture.schedule import Done, torment
+from torture.schedule import torment
 from torture.stage import Merchant, TorturedSystem, open_merchants, opened_databases
 
 SETTLE_S = 300.0
@@ -22,9 +24,10 @@ SETTLE_S = 300.0
 async def torture(system: TorturedSystem, options: Options) -> Outcome:
     """Torture a system that is up. The same seed does the same faults at the same times to buyers who want the same."""
     async with opened_databases(system):
-        merchants = await open_merchants(system, units=int(options.buyers_per_second * options.seconds))
+        companies = Companies(system)
+        merchants = await open_merchants(system, companies, units=int(options.buyers_per_second * options.seconds))
         crowd = Crowd(merchants, web_port=system.ports.web, luck=random.Random(f"buyers {options.seed}"))
-        tormentor = Tormentor(system, merchants, random.Random(f"details {options.seed}"))
+        tormentor = Tormentor(system, companies, merchants, random.Random(f"details {options.seed}"))
         watching = asyncio.create_task(tormentor.watch())
         coming = asyncio.create_task(crowd.come(per_second=options.buyers_per_second, seconds=options.seconds))
         done = await torment(
@@ -33,12 +36,28 @@ async def torture(system: TorturedSystem, options: Options) -> Outcome:
         await tormentor.stop_all()
         await coming
         await crowd.leave()
-        outcome = await asyncio.to_thread(_judge, system, merchants, options, done, crowd)
+        left, settled_s = await _settle(system, merchants, companies)
+        verdict = await asyncio.to_thread(checker.check, system, merchants, crowd.tally, companies.untrue_costs)
         watching.cancel()
-        outcome.verdict.expect("The web server ended by itself:", tormentor.fallen)
+        await companies.aclose()
+        verdict.expect(f"Still under way {SETTLE_S:.0f} s after the last fault:", left)
+        verdict.expect("Answers that no fault excuses:", crowd.tally.faulty)
+        verdict.expect("The web server ended by itself:", tormentor.fallen)
+        outcome = Outcome(options, done, crowd, verdict, settled_s)
         for merchant in merchants:
             await _add_rules_of_code(outcome, merchant)
     return outcome
+
+
+async def _settle(system: TorturedSystem, merchants: list[Merchant], companies: Companies) -> tuple[list[str], float]:
+    """What is still under way when the time is over, nothing when all is done; and how many seconds that took."""
+    started = time.monotonic()
+    tending = asyncio.create_task(operators.tend(merchants, companies))
+    left = await asyncio.to_thread(checker.wait_until_settled, system, merchants, within_s=SETTLE_S)
+    tending.cancel()
+    with suppress(asyncio.CancelledError):
+        await tending
+    return left, time.monotonic() - started
 
 
 async def _add_rules_of_code(outcome: Outcome, merchant: Merchant) -> None:
@@ -48,13 +67,3 @@ async def _add_rules_of_code(outcome: Outcome, merchant: Merchant) -> None:
         for breach in await breaches(tx):
             if breach.number not in asked:
                 outcome.verdict.expect(f"{breach.number} at {merchant.tenant.slug}: {breach.says}", breach.rows)
-
-
-def _judge(system: TorturedSystem, merchants: list[Merchant], options: Options, done: list[Done], crowd: Crowd) -> Outcome:
-    started = time.monotonic()
-    left = checker.wait_until_settled(system, merchants, within_s=SETTLE_S)
-    settled_s = time.monotonic() - started
-    verdict = checker.check(system, merchants, crowd.tally)
-    verdict.expect(f"Still under way {SETTLE_S:.0f} s after the last fault:", left)
-    verdict.expect("Answers that no fault excuses:", crowd.tally.faulty)
-    return Outcome(options, done, crowd, verdict, settled_s)

@@ -1,4 +1,5 @@
-"""What is tortured: the whole system with two web processes and two workers, a cable to its database that can be cut, and two merchants who sell."""
+"""What is tortured: the whole system with two web processes and two workers, a cable to its database that can be cut, two merchants who sell, and the
+two companies that sell to them."""
 
 from __future__ import annotations
 
@@ -6,7 +7,6 @@ import asyncio
 import logging
 import os
 import secrets
-import time
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
@@ -21,23 +21,22 @@ from app.catalog.service import ProductTerms, SkuTerms
 from app.inventory import importing, queries
 from app.inventory.models import BatchState
 from app.kernel import http
-from app.kernel.actor import Actor, ActorKind
 from app.payments import service as payments
 from app.payments.gateways.sandbox import open_account
 from app.settings import settings
 from operations.children import Child
 from operations.places import PYTHON, make_private_folder
 from operations.processes import Plan, System
-from operations.trouble import Trouble
 from tenants import provisioning, routing
 from tenants.bootstrap import Urls
 from tenants.directory import PLATFORM, Tenant
 from tenants.session import Databases, databases, tenant_session, tenant_tx, use_databases
+from torture.companies import AIRTIME, PROTOCOLS, Companies
 from torture.proxy import DatabaseProxy
+from torture.staff import MERCHANT
+from torture.supply import Account, Routed, open_supply, until
 
-MERCHANT = Actor(ActorKind.STAFF, UUID(int=7), "Zhou")
 SECOND_WORKER = "second worker"
-IMPORT_S = 60.0
 POSTGRES = {"max_connections": "200", "shared_buffers": "64MB"}
 
 
@@ -98,7 +97,7 @@ def make_system(*, hold_minutes: int, say: Callable[[str], None]) -> TorturedSys
         "QUANYI_RESERVATION_MINUTES": str(hold_minutes),
         "QUANYI_LOG_LEVEL": "INFO",
     }
-    plan = Plan(postgres_settings=POSTGRES, more_settings=more, web_processes=2)
+    plan = Plan(postgres_settings=POSTGRES, more_settings=more, web_processes=2, suppliers=PROTOCOLS)
     system = TorturedSystem.temporary(plan)
     system.say = say
     return system
@@ -109,12 +108,18 @@ def make_system(*, hold_minutes: int, say: Callable[[str], None]) -> TorturedSys
 
 @dataclass(frozen=True)
 class Goods:
-    """One SKU on sale and the keys its merchant imported: a buyer may see no others."""
+    """One SKU on sale. `share` says how often it is wanted among a shop's goods."""
 
     product_id: UUID
     sku_id: UUID
     listing_id: UUID
-    keys: frozenset[str]
+    share: int
+    keys: frozenset[str] = frozenset()
+    """What its merchant imported: a buyer may see no others."""
+    is_supplied: bool = False
+    """Companies deliver it: its keys are those they sold."""
+    is_credited: bool = False
+    """It credits a telephone number instead of handing out keys."""
 
 
 @dataclass(frozen=True)
@@ -123,6 +128,8 @@ class Merchant:
     merchant_id: str
     """His account at the gateway."""
     goods: tuple[Goods, ...]
+    accounts: tuple[Account, ...]
+    """His accounts at the companies that sell to him."""
 
 
 @asynccontextmanager
@@ -143,13 +150,14 @@ async def opened_databases(system: TorturedSystem) -> AsyncIterator[None]:
         await databases().close()
 
 
-async def open_merchants(system: TorturedSystem, *, units: int) -> list[Merchant]:
-    """Two shops. Each sells something ample, something that runs out, and something hot, `units` of the first."""
-    return [await _open_merchant(system, name, units) for name in ("North", "South")]
-
-
-async def _open_merchant(system: TorturedSystem, name: str, units: int) -> Merchant:
+async def open_merchants(system: TorturedSystem, companies: Companies, *, units: int) -> list[Merchant]:
+    """Two shops. Each sells something ample, something that runs out, and something hot, `units` of the first, and what both companies deliver."""
+    await companies.put_out_goods()
     await provisioning.refill(system.settings["QUANYI_OWNER_DATABASE_URL"], wanted=2)
+    return await asyncio.gather(*(_open_merchant(system, companies, name, units) for name in ("North", "South")))
+
+
+async def _open_merchant(system: TorturedSystem, companies: Companies, name: str, units: int) -> Merchant:
     async with tenant_tx(PLATFORM) as tx:
         tenant = await provisioning.take_spare(tx, slug=f"{name.lower()}-{secrets.token_hex(3)}", name=name)
     routing.forget()
@@ -158,15 +166,26 @@ async def _open_merchant(system: TorturedSystem, name: str, units: int) -> Merch
     account = await open_account(system.gateway)
     async with tenant_tx(tenant) as tx:
         await payments.connect_gateway(tx, gateway="sandbox", name="Sandbox", config=dict(account), actor=MERCHANT)
-    goods = [
-        await _put_on_sale(tenant, SkuTerms("Ample", 1990), units),
-        await _put_on_sale(tenant, SkuTerms("Scarce", 990), max(10, units // 8)),
-        await _put_on_sale(tenant, SkuTerms("Hot", 490, is_hot=True), units),
+    addresses = {protocol: system.supplier(protocol) for protocol in PROTOCOLS}
+    own, (accounts, routed) = await asyncio.gather(_open_stock(tenant, units), open_supply(tenant, companies, addresses))
+    return Merchant(tenant, account["merchant_id"], (*own, *map(_supplied, routed)), tuple(accounts))
+
+
+async def _open_stock(tenant: Tenant, units: int) -> list[Goods]:
+    return [
+        await _put_on_sale(tenant, SkuTerms("Ample", 1990), units, share=3),
+        await _put_on_sale(tenant, SkuTerms("Scarce", 990), max(10, units // 8), share=2),
+        await _put_on_sale(tenant, SkuTerms("Hot", 490, is_hot=True), units, share=2),
     ]
-    return Merchant(tenant, account["merchant_id"], tuple(goods))
 
 
-async def _put_on_sale(tenant: Tenant, terms: SkuTerms, units: int) -> Goods:
+def _supplied(one: Routed) -> Goods:
+    credited = one.which == AIRTIME
+    share = 2 if credited else 3
+    return Goods(one.product_id, one.sku_id, one.listing_id, share, is_supplied=True, is_credited=credited)
+
+
+async def _put_on_sale(tenant: Tenant, terms: SkuTerms, units: int, *, share: int) -> Goods:
     keys = [f"{tenant.name.upper()}-{secrets.token_hex(8).upper()}" for _ in range(units)]
     async with tenant_session(tenant) as session:
         product = await catalog.create_product(session, ProductTerms(terms.name, DeliveryKind.CARD_KEY, (terms,)), actor=MERCHANT)
@@ -190,15 +209,14 @@ async def _put_on_sale(tenant: Tenant, terms: SkuTerms, units: int) -> Goods:
     async with tenant_session(tenant) as session:
         await importing.confirm(session, batch_no=batch.batch_no, actor=MERCHANT)
     await _until_batch(tenant, batch.batch_no, BatchState.IMPORTED)
-    return Goods(product.id, row["sku_id"], row["listing_id"], frozenset(keys))
+    return Goods(product.id, row["sku_id"], row["listing_id"], share, frozenset(keys))
 
 
 async def _until_batch(tenant: Tenant, batch_no: str, state: BatchState) -> None:
     """The workers do the steps of an import."""
-    ends = time.monotonic() + IMPORT_S
-    while time.monotonic() < ends:
+
+    async def is_there() -> bool:
         async with tenant_session(tenant, read_only=True) as session:
-            if (await queries.batch_or_404(session, batch_no)).state == state:
-                return
-        await asyncio.sleep(0.05)
-    raise Trouble(f"The workers did not bring the import {batch_no} to {state!r} within {IMPORT_S:.0f} s.")
+            return (await queries.batch_or_404(session, batch_no)).state == state
+
+    await until(is_there, f"the import {batch_no} did not come to {state!r}")

@@ -24,10 +24,12 @@ from app.inventory.by_value import is_by_value
 from app.inventory.models import NEVER, KeyState
 from app.kernel.i18n import format_money
 from app.kernel.money import CNY
+from app.kernel.vault import keyring
 from app.ledger import service as ledger
 from app.suppliers.connectors.port import Delivered, Issued
 from app.suppliers.costing import learn_costs
 from app.suppliers.exchange import converted
+from app.suppliers.testing import card_mark
 from tenants.session import Tx
 
 _CARRIES_SECRET = frozenset({DeliveryKind.CARD_KEY})
@@ -54,8 +56,9 @@ class _Served:
 async def receive(tx: Tx, delivered: Sequence[tuple[asyncpg.Record, Delivered]], *, took_ms: Mapping[UUID, int]) -> list[UUID]:
     """Deliver units with what was bought for them; the attempts whose goods were no good, to be bought elsewhere.
 
-    A card this SKU has had before is delivered to nobody; a delivery without its card is asked about; a card too many becomes stock, or where it
-    is of a face value is kept aside. The caller holds the orders and attempts. Locks: the units, the keys, then ledger and stock.
+    A card this SKU has had before, or a test order brought, is delivered to nobody; a delivery without its card is asked about; a card too many
+    becomes stock, or where it is of a face value is kept aside. The caller holds the orders and attempts. Locks: the units, the keys, then ledger
+    and stock.
     """
     if not delivered:
         return []
@@ -106,14 +109,21 @@ async def _store(
 ) -> tuple[list[_Served], list[asyncpg.Record]]:
     """Store one key per unit of a kind that has one. Returns what was served, and the attempts whose key was known already."""
     with_key = [(row, unit, answer) for row, unit, answer in pairs if unit["delivery_kind"] in _CARRIES_SECRET]
-    stored = await store_bought(tx, [_key(row, answer.issued[0], _cost(row, answer)) for row, _, answer in with_key])
-    keys = {row["id"]: key_id for (row, _, _), key_id in zip(with_key, stored, strict=True)}
+    fresh = [(row, answer) for row, _, answer in with_key if await _is_unseen(tx, row, answer.issued[0])]
+    stored = await store_bought(tx, [_key(row, answer.issued[0], _cost(row, answer)) for row, answer in fresh])
+    keys = {row["id"]: None for row, _, _ in with_key}
+    keys |= {row["id"]: key_id for (row, _), key_id in zip(fresh, stored, strict=True)}
     served = [
         _Served(row, unit, keys.get(row["id"]), _cost(row, answer))
         for row, unit, answer in pairs
         if row["id"] not in keys or keys[row["id"]] is not None
     ]
     return served, [row for row, _, _ in with_key if keys[row["id"]] is None]
+
+
+async def _is_unseen(tx: Tx, row: asyncpg.Record, issued: Issued) -> bool:
+    """Whether no test order of ours brought this card already."""
+    return not row["tested_cards"] or card_mark(await keyring(tx), issued) not in row["tested_cards"]
 
 
 def _cost(row: asyncpg.Record, answer: Delivered) -> Decimal:
@@ -178,11 +188,12 @@ async def _learn_costs(tx: Tx, surprising: Sequence[_Served]) -> None:
 
 async def _keep_spare(tx: Tx, row: asyncpg.Record, issued: Sequence[Issued]) -> dict[str, object]:
     """Cards that are no buyer's go on the shelf as own stock; those of a face value never do. A person sees them. What a case says of those kept aside."""
-    if not issued:
+    unseen = [one for one in issued if await _is_unseen(tx, row, one)]
+    if not unseen:
         return {}
     is_aside = row["value_minor"] is not None or await is_by_value(tx, row["sku_id"])
     state = KeyState.VOIDED if is_aside else KeyState.FREE
-    keys = [_key(row, one, Decimal(row["expected_cost"]), state) for one in issued]
+    keys = [_key(row, one, Decimal(row["expected_cost"]), state) for one in unseen]
     stored = [key_id for key_id in await store_bought(tx, keys) if key_id is not None]
     if not stored:
         return {}

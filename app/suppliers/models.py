@@ -9,7 +9,7 @@ from typing import Any
 from uuid import UUID
 
 from sqlalchemy import CheckConstraint, ForeignKey, Index, Integer, LargeBinary, Numeric, SmallInteger, UniqueConstraint, text
-from sqlalchemy.dialects.postgresql import JSONB
+from sqlalchemy.dialects.postgresql import ARRAY, JSONB
 from sqlalchemy.orm import Mapped, mapped_column
 
 from app.kernel.models import Row, TenantBase, one_of, sealed
@@ -321,6 +321,8 @@ class TestOrder(Row, TenantBase):
     """The recharge account of a top-up, by field name, as one sealed JSON object."""
     issued: Mapped[bytes | None] = mapped_column(LargeBinary, info=sealed())
     """The secrets it brought, as one sealed JSON list."""
+    card_marks: Mapped[list[bytes]] = mapped_column(ARRAY(LargeBinary), server_default="{}")
+    """Stand for these secrets one by one: a supplier that sells one of them again is found out. See `testing.card_mark`."""
     sent_at: Mapped[datetime | None]
     decided_at: Mapped[datetime | None]
     took_ms: Mapped[int | None] = mapped_column(Integer)

@@ -21,7 +21,7 @@ from app.kernel.actor import Actor
 from app.kernel.errors import N_, DomainError, NotFound
 from app.kernel.ids import new_id
 from app.kernel.tasks import Lane, add_task
-from app.kernel.vault import keyring
+from app.kernel.vault import Keyring, keyring
 from app.suppliers.connecting import Opened, connection_of
 from app.suppliers.connectors.port import (
     Accepted,
@@ -156,12 +156,13 @@ async def _record(tx: Tx, test_id: UUID, found: Found, *, is_first: bool, grace:
 
 
 async def _deliver(tx: Tx, row: asyncpg.Record, delivered: Delivered) -> None:
-    issued = None
+    issued, marks, ring = None, list[bytes](), await keyring(tx)
     if delivered.issued:
         secrets = json.dumps([_plain(one) for one in delivered.issued], ensure_ascii=False)
-        issued = (await keyring(tx)).seal("test_order", "issued", row["id"], secrets)
+        issued = ring.seal("test_order", "issued", row["id"], secrets)
+        marks = [card_mark(ring, one) for one in delivered.issued]
     _follows(row, TestState.SUCCEEDED)
-    took_ms = await tx.fetchval(_DELIVER, row["id"], delivered.supplier_ref, delivered.unit_cost, issued)
+    took_ms = await tx.fetchval(_DELIVER, row["id"], delivered.supplier_ref, delivered.unit_cost, issued, marks)
     await tx.execute(_TESTED, row["connection_id"], took_ms)
 
 
@@ -187,6 +188,11 @@ def _follows(row: asyncpg.Record, state: TestState) -> None:
 def _plain(one: Issued) -> dict[str, str]:
     expires = one.expires_on.isoformat() if one.expires_on else ""
     return {"number": one.number, "password": one.password, "link": one.link, "expires_on": expires}
+
+
+def card_mark(ring: Keyring, issued: Issued) -> bytes:
+    """Stands for one secret, the same for the same: a card that a test order brought has been seen, and must never be a buyer's."""
+    return ring.fingerprint("tested_card", " ".join((issued.number or issued.link, issued.password)).strip())
 
 
 async def reveal(tx: Tx, test_id: UUID, *, reason: str, actor: Actor) -> Sequence[Mapping[str, str]]:
@@ -239,7 +245,7 @@ where id = $1
 _FAIL = "update test_order set state = 'failed', reason = $2, says = $3, decided_at = now(), updated_at = now() where id = $1"
 _DELIVER = """
 update test_order
-set state = 'succeeded', supplier_ref = $2, unit_cost = $3, issued = $4, says = '', decided_at = clock_timestamp(), updated_at = now(),
+set state = 'succeeded', supplier_ref = $2, unit_cost = $3, issued = $4, card_marks = $5, says = '', decided_at = clock_timestamp(), updated_at = now(),
     took_ms = least(2147483647, extract(epoch from clock_timestamp() - sent_at) * 1000)::int
 where id = $1
 returning took_ms

@@ -343,7 +343,7 @@ class Company:
         return replace(purchase, **changes.get(self.action.misstate or "", {}))
 
     def _sold_before(self, purchase: Purchase) -> tuple[Card, ...]:
-        rows = self.book.all(SOLD_BEFORE, purchase.sku, purchase.id, len(purchase.cards))
+        rows = self.book.all(SOLD_BEFORE, purchase.sku, purchase.client_id, purchase.id, len(purchase.cards))
         return tuple(Card(**row) for row in rows)
 
 
@@ -376,10 +376,11 @@ set purchase_id = ?
 where id = (select id from card where sku = ? and purchase_id is null order by id limit 1)
 """
 SOLD_BEFORE = """
-select number, password, expires_on
+select card.number, card.password, card.expires_on
 from card
-where sku = ? and purchase_id <> ?
-order by id
+join purchase on purchase.id = card.purchase_id
+where card.sku = ? and purchase.client_id = ? and purchase.id <> ?
+order by card.id
 limit ?
 """
 OF_A_SPAN = """

@@ -43,5 +43,12 @@ def test_under_every_kind_of_fault_nothing_is_lost() -> None:
     torture(seconds=20, every_s=1.5)
 
 
+@pytest.mark.case("B02", "B03", "B06", "B07")
+def test_whatever_companies_do_each_unit_is_bought_once() -> None:
+    """They sell and do not answer, tell untruths, send forged notices; workers die around the call."""
+    told = torture("B02", "B03", "B06", "B07", seconds=12, every_s=0.8)
+    assert min(told["sold"].values()) > 0
+
+
 def test_every_case_names_kinds_that_are_there() -> None:
     assert {kind for kinds in CASES.values() for kind in kinds} <= set(KINDS)
