@@ -436,7 +436,7 @@ with orders as materialized (
 )
 select a.id, a.order_id, a.order_line_id, a.unit_no, a.sku_id, a.offer_id, a.connection_id, a.supplier_sku, a.out_no, a.state,
        a.expected_cost, a.currency, a.rate, a.sent_at, a.supplier_ref, a.times_sent, a.times_asked, a.times_not_found, a.answered_at, a.fence, a.reason,
-       c.name as connection_name, array(select unnest(card_marks) from test_order) as tested_cards,
+       c.name as connection_name,
        v.face_value_minor as value_minor, v.face_value_currency as value_currency,
        exists (select 1 from order_line b where b.order_id = a.order_id and b.bundle_policy = 'whole') as is_of_whole
 from attempt a join supplier_connection c on c.id = a.connection_id join order_line v on v.id = a.order_line_id

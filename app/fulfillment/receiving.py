@@ -24,12 +24,11 @@ from app.inventory.by_value import is_by_value
 from app.inventory.models import NEVER, KeyState
 from app.kernel.i18n import format_money
 from app.kernel.money import CNY
-from app.kernel.vault import keyring
 from app.ledger import service as ledger
+from app.suppliers import testing
 from app.suppliers.connectors.port import Delivered, Issued
 from app.suppliers.costing import learn_costs
 from app.suppliers.exchange import converted
-from app.suppliers.testing import card_mark
 from tenants.session import Tx
 
 _CARRIES_SECRET = frozenset({DeliveryKind.CARD_KEY})
@@ -109,7 +108,8 @@ async def _store(
 ) -> tuple[list[_Served], list[asyncpg.Record]]:
     """Store one key per unit of a kind that has one. Returns what was served, and the attempts whose key was known already."""
     with_key = [(row, unit, answer) for row, unit, answer in pairs if unit["delivery_kind"] in _CARRIES_SECRET]
-    fresh = [(row, answer) for row, _, answer in with_key if await _is_unseen(tx, row, answer.issued[0])]
+    unseen = await testing.unseen(tx, [answer.issued[0] for _, _, answer in with_key])
+    fresh = [(row, answer) for (row, _, answer), is_unseen in zip(with_key, unseen, strict=True) if is_unseen]
     stored = await store_bought(tx, [_key(row, answer.issued[0], _cost(row, answer)) for row, answer in fresh])
     keys = {row["id"]: None for row, _, _ in with_key}
     keys |= {row["id"]: key_id for (row, _), key_id in zip(fresh, stored, strict=True)}
@@ -119,11 +119,6 @@ async def _store(
         if row["id"] not in keys or keys[row["id"]] is not None
     ]
     return served, [row for row, _, _ in with_key if keys[row["id"]] is None]
-
-
-async def _is_unseen(tx: Tx, row: asyncpg.Record, issued: Issued) -> bool:
-    """Whether no test order of ours brought this card already."""
-    return not row["tested_cards"] or card_mark(await keyring(tx), issued) not in row["tested_cards"]
 
 
 def _cost(row: asyncpg.Record, answer: Delivered) -> Decimal:
@@ -188,7 +183,7 @@ async def _learn_costs(tx: Tx, surprising: Sequence[_Served]) -> None:
 
 async def _keep_spare(tx: Tx, row: asyncpg.Record, issued: Sequence[Issued]) -> dict[str, object]:
     """Cards that are no buyer's go on the shelf as own stock; those of a face value never do. A person sees them. What a case says of those kept aside."""
-    unseen = [one for one in issued if await _is_unseen(tx, row, one)]
+    unseen = [one for one, is_unseen in zip(issued, await testing.unseen(tx, issued), strict=True) if is_unseen]
     if not unseen:
         return {}
     is_aside = row["value_minor"] is not None or await is_by_value(tx, row["sku_id"])

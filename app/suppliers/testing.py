@@ -195,6 +195,16 @@ def card_mark(ring: Keyring, issued: Issued) -> bytes:
     return ring.fingerprint("tested_card", " ".join((issued.number or issued.link, issued.password)).strip())
 
 
+async def unseen(tx: Tx, cards: Sequence[Issued]) -> list[bool]:
+    """Of cards that a supplier sold, in their order: whether no test order brought them, which staff may have read."""
+    if not cards:
+        return []
+    ring = await keyring(tx)
+    marks = [card_mark(ring, one) for one in cards]
+    seen = {row["mark"] for row in await tx.fetch(_SEEN, marks)}
+    return [mark not in seen for mark in marks]
+
+
 async def reveal(tx: Tx, test_id: UUID, *, reason: str, actor: Actor) -> Sequence[Mapping[str, str]]:
     """What a test order brought, written down with who read it and why. Raises: NotFound."""
     row = await tx.fetchrow("select id, connection_id, issued from test_order where id = $1", test_id)
@@ -242,6 +252,7 @@ update test_order
 set state = $2, supplier_ref = coalesce($3, supplier_ref), says = $4, times_asked = times_asked + 1, updated_at = now()
 where id = $1
 """
+_SEEN = "select m.mark from unnest($1::bytea[]) as m (mark) where exists (select 1 from test_order t where m.mark = any(t.card_marks))"
 _FAIL = "update test_order set state = 'failed', reason = $2, says = $3, decided_at = now(), updated_at = now() where id = $1"
 _DELIVER = """
 update test_order
