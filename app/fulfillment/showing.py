@@ -37,9 +37,14 @@ async def attempts_of(tx: Tx, order_id: UUID) -> list[dict[str, Any]]:
             **dict(row),
             "passed_over": [(names.get(offer_id, ""), why) for offer_id, why in _passed(row) if names.get(offer_id)],
             "is_open": row["state"] in OPEN_STATES,
+            "may_be_asked": _may_be_asked(row),
         }
         for row in rows
     ]
+
+
+def _may_be_asked(row: asyncpg.Record) -> bool:
+    return row["state"] in OPEN_STATES or (row["state"] == AttemptState.FAILED and row["times_sent"] > 0)
 
 
 def _passed(row: asyncpg.Record) -> list[tuple[UUID, str]]:
@@ -56,11 +61,14 @@ def seconds(took_ms: int) -> str:
 
 
 async def ask(tx: Tx, order_id: UUID, attempt_id: UUID, *, actor: Actor) -> None:
-    """Have a supplier asked at once what became of an attempt. Nothing is sent again. Raises: NotFound, NothingToAsk."""
-    row = await tx.fetchrow("select state, out_no from attempt where id = $1 and order_id = $2", attempt_id, order_id)
+    """Have a supplier asked at once what became of an attempt. Nothing is sent again. Raises: NotFound, NothingToAsk.
+
+    One that failed may be asked about too, once it was sent: he may have sold it after all, which is then kept and a case.
+    """
+    row = await tx.fetchrow("select state, out_no, times_sent from attempt where id = $1 and order_id = $2", attempt_id, order_id)
     if row is None:
         raise NotFound
-    if row["state"] not in (AttemptState.ACCEPTED, AttemptState.UNKNOWN, AttemptState.SENDING):
+    if not _may_be_asked(row):
         raise NothingToAsk
     await attempts.ask_now(tx, attempt_id)
     await history.record(tx, Happened("order", order_id, "attempt.asked", facts={"out_no": row["out_no"]}), actor=actor)

@@ -11,7 +11,7 @@ from uuid import UUID, uuid4
 import pytest
 
 from app.access.models import MemberRole
-from app.fulfillment import attempts, buying, overriding
+from app.fulfillment import buying, overriding
 from app.ordering.placing import Placed
 from tenants.session import tenant_tx
 from tests.app.fulfillment.supply import Source, attempt_states, make_due, order_state, refund, routed, settle, source
@@ -174,8 +174,8 @@ async def test_two_people_may_give_it_up_and_what_comes_late_is_kept_with_a_case
     people = await world.rows("select actor_id, reason from audit_entry where action like 'attempt.override%'")
     assert len({row["actor_id"] for row in people}) == 2
     assert {row["reason"] for row in people} == {"Their desk says no such order"}
-    async with tenant_tx(world.tenant) as tx:
-        await attempts.ask_now(tx, attempt_id)
+    assert "Ask whether it was sold after all" in (await owner.get(f"/orders/{placed.order_no}")).text
+    assert (await owner.post(f"{one.path}/question")).status_code == 303
     await settle(world)
     assert (await one.states())[1] == ["succeeded_late", "succeeded"]
     assert await world.value("select count(*) from staff_case where kind = 'supplier_late' and state = 'open'") == 1
