@@ -6,8 +6,10 @@ from collections.abc import Sequence
 from typing import Any
 from uuid import UUID
 
-from app.issuing import placing, queries, reading, service
+from app.issuing import paying, placing, queries, reading, service
+from app.issuing.paying import Paid
 from app.issuing.reading import Terms
+from app.kernel import clock
 from app.kernel.ids import new_id
 from tenants.directory import Tenant
 from tenants.session import tenant_tx
@@ -103,4 +105,9 @@ async def two_batches(world: World, listing_id: UUID, *, tenant: Tenant) -> dict
         order_no = await tx.fetchval(
             "select o.order_no from issue_row r join shop_order o on o.id = r.order_id where r.row_no = 1"
         )
+    async with tenant_tx(tenant) as tx:
+        paid = [Paid(new_id(), "Lantern Works", PRICE, "CNY", clock.business_day(), reference) for reference in ("BK-1", "BK-2")]
+        for one in paid:
+            await paying.book(tx, one, actor=STAFF)
+        await paying.take_back(tx, paid[0].id, client="Lantern Works", reason="Of another company", actor=STAFF)
     return {"waiting": waiting, "done": done, "order": str(order_no)}
