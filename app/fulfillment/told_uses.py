@@ -24,7 +24,7 @@ from app.kernel import clock, history
 from app.kernel.history import Happened
 from app.kernel.ids import new_id
 from app.suppliers.connecting import connection_of
-from app.suppliers.connectors.port import Ability, UseNotice
+from app.suppliers.connectors.port import Ability, IncompleteConnection, UseNotice
 from tenants.session import Tx
 
 MOST_OF_PURCHASE = 100
@@ -72,9 +72,15 @@ async def of_units(tx: Tx, order_id: UUID) -> dict[tuple[UUID, int], asyncpg.Rec
 
 
 async def are_awaited(tx: Tx, connection_ids: Iterable[UUID]) -> bool:
-    """Whether one of these suppliers tells of uses by itself."""
-    opened = [await connection_of(tx, connection_id) for connection_id in connection_ids]
-    return any(Ability.USE_NOTICES in one.connector.abilities for one in opened)
+    """Whether one of these suppliers tells of uses by itself. One whose settings are no longer whole tells nothing."""
+    for connection_id in connection_ids:
+        try:
+            opened = await connection_of(tx, connection_id)
+        except IncompleteConnection:
+            continue
+        if Ability.USE_NOTICES in opened.connector.abilities:
+            return True
+    return False
 
 
 async def last_of(tx: Tx, attempt_id: UUID) -> datetime | None:

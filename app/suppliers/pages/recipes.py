@@ -174,11 +174,12 @@ def _tried(recipe: Recipe, config: dict[str, str], sent: RawForm) -> dict[str, A
 
 
 def _message(recipe: Recipe, settings: Mapping[str, str], sent: RawForm) -> str:
-    """What a pasted message would do, in a sentence. Its bytes are those pasted, but for blank lines around them."""
+    """What a pasted message would do, in a sentence. Its bytes are those pasted, with the line ends a form changes put back, without blanks around."""
     wanted = sent.get("message_kind")
     kind: MessageKind = wanted if wanted in MESSAGES else "notice"
     headers = {name.strip().lower(): value.strip() for name, _, value in _pairs(sent.get("message_headers"), ":")}
-    raw = RawNotice(headers, sent.get("message_query").strip().lstrip("?"), sent.get("message").strip().encode())
+    body = sent.get("message").replace("\r\n", "\n").strip().encode()
+    raw = RawNotice(headers, sent.get("message_query").strip().lstrip("?"), body)
     return _meant(trying.read_message(recipe, settings, kind, raw, clock.now()))
 
 

@@ -19,6 +19,7 @@ from app.fulfillment import reissuing, told_uses
 from app.integrations import webhooks
 from app.integrations.models import WebhookTopic
 from app.integrations.webhooks import WebhookTerms
+from app.kernel.vault import keyring
 from app.ordering.placing import Placed
 from app.storefront.checkout import path_of
 from app.suppliers import service as suppliers
@@ -140,6 +141,19 @@ async def test_the_page_of_an_order_looks_for_uses_only_where_its_supplier_tells
     owner = await staff(world)
     assert "/timeline?seen=" in (await owner.get(f"/orders/{one.placed.order_no}")).text
     assert "/timeline?seen=" not in (await owner.get(f"/orders/{other.order_no}")).text
+
+
+async def test_an_order_opens_though_its_supplier_s_settings_are_no_longer_whole(
+    world: World, company: SupplierSimulator
+) -> None:
+    one = await sold(world, company)
+    async with tenant_tx(world.tenant) as tx:
+        config = (await keyring(tx)).seal("supplier_connection", "config", one.at.connection_id, json.dumps({"recipe": "{"}))
+        sql = "update supplier_connection set config = $2, configured_at = now() where id = $1"
+        await tx.execute(sql, one.at.connection_id, config)
+    page = await (await staff(world)).get(f"/orders/{one.placed.order_no}")
+    assert page.status_code == 200
+    assert "/timeline?seen=" not in page.text
 
 
 async def test_a_forged_message_leaves_no_row(world: World, company: SupplierSimulator) -> None:
