@@ -7,6 +7,7 @@ from dataclasses import replace
 from datetime import timedelta
 from types import SimpleNamespace
 
+import asyncpg
 import pytest
 
 from app.access.models import MemberRole
@@ -74,8 +75,8 @@ async def test_a_payment_counts_once_against_what_is_owed(world: World) -> None:
     assert await owes(world) == PRICE, "what was taken back can be booked anew"
 
 
-async def test_what_comes_off_after_it_was_paid_is_to_the_company_s_credit(world: World) -> None:
-    """*Red control:* before the account could cross zero, the database refused to take the unit off, and its buyer's refund with it."""
+async def _take_one_off(world: World) -> None:
+    """A delivered batch is paid whole; then one of its units turns out to be no good and comes off the account."""
     await delivered(world)
     await book(world, paid(3 * PRICE))
     order_id = await world.value("select order_id from issue_row order by row_no limit 1")
@@ -83,10 +84,24 @@ async def test_what_comes_off_after_it_was_paid_is_to_the_company_s_credit(world
     async with tenant_tx(world.tenant) as tx:
         await reissuing.give_back(tx, unit, reason="The key was no good", actor=STAFF)
     await work(world)
+
+
+async def test_what_comes_off_after_it_was_paid_is_to_the_company_s_credit(world: World) -> None:
+    await _take_one_off(world)
     assert await owes(world) == await balance(world, "receivables") == -PRICE
     owner = await staff(world)
     page = words((await owner.get(f"/issues/{await world.value('select batch_no from issue_batch')}/account")).text)
     assert "To its credit¥15.00" in page
+
+
+async def test_where_the_account_may_not_cross_zero_nothing_comes_off(world: World) -> None:
+    """*Red control* of the one before: with the account as it was, the ledger refuses what the company is owed."""
+    await delivered(world)
+    async with tenant_tx(world.tenant) as tx:
+        await tx.execute("update ledger_account set may_cross_zero = false where name = 'receivables'")
+    with pytest.raises(asyncpg.CheckViolationError):
+        await book(world, paid(4 * PRICE))
+    assert await balance(world, "receivables") == 3 * PRICE
 
 
 async def test_what_cannot_be_is_refused(world: World) -> None:
