@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
-from typing import Any
+from collections.abc import Awaitable, Callable
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Any, Generic, TypeVar
 from uuid import UUID
 
 import structlog
@@ -15,13 +18,14 @@ from app.kernel.errors import NotFound
 from app.kernel.tasks import Lane, add_task
 from app.suppliers import noticing
 from app.suppliers.connecting import Opened, connection_of
-from app.suppliers.connectors.port import Forged, GoodsNotice, OtherNotice, PurchaseNotice, RawNotice, UseNotice
+from app.suppliers.connectors.port import Connector, Forged, GoodsNotice, OtherNotice, PurchaseNotice, RawNotice, UseNotice
 from tenants import routing
 from tenants.directory import PLATFORM, Tenant
 from tenants.session import Tx, tenant_tx
 
 _log = structlog.get_logger(__name__)
 _LARGEST_NOTICE = 64 * 1024
+N = TypeVar("N", bound=PurchaseNotice | GoodsNotice | UseNotice | OtherNotice)
 
 
 class SupplyNotices(Controller):
@@ -35,48 +39,44 @@ class SupplyNotices(Controller):
         self, request: Request[Any, Any, Any], tenant_slug: FromPath[str], connection_id: FromPath[UUID]
     ) -> Response[bytes]:
         """Verify on the raw bytes with this connection's own secrets, have the purchase asked about, then acknowledge. A forgery leaves no row."""
-        tenant, connection = await _opened(tenant_slug, connection_id)
-        if tenant is None or connection is None:
-            return Response(b"", status_code=404)
-        notice = connection.connector.verify_notice(await _raw(request), clock.now())
-        if isinstance(notice, Forged):
-            return _forged(request, connection, notice)
-        async with tenant_tx(tenant) as tx:
-            await _act(tx, connection_id, notice)
-        return _acknowledged(connection.connector.acknowledge())
+        return await _taken(request, tenant_slug, connection_id, _PURCHASES)
 
     @post("/goods", request_max_body_size=_LARGEST_NOTICE, status_code=200)
     async def take_goods(
         self, request: Request[Any, Any, Any], tenant_slug: FromPath[str], connection_id: FromPath[UUID]
     ) -> Response[bytes]:
         """As `take`, of what the supplier says of its goods: written down once, applied, then acknowledged. A forgery leaves no row."""
-        tenant, connection = await _opened(tenant_slug, connection_id)
-        if tenant is None or connection is None:
-            return Response(b"", status_code=404)
-        notice = connection.connector.verify_goods_notice(await _raw(request), clock.now())
-        if isinstance(notice, Forged):
-            return _forged(request, connection, notice)
-        async with tenant_tx(tenant) as tx:
-            await noticing.take(tx, connection_id, notice)
-        _log.info("supply_notice.taken", connection=str(connection_id), kind="goods", told=len(notice.told), unread=notice.unread)
-        return _acknowledged(connection.connector.acknowledge_goods())
+        return await _taken(request, tenant_slug, connection_id, _GOODS)
 
     @post("/uses", request_max_body_size=_LARGEST_NOTICE, status_code=200)
     async def take_use(
         self, request: Request[Any, Any, Any], tenant_slug: FromPath[str], connection_id: FromPath[UUID]
     ) -> Response[bytes]:
         """As `take`, of what the supplier says was used: written down once, then acknowledged. A forgery leaves no row."""
-        tenant, connection = await _opened(tenant_slug, connection_id)
-        if tenant is None or connection is None:
-            return Response(b"", status_code=404)
-        notice = connection.connector.verify_use_notice(await _raw(request), clock.now())
-        if isinstance(notice, Forged):
-            return _forged(request, connection, notice)
-        if isinstance(notice, UseNotice):
-            async with tenant_tx(tenant) as tx:
-                await told_uses.take(tx, connection_id, notice)
-        _log.info("supply_notice.taken", connection=str(connection_id), kind=type(notice).__name__)
-        return _acknowledged(connection.connector.acknowledge_use())
+        return await _taken(request, tenant_slug, connection_id, _USES)
+
+
+@dataclass(frozen=True, slots=True)
+class _Kind(Generic[N]):
+    """One kind of message: how it is verified, what follows from a genuine one, and what its sender waits for."""
+
+    verify: Callable[[Connector, RawNotice, datetime], N | Forged]
+    act: Callable[[Tx, UUID, N], Awaitable[None]]
+    acknowledge: Callable[[Connector], tuple[int, bytes, str]]
+
+
+async def _taken(request: Request[Any, Any, Any], tenant_slug: str, connection_id: UUID, kind: _Kind[N]) -> Response[bytes]:
+    tenant, connection = await _opened(tenant_slug, connection_id)
+    if tenant is None or connection is None:
+        return Response(b"", status_code=404)
+    notice = kind.verify(connection.connector, await _raw(request), clock.now())
+    if isinstance(notice, Forged):
+        return _forged(request, connection, notice)
+    async with tenant_tx(tenant) as tx:
+        await kind.act(tx, connection_id, notice)
+    _log.info("supply_notice.taken", connection=str(connection_id), kind=type(notice).__name__)
+    status, body, media_type = kind.acknowledge(connection.connector)
+    return Response(body, status_code=status, media_type=media_type)
 
 
 async def _raw(request: Request[Any, Any, Any]) -> RawNotice:
@@ -90,11 +90,6 @@ def _forged(request: Request[Any, Any, Any], connection: Opened, notice: Forged)
     return Response(b"", status_code=401)
 
 
-def _acknowledged(said: tuple[int, bytes, str]) -> Response[bytes]:
-    status, body, media_type = said
-    return Response(body, status_code=status, media_type=media_type)
-
-
 async def _opened(tenant_slug: str, connection_id: UUID) -> tuple[Tenant | None, Opened | None]:
     tenant = await routing.by_slug(tenant_slug)
     if tenant is None or tenant is PLATFORM:
@@ -106,7 +101,7 @@ async def _opened(tenant_slug: str, connection_id: UUID) -> tuple[Tenant | None,
             return tenant, None
 
 
-async def _act(tx: Tx, connection_id: UUID, notice: PurchaseNotice | GoodsNotice | OtherNotice) -> None:
+async def _ask(tx: Tx, connection_id: UUID, notice: PurchaseNotice | GoodsNotice | OtherNotice) -> None:
     """Ask about the purchase, where this connection made it under this number; read the goods again. A stranger's number changes nothing."""
     match notice:
         case OtherNotice():
@@ -117,7 +112,11 @@ async def _act(tx: Tx, connection_id: UUID, notice: PurchaseNotice | GoodsNotice
             attempt_id = await _attempt_of(tx, connection_id, notice)
             if attempt_id is not None:
                 await attempts.ask_now(tx, attempt_id)
-    _log.info("supply_notice.taken", connection=str(connection_id), kind=type(notice).__name__)
+
+
+async def _use(tx: Tx, connection_id: UUID, notice: UseNotice | OtherNotice) -> None:
+    if isinstance(notice, UseNotice):
+        await told_uses.take(tx, connection_id, notice)
 
 
 async def _attempt_of(tx: Tx, connection_id: UUID, notice: PurchaseNotice) -> UUID | None:
@@ -141,3 +140,12 @@ where supplier_ref = $1 and connection_id = $2 and state in ('sending', 'accepte
 order by id
 limit 1
 """
+_PURCHASES: _Kind[PurchaseNotice | GoodsNotice | OtherNotice] = _Kind(
+    lambda one, raw, now: one.verify_notice(raw, now), _ask, lambda one: one.acknowledge()
+)
+_GOODS: _Kind[GoodsNotice] = _Kind(
+    lambda one, raw, now: one.verify_goods_notice(raw, now), noticing.take, lambda one: one.acknowledge_goods()
+)
+_USES: _Kind[UseNotice | OtherNotice] = _Kind(
+    lambda one, raw, now: one.verify_use_notice(raw, now), _use, lambda one: one.acknowledge_use()
+)
