@@ -4,14 +4,12 @@ from __future__ import annotations
 
 import html
 import re
-from collections.abc import Iterator
-from contextlib import ExitStack
 from uuid import UUID
 
 import pytest
 
 from app.access.models import MemberRole
-from app.fulfillment import buying, outcomes, receiving, service
+from app.fulfillment import outcomes, receiving, service
 from app.fulfillment.outcomes import Answer
 from app.pricing.ranges import set_range
 from app.storefront.shelf import forget_shelf
@@ -24,25 +22,11 @@ from tests.app.fulfillment.gift_cards import SOLD, GiftCards, gift_cards, paid
 from tests.app.fulfillment.supply import attempt_states, order_state, settle
 from tests.app.staff import staff
 from tests.app.storefront.buyer import words
-from tests.simulators import SupplierSimulator, supplier_simulator
+from tests.simulators import SupplierSimulator
 from tests.world import STAFF, World
 
 pytestmark = [pytest.mark.anyio, pytest.mark.database]
 STOCK = "select imported, available, reserved, delivered, voided, short from stock where sku_id = $1"
-
-
-@pytest.fixture(scope="module")
-def two_companies(tmp_path_factory: pytest.TempPathFactory) -> Iterator[list[SupplierSimulator]]:
-    with ExitStack() as stack:
-        yield [stack.enter_context(supplier_simulator(tmp_path_factory.mktemp(name), "tango")) for name in ("a", "b")]
-
-
-@pytest.fixture
-def companies(two_companies: list[SupplierSimulator]) -> Iterator[list[SupplierSimulator]]:
-    for company in two_companies:
-        company.clear_script()
-    yield two_companies
-    buying._pumps.clear()
 
 
 def effects(companies: list[SupplierSimulator]) -> list[int]:

@@ -4,37 +4,21 @@ from __future__ import annotations
 
 import asyncio
 import html
-from collections.abc import Iterator
-from contextlib import ExitStack
 from uuid import UUID, uuid4
 
 import pytest
 
 from app.access.models import MemberRole
-from app.fulfillment import buying, overriding
+from app.fulfillment import overriding
 from app.ordering.placing import Placed
 from tenants.session import tenant_tx
 from tests.app.fulfillment.supply import Source, attempt_states, make_due, order_state, refund, routed, settle, source
 from tests.app.staff import Staff, staff
-from tests.simulators import SupplierSimulator, supplier_simulator
+from tests.simulators import SupplierSimulator
 from tests.world import World
 
 pytestmark = [pytest.mark.anyio, pytest.mark.database]
 _LATER = "update attempt set sent_at = sent_at - interval '20 minutes' where state = 'unknown'"
-
-
-@pytest.fixture(scope="module")
-def two_companies(tmp_path_factory: pytest.TempPathFactory) -> Iterator[list[SupplierSimulator]]:
-    with ExitStack() as stack:
-        yield [stack.enter_context(supplier_simulator(tmp_path_factory.mktemp(name), "tango")) for name in ("a", "b")]
-
-
-@pytest.fixture
-def companies(two_companies: list[SupplierSimulator]) -> Iterator[list[SupplierSimulator]]:
-    for company in two_companies:
-        company.clear_script()
-    yield two_companies
-    buying._pumps.clear()
 
 
 class Lost:

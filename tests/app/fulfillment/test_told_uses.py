@@ -22,6 +22,7 @@ from app.integrations.webhooks import WebhookTerms
 from app.kernel.vault import keyring
 from app.ordering.placing import Placed
 from app.storefront.checkout import path_of
+from app.suppliers import queries
 from app.suppliers import service as suppliers
 from tenants.session import tenant_session, tenant_tx
 from tests.app.aftersales.cases import policy, read, reported, state, units
@@ -186,7 +187,7 @@ async def test_what_is_not_this_purchase_s_or_no_use_changes_nothing(world: Worl
 async def test_who_describes_no_such_messages_is_told_nothing(world: World, company: SupplierSimulator) -> None:
     one = await sold(world, company)
     async with tenant_session(world.tenant) as session:
-        connection = await suppliers.queries.connection_or_404(session, one.at.connection_id)  # type: ignore[attr-defined]
+        connection = await queries.connection_or_404(session, one.at.connection_id)
         await suppliers.reconfigure(session, connection, {"recipe": json.dumps(completed(PROTOCOL))}, actor=STAFF)
     assert await one.tell() == 401
     assert await one.told() == []

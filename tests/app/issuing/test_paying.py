@@ -5,20 +5,19 @@ from __future__ import annotations
 import asyncio
 from dataclasses import replace
 from datetime import timedelta
-from types import SimpleNamespace
 
 import asyncpg
 import pytest
 
 from app.access.models import MemberRole
 from app.fulfillment import reissuing
+from app.fulfillment.reissuing import UnitOf
 from app.issuing import paying, queries
 from app.issuing.paying import NotYetPaid, OwesNothingInThis, Paid, PaidAlready
 from app.kernel import clock
 from app.kernel.errors import NotFound
 from app.kernel.ids import new_id
 from tenants.session import tenant_tx
-from tests.app.aftersales.cases import units
 from tests.app.issuing.issued import PRICE, issued, numbers, work
 from tests.app.staff import staff
 from tests.app.storefront.buyer import words
@@ -79,8 +78,9 @@ async def _take_one_off(world: World) -> None:
     """A delivered batch is paid whole; then one of its units turns out to be no good and comes off the account."""
     await delivered(world)
     await book(world, paid(3 * PRICE))
-    order_id = await world.value("select order_id from issue_row order by row_no limit 1")
-    unit = (await units(world, SimpleNamespace(id=order_id)))[0]  # type: ignore[arg-type]
+    unit = UnitOf(
+        *(await world.rows("select order_id, order_line_id, unit_no from delivery_unit order by order_id limit 1"))[0].values()
+    )
     async with tenant_tx(world.tenant) as tx:
         await reissuing.give_back(tx, unit, reason="The key was no good", actor=STAFF)
     await work(world)

@@ -9,17 +9,12 @@ from decimal import Decimal
 import pytest
 
 from app.kernel import clock
-from app.suppliers.connectors import listing
+from app.suppliers.connectors import CONNECTORS, listing
 from app.suppliers.connectors.port import Ability, StatementLine, StatementPage, Unknown
-from tests.app.suppliers.connectors.abroad.companies import Shop
+from tests.app.suppliers.connectors.abroad.companies import HOUSES, Shop
 
-pytestmark = pytest.mark.anyio
-
-
-@pytest.fixture(autouse=True)
-def _tells(shop: Shop) -> None:
-    if Ability.STATEMENT not in shop.connector.abilities:
-        pytest.skip("its interface tells no statements")
+TELLERS = [house for house in HOUSES if Ability.STATEMENT in CONNECTORS[house.connector].traits.abilities]
+pytestmark = [pytest.mark.anyio, pytest.mark.parametrize("house", TELLERS, indirect=True, ids=lambda house: house.connector)]
 
 
 async def lines_of(shop: Shop, *, days_ago: int = 0) -> list[StatementLine]:
